@@ -1,0 +1,341 @@
+/* config.h - the configuration: YAML in, one checked struct out.
+ *
+ * One option table (options.c) drives names, types, units, defaults, limits,
+ * the reference text and config_dump(). config_load() needs nothing from the
+ * file system but the file itself: files that it names, certificates and
+ * addresses are for `culvert check` to look at.
+ *
+ * A struct config is read-only once loaded, holds everything it needs and
+ * borrows nothing, so any number of threads may read it without a lock. */
+#ifndef POLICY_CONFIG_H
+#define POLICY_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "proxy/lib/err.h"
+
+enum {
+	/* Sizes of text fields, terminating NUL included. */
+	CONFIG_NAME_LEN = 33, /* name: [a-z0-9-]{1,32} */
+	CONFIG_AE_LEN = 17,   /* AE title, trimmed */
+	CONFIG_UID_LEN = 65,
+	CONFIG_HOST_LEN = 256,  /* host name or numeric address, no brackets */
+	CONFIG_TEXT_LEN = 256,  /* free text */
+	CONFIG_PATH_LEN = 1024, /* absolute, or relative to the working dir */
+	CONFIG_FINGERPRINT_LEN = 65, /* SHA-256, lower-case hex, no colons */
+
+	/* Hard bounds, whatever the file says. */
+	CONFIG_FILE_MAX = 1024 * 1024, /* bytes of YAML */
+	CONFIG_DEPTH_MAX = 16,         /* nested maps and lists */
+	CONFIG_LISTENERS_MAX = 64,
+	CONFIG_DEVICES_MAX = 4096,
+	CONFIG_DESTINATIONS_MAX = 256,
+	CONFIG_ROUTES_MAX = 1024,
+	CONFIG_LIST_MAX = 256,  /* entries of any list inside these */
+	CONFIG_FORWARD_MAX = 16 /* destinations of one route */
+};
+
+/* A place in the file; both count from 1, 0 means "not in the file". */
+struct config_mark {
+	int line;
+	int column;
+};
+
+/* Errors and warnings. */
+
+enum { CONFIG_PROBLEMS_MAX = 20, CONFIG_PROBLEM_LEN = 512 };
+
+struct config_problem {
+	struct config_mark at;
+	/* "what is wrong; did you mean 'x'?; example: key: value" */
+	char text[CONFIG_PROBLEM_LEN];
+};
+
+/* About 21 KB; any storage, filled by config_load(). The first
+ * CONFIG_PROBLEMS_MAX of each kind are kept, n_* counts all of them. */
+struct config_errors {
+	char file[CONFIG_PATH_LEN];
+	size_t n_errors;
+	size_t n_warnings;
+	struct config_problem errors[CONFIG_PROBLEMS_MAX];
+	struct config_problem warnings[CONFIG_PROBLEMS_MAX];
+};
+
+/* One line each: "file:line:column: text", warnings as
+ * "file:line:column: warning: text". */
+void config_errors_print(const struct config_errors *e, FILE *out);
+
+/* Parts. */
+
+enum config_protocol {
+	CONFIG_DICOM,     /* plaintext DICOM upper layer over TCP */
+	CONFIG_DICOM_TLS, /* the same inside TLS, both sides authenticated */
+	CONFIG_DIRECTORY  /* destinations only: Part 10 files */
+};
+
+/* "dicom", "dicom-tls", "directory". */
+const char *config_protocol_name(enum config_protocol p);
+
+/* Bits of a services mask. Only storage and verification are served by this
+ * version; the others are known names that a device may be given. */
+enum config_service {
+	CONFIG_STORAGE = 1u << 0,
+	CONFIG_VERIFICATION = 1u << 1,
+	CONFIG_WORKLIST = 1u << 2,
+	CONFIG_QUERY = 1u << 3,
+	CONFIG_MPPS = 1u << 4,
+	CONFIG_COMMITMENT = 1u << 5
+};
+
+/* "storage", ...; service: exactly one bit. */
+const char *config_service_name(enum config_service service);
+
+enum config_priority {
+	CONFIG_PRIORITY_LOW,
+	CONFIG_PRIORITY_NORMAL,
+	CONFIG_PRIORITY_HIGH,
+	CONFIG_PRIORITY_STAT
+};
+
+enum config_log_level {
+	/* Same order as enum log_level of proxy/lib/log.h. */
+	CONFIG_LOG_DEBUG,
+	CONFIG_LOG_INFO,
+	CONFIG_LOG_WARN,
+	CONFIG_LOG_ERROR
+};
+
+enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+
+enum config_tls_profile { CONFIG_BCP195 };
+
+/* At most n events per per_ms milliseconds; n 0: no limit set. */
+struct config_rate {
+	uint32_t n;
+	uint64_t per_ms;
+};
+
+/* An address range. IPv4 is kept as ::ffff:a.b.c.d with prefix + 96. */
+struct config_network {
+	uint8_t address[16]; /* bits beyond prefix are 0 */
+	uint8_t prefix;      /* 0..128 */
+};
+
+struct config_endpoint {
+	char host[CONFIG_HOST_LEN]; /* listeners: numeric address only */
+	uint16_t port;
+};
+
+/* A name that points at a listener, device or destination. */
+struct config_ref {
+	char name[CONFIG_NAME_LEN];
+	size_t index; /* in the config's array of that kind */
+	struct config_mark at;
+};
+
+/* Lists: n entries at v, v NULL when n is 0. */
+struct config_aes {
+	size_t n;
+	char (*v)[CONFIG_AE_LEN];
+};
+
+struct config_uids {
+	size_t n;
+	char (*v)[CONFIG_UID_LEN];
+};
+
+struct config_texts {
+	size_t n;
+	char (*v)[CONFIG_TEXT_LEN];
+};
+
+struct config_fingerprints {
+	size_t n;
+	char (*v)[CONFIG_FINGERPRINT_LEN];
+};
+
+struct config_networks {
+	size_t n;
+	struct config_network *v;
+};
+
+struct config_endpoints {
+	size_t n;
+	struct config_endpoint *v;
+};
+
+struct config_refs {
+	size_t n;
+	struct config_ref *v;
+};
+
+/* Paths are resolved against the configuration file's directory; an empty
+ * one was not given. */
+struct config_tls {
+	char ca[CONFIG_PATH_LEN];          /* trusted roots, PEM */
+	char certificate[CONFIG_PATH_LEN]; /* own, PEM, with its chain */
+	char key[CONFIG_PATH_LEN];         /* own private key, PEM */
+	char server_name[CONFIG_HOST_LEN]; /* destinations; "": the host */
+	enum config_tls_version min_version;
+	enum config_tls_profile profile;
+};
+
+/* The five nouns' configured ones. All durations in milliseconds. */
+
+struct config_listener {
+	char name[CONFIG_NAME_LEN];
+	struct config_mark at;
+	struct config_endpoint address;
+	enum config_protocol protocol; /* dicom or dicom-tls */
+	struct config_aes ae_titles;   /* answered to; at least one */
+	struct config_tls tls;         /* dicom-tls only */
+	uint32_t max_pdu;              /* bytes, announced to the peer */
+	struct {
+		uint32_t associations;   /* at once, on this listener */
+		uint32_t per_device;     /* at once, of one device */
+		struct config_rate rate; /* new ones of one device */
+	} limits;
+	struct {
+		uint64_t artim;   /* accept to A-ASSOCIATE-RQ; closing */
+		uint64_t idle;    /* between messages */
+		uint64_t message; /* stall inside a message */
+	} timeouts;
+};
+
+struct config_device {
+	char name[CONFIG_NAME_LEN];
+	struct config_mark at;
+	struct config_aes ae_titles; /* "*": any, needs a certificate */
+	struct config_networks addresses;
+	uint16_t port;                /* for the way back; 0: none */
+	unsigned services;            /* bits of enum config_service */
+	struct config_aes called;     /* may call; empty: any it can reach */
+	struct config_refs listeners; /* may use; empty: any */
+	enum config_priority priority;
+	struct {
+		uint32_t associations;   /* 0: the listener's per_device */
+		struct config_rate rate; /* n 0: the listener's rate */
+	} limits;
+	/* Each kind that is given must match by one of its entries. */
+	struct {
+		struct config_fingerprints fingerprints;
+		struct config_texts subjects;
+		struct config_texts sans; /* DNS name, IP address or URI */
+	} certificate;
+};
+
+struct config_destination {
+	char name[CONFIG_NAME_LEN];
+	struct config_mark at;
+	enum config_protocol protocol;
+	struct config_endpoints endpoints; /* in order of preference */
+	char path[CONFIG_PATH_LEN];        /* directory only */
+	char ae_title[CONFIG_AE_LEN]; /* called; "": as the device called */
+	char calling_ae_title[CONFIG_AE_LEN];   /* "": the device's own */
+	char plaintext_reason[CONFIG_TEXT_LEN]; /* why dicom is allowed */
+	struct config_tls tls;                  /* dicom-tls only */
+	uint32_t associations;                  /* parallel, at most */
+	uint32_t max_pdu;                       /* bytes, announced */
+	struct config_uids accept; /* transfer syntaxes until first contact */
+	uint32_t quarantine_after; /* spaced failures of one instance */
+	struct {
+		uint64_t connect;   /* TCP, and TLS on top */
+		uint64_t associate; /* A-ASSOCIATE-RQ to its answer */
+		uint64_t response;  /* last byte sent to C-STORE-RSP */
+		uint64_t idle;      /* kept open with nothing to send */
+	} timeouts;
+	struct {
+		uint64_t first; /* pause after the first failure */
+		uint64_t max;   /* longest pause */
+		uint64_t probe; /* between probes of what is held */
+	} retry;
+};
+
+struct config_route {
+	struct config_mark at;
+	unsigned services;            /* bits of enum config_service */
+	struct config_refs listeners; /* empty: every listener */
+	struct config_refs devices;   /* empty: every device */
+	struct config_aes called;     /* empty: every called AE title */
+	struct config_refs forward;   /* destinations; at least one */
+};
+
+struct config {
+	char file[CONFIG_PATH_LEN]; /* as given to config_load() */
+	char node[CONFIG_NAME_LEN];
+	size_t n_listeners, n_devices, n_destinations, n_routes;
+	struct config_listener *listeners;
+	struct config_device *devices;
+	struct config_destination *destinations;
+	struct config_route *routes; /* the first that matches wins */
+	struct {
+		char path[CONFIG_PATH_LEN];
+		char key[CONFIG_PATH_LEN]; /* data key file, never empty */
+		uint64_t quota;            /* bytes on disk */
+		uint64_t segment;          /* bytes a segment file */
+		uint32_t high_water;       /* percent of quota: refuse */
+		uint32_t low_water;        /* percent of quota: take again */
+	} spool;
+	struct {
+		char path[CONFIG_PATH_LEN]; /* directory of the databases */
+	} records;
+	struct {
+		char path[CONFIG_PATH_LEN]; /* Unix socket */
+	} control;
+	struct {
+		enum config_log_level level;
+	} log;
+	uint32_t workers;             /* 0: one per core */
+	struct config_places *places; /* of every option set; opaque */
+};
+
+/* Read and check the configuration file at path.
+ *
+ *   ERR_OK     *out is the configuration, to be freed with config_free();
+ *              *errors may still hold warnings
+ *   ERR_INVAL  the file is not valid: errors->n_errors > 0
+ *   ERR_IO     the file cannot be read: one error says why
+ *   ERR_NOMEM
+ *
+ * *out is untouched unless ERR_OK. *errors is always filled. */
+enum err config_load(const char *path, struct config **out,
+		     struct config_errors *errors) MUST_CHECK;
+
+/* As config_load(), from text[0..len). name stands for the file's name in
+ * messages, and relative paths are taken from its directory. No ERR_IO. */
+enum err config_load_from_memory(const char *text, size_t len, const char *name,
+				 struct config **out,
+				 struct config_errors *errors) MUST_CHECK;
+
+/* NULL is fine. */
+void config_free(struct config *cfg);
+
+/* Where an option was set, path as in "destinations.cloud.tls.key" or
+ * "routes.1.forward" (counting from 1). {0, 0} where the default stands. */
+struct config_mark config_where(const struct config *cfg, const char *path);
+
+/* Index of the one with that name, or -1. */
+int config_listener_find(const struct config *cfg, const char *name);
+int config_device_find(const struct config *cfg, const char *name);
+int config_destination_find(const struct config *cfg, const char *name);
+
+/* The configuration in force, defaults included, as YAML that loads to the
+ * same configuration. Places of keys are shown as paths only; certificate
+ * fingerprints and the paths of private keys are masked as "(set)" when
+ * mask is true, and the result then does not load. */
+void config_dump(const struct config *cfg, bool mask, FILE *out);
+
+/* Every option: name, type, unit, default, limits, whether a reload takes it
+ * up, help and example. Plain text, and man(7) markup of the same. */
+void config_reference(FILE *out);
+void config_reference_man(FILE *out);
+
+/* "10.1.4.0/24" for a range, "10.1.4.20" for a single address. Returns out. */
+enum { CONFIG_NETWORK_TEXT_LEN = 52 };
+char *config_network_text(const struct config_network *net,
+			  char out[CONFIG_NETWORK_TEXT_LEN]);
+
+#endif

@@ -1,0 +1,25 @@
+/* routes.h - where an instance goes: the first route that matches.
+ *
+ * Pure: no I/O, no allocation, no clock. Any thread. */
+#ifndef POLICY_ROUTES_H
+#define POLICY_ROUTES_H
+
+#include "policy/config.h"
+
+struct route_query {
+	size_t listener;       /* index into cfg->listeners */
+	size_t device;         /* index into cfg->devices */
+	const char *called_ae; /* trimmed or padded */
+	enum config_service service;
+};
+
+/* The route for q, or NULL: no route, or the device may not use the service.
+ * Its forward.v[i].index are the destinations, in cfg->destinations. */
+const struct config_route *route_resolve(const struct config *cfg,
+					 const struct route_query *q);
+
+/* Whether every query that later matches is already taken by earlier. */
+bool route_shadows(const struct config_route *earlier,
+		   const struct config_route *later);
+
+#endif
