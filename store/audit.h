@@ -1,0 +1,126 @@
+/* audit.h - who did what, append-only, one database a month.
+ *
+ * audit-YYYY-MM.db (UTC month of the event) holds one table, audit; triggers
+ * refuse UPDATE and DELETE. Rows are in order of seq, which goes on from month
+ * to month; wall time is for people. The columns prev_chain and chain are left
+ * NULL: they are the place of a later hash chain. Never rebuilt: a lost file
+ * is named in an alert and an audit-gap event.
+ *
+ * Events are posted by ledger_audit(); the functions that take a struct audit
+ * belong to the ledger thread. */
+#ifndef STORE_AUDIT_H
+#define STORE_AUDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/lib/err.h"
+
+/* The whole vocabulary; the numbers stand in the database. */
+#define AUDIT_EVENT_MAP(X)                                                     \
+	X(1, START, "start")                                                   \
+	X(2, STOP, "stop")                                                     \
+	X(3, CONFIG_LOADED, "config-loaded")                                   \
+	X(4, CONFIG_REFUSED, "config-refused")                                 \
+	X(10, ASSOCIATION_ACCEPTED, "association-accepted")                    \
+	X(11, ASSOCIATION_REFUSED, "association-refused")                      \
+	X(12, ASSOCIATION_ENDED, "association-ended")                          \
+	X(13, TLS_FAILED, "tls-failed")                                        \
+	X(20, INSTANCES_BEGIN, "instances-begin")                              \
+	X(21, INSTANCES_RECEIVED, "instances-received")                        \
+	X(22, INSTANCES_TRANSFERRED, "instances-transferred")                  \
+	X(23, QUARANTINE, "quarantine")                                        \
+	X(24, HELD, "held")                                                    \
+	X(25, RELEASED, "released")                                            \
+	X(30, MANUAL_ACTION, "manual-action")                                  \
+	X(31, EXPORT, "export")                                                \
+	X(40, SPOOL_ALERT, "spool-alert")                                      \
+	X(41, LEDGER_REBUILT, "ledger-rebuilt")                                \
+	X(42, CLOCK_STEP, "clock-step")                                        \
+	X(43, AUDIT_GAP, "audit-gap")
+
+enum audit_kind {
+#define X(number, name, text) AUDIT_##name = (number),
+	AUDIT_EVENT_MAP(X)
+#undef X
+};
+
+/* The word that stands in the database; never NULL. */
+const char *audit_kind_text(enum audit_kind k);
+
+/* PS3.15 A.5: EventOutcomeIndicator. */
+enum audit_outcome {
+	AUDIT_SUCCESS = 0,
+	AUDIT_MINOR = 4,
+	AUDIT_SERIOUS = 8,
+	AUDIT_MAJOR = 12
+};
+
+enum { AUDIT_DETAIL_LEN = 1024, AUDIT_SEALED_LEN = 512 };
+
+/* All text is NUL-terminated; "" is stored as NULL. No patient data anywhere
+ * but in sealed. */
+struct audit_event {
+	enum audit_kind kind;
+	enum audit_outcome outcome;
+	int64_t wall_ms;      /* 0: the time of the post */
+	uint64_t mono_ns;     /* 0: the time of the post */
+	uint64_t association; /* 0: none */
+	char listener[33];
+	char device[33];
+	char destination[33];
+	char peer[64];
+	char local[64];
+	char calling_ae[17];
+	char called_ae[17];
+	char fingerprint[65];
+	char study[65];
+	char user[65]; /* who: "uid 1000 alice" for manual actions */
+	char detail[AUDIT_DETAIL_LEN]; /* JSON object text by audit_json_*() */
+	uint16_t sealed_len;
+	uint8_t
+	    sealed[AUDIT_SEALED_LEN]; /* made by store/seal.h; opaque here */
+};
+
+/* ---- bounded JSON object text --------------------------------------- */
+
+/*	struct audit_json j = audit_json_begin(event.detail,
+ *					       sizeof(event.detail));
+ *	audit_json_text(&j, "reason", reason);
+ *	audit_json_number(&j, "status", 0xa700);
+ *	audit_json_end(&j);
+ *
+ * A member that does not fit whole is left out, and "cut":true is added at the
+ * end, so the text is always valid JSON. Bytes that are not valid UTF-8 become
+ * U+FFFD, control characters \u00XX. */
+struct audit_json {
+	char *base;
+	size_t len, cap;
+	bool cut;
+};
+
+/* cap at least 16 bytes. */
+struct audit_json audit_json_begin(char *out, size_t cap);
+void audit_json_text(struct audit_json *j, const char *key, const char *value);
+void audit_json_number(struct audit_json *j, const char *key, int64_t value);
+void audit_json_end(struct audit_json *j); /* adds the NUL */
+
+/* ---- the database (ledger thread) ------------------------------------ */
+
+struct audit; /* opaque */
+
+/* Find the newest month in dir (copied) and go on from its seq. Months are
+ * opened at the first row for them. ERR_IO, ERR_NOMEM, ERR_UNSUPPORTED (newer
+ * program), with why (NULL is fine, 256 bytes) in words. */
+enum err audit_open(const char *dir, struct audit **out, char *why) MUST_CHECK;
+void audit_close(struct audit *a);
+
+/* Add one row to the open transaction, begun when there is none. ERR_IO,
+ * ERR_NOSPACE, ERR_NOMEM: not added; the transaction's other rows stand. */
+enum err audit_append(struct audit *a, const struct audit_event *e) MUST_CHECK;
+/* Make the rows added since the last commit permanent and visible. On an
+ * error they are all undone: the caller appends them again. */
+enum err audit_commit(struct audit *a) MUST_CHECK;
+
+#endif
