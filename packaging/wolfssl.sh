@@ -278,5 +278,5 @@ prefix=$cache/$(newest_cached)
 case $mode in
 --print-prefix) echo "$prefix" ;;
 --print-version) cat "$prefix/debian-version" ;;
-*) say "using $prefix" ;;
+*) ;;
 esac

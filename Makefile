@@ -1,0 +1,260 @@
+# Culvert: every entry point. "make help" lists them.
+#
+# Objects stand out of the tree in build/FLAVOUR/: release, asan, tsan, fuzz.
+# Sources are found by wildcard; header dependencies come from -MMD.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+JOBS ?= $(shell nproc)
+ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS)))
+MAKEFLAGS += -j$(JOBS)
+endif
+
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+T ?= 60
+N ?=
+K ?=
+ONCE ?=
+SCENARIO ?=
+
+# Targets that compile nothing need no dependencies.
+OFFLINE := clean help
+GOALS := $(filter-out $(OFFLINE),$(or $(MAKECMDGOALS),all))
+
+# --- dependencies --------------------------------------------------------
+# Packages that the goals need, and wolfSSL, before anything is compiled.
+# Both are quick and silent when all is there.
+NEEDS := build
+NEEDS += $(if $(filter demo,$(GOALS)),demo)
+NEEDS += $(if $(filter test test-unit test-integration tsan fault \
+	tests-%,$(GOALS)),test)
+NEEDS += $(if $(filter lint,$(GOALS)),lint)
+NEEDS += $(if $(filter fuzz,$(GOALS)),fuzz)
+NEEDS += $(if $(filter bench,$(GOALS)),bench)
+
+ifneq (,$(GOALS))
+ifndef CULVERT_WOLFSSL
+DEPS_DONE := $(shell packaging/deps.sh $(NEEDS) >&2 && \
+	packaging/wolfssl.sh >&2 && echo yes)
+ifneq (yes,$(DEPS_DONE))
+$(error dependencies are missing (the reason is above))
+endif
+endif
+WOLFSSL := $(shell packaging/wolfssl.sh --print-prefix)
+WOLFSSL_VERSION := $(shell packaging/wolfssl.sh --print-version)
+endif
+
+# --- version -------------------------------------------------------------
+RELEASED := $(shell sed -n 's/^\#\# \[\([0-9][0-9.]*\)\].*/\1/p' \
+	CHANGELOG.md 2>/dev/null | head -n 1)
+REVISION := $(shell git describe --always --dirty --exclude '*' 2>/dev/null)
+VERSION := $(or $(RELEASED),0.1.0)$(if $(REVISION),+$(REVISION))
+
+# --- sources -------------------------------------------------------------
+SRC := $(filter-out proxy/main.c,$(wildcard proxy/*.c proxy/*/*.c \
+	policy/*.c store/*.c web-status/*.c))
+UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+UNIT_HELP := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+# In tests/bench and tests/fault every file with a main is a program, every
+# shim_X.c an object for LD_PRELOAD, the others are linked into each program.
+HAS_MAIN := $(shell grep -lE '^int main[[:punct:]]' tests/bench/*.c \
+	tests/fault/*.c 2>/dev/null)
+BENCH := $(filter tests/bench/%,$(HAS_MAIN))
+BENCH_HELP := $(filter-out $(BENCH),$(wildcard tests/bench/*.c))
+SHIM := $(wildcard tests/fault/shim_*.c)
+FAULT := $(filter tests/fault/%,$(HAS_MAIN))
+FAULT_HELP := $(filter-out $(FAULT) $(SHIM),$(wildcard tests/fault/*.c))
+# Only these are compiled again when the version changes.
+VERSIONED := $(shell grep -lE 'CULVERT_(WOLFSSL_)?VERSION' proxy/*.c \
+	proxy/*/*.c policy/*.c store/*.c web-status/*.c 2>/dev/null)
+
+# --- flags ---------------------------------------------------------------
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Werror
+CPPFLAGS_ALL := -D_GNU_SOURCE -I. -isystem $(WOLFSSL)/include \
+	-DCULVERT_VERSION='"$(VERSION)"' \
+	-DCULVERT_WOLFSSL_VERSION='"$(WOLFSSL_VERSION)"' $(CPPFLAGS)
+CFLAGS_ALL := -std=c11 -g -pthread -fno-common $(WARN)
+LIBS := $(WOLFSSL)/lib/libwolfssl.a -luv -lyaml -lsqlite3 -lmicrohttpd \
+	-ljansson -lz -lm
+LDFLAGS_ALL := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now,-z,noexecstack
+
+CF_PROTECTION := $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
+UBSAN := undefined
+CC_release := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CFLAGS_release := -O2 -fPIE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
+	-fstack-protector-strong -fstack-clash-protection $(CF_PROTECTION)
+LDFLAGS_release := -pie
+CC_asan := gcc
+CFLAGS_asan := -O1 -fno-omit-frame-pointer -fPIE \
+	-fsanitize=address,$(UBSAN) -fno-sanitize-recover=all
+LDFLAGS_asan := -pie -fsanitize=address,$(UBSAN)
+CC_tsan := gcc
+CFLAGS_tsan := -O1 -fno-omit-frame-pointer -fPIE -fsanitize=thread
+LDFLAGS_tsan := -pie -fsanitize=thread
+CC_fuzz := clang
+CFLAGS_fuzz := -O1 -fno-omit-frame-pointer \
+	-fsanitize=fuzzer-no-link,address,$(UBSAN) -fno-sanitize-recover=all
+LDFLAGS_fuzz := -fsanitize=fuzzer,address,$(UBSAN)
+
+# --- goals ---------------------------------------------------------------
+.PHONY: all demo test test-unit test-integration tests-build tsan lint fuzz \
+	fault bench bench-build fault-build install deb clean help FORCE
+
+all: build/release/culvert
+	@echo "built: build/release/culvert ($(VERSION), wolfSSL" \
+		"$(WOLFSSL_VERSION))"
+
+help:
+	@echo 'make                   release build: build/release/culvert'
+	@echo 'make demo [ONCE=1]     edge and archive on this machine, one study'
+	@echo 'make test              ASan+UBSan: unit, corpora, integration'
+	@echo 'make test-unit [K=x]   only unit tests (whose name contains x)'
+	@echo 'make test-integration [K=expr]  only pytest, with -k expr'
+	@echo 'make tsan              unit and marked integration tests, TSan'
+	@echo 'make lint              format, warnings, analysers, rules'
+	@echo 'make fuzz [T=60] [K=x] each fuzz target for T seconds'
+	@echo 'make fault [N=n]       crash and power-loss programs, n rounds'
+	@echo 'make bench [SCENARIO=name]  the table of ratios, bench.json'
+	@echo 'make install [DESTDIR=] [PREFIX=/usr/local] [SYSCONFDIR=/etc]'
+	@echo 'make deb               build/culvert_VERSION_ARCH.deb'
+	@echo 'make clean'
+	@echo 'Anything missing is installed with apt first (sudo if not root).'
+
+demo: build/release/culvert
+	@ONCE='$(ONCE)' packaging/demo.sh
+
+# $(call unit_bins,FLAVOUR), $(call replay_bins,FLAVOUR)
+unit_bins = $(UNIT:%=build/$(1)/unit/%)
+replay_bins = $(FUZZ:%=build/$(1)/replay/%)
+
+tests-build: build/asan/culvert $(call unit_bins,asan) \
+	$(call replay_bins,asan) fault-build bench-build
+
+test: tests-build
+	@tests/run.sh asan unit corpus integration
+
+test-unit: $(call unit_bins,asan) $(call replay_bins,asan)
+	@K='$(K)' tests/run.sh asan unit corpus
+
+test-integration: build/asan/culvert fault-build bench-build
+	@K='$(K)' tests/run.sh asan integration
+
+tsan: build/tsan/culvert $(call unit_bins,tsan) fault-build bench-build
+	@K='$(K)' tests/run.sh tsan unit integration
+
+lint:
+	@CPPFLAGS="$(subst ",\",$(CPPFLAGS_ALL))" packaging/lint.sh
+
+fuzz: $(FUZZ:%=build/fuzz/%)
+	@T='$(T)' K='$(K)' tests/fuzz/run.sh
+
+fault-build: build/release/culvert $(FAULT:tests/fault/%.c=build/release/fault/%) \
+	$(SHIM:tests/fault/%.c=build/release/fault/%.so)
+
+fault: fault-build
+	@if [ -x tests/fault/run ]; then N='$(N)' tests/fault/run; \
+	else echo 'fault: tests/fault/run is not there' >&2; exit 1; fi
+
+bench-build: $(BENCH:tests/bench/%.c=build/release/bench/%)
+
+bench: build/release/culvert bench-build
+	@if [ -x tests/bench/run ]; then SCENARIO='$(SCENARIO)' tests/bench/run; \
+	else echo 'bench: tests/bench/run is not there' >&2; exit 1; fi
+
+install: build/release/culvert
+	@PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' DESTDIR='$(DESTDIR)' \
+		packaging/install.sh
+
+deb: build/release/culvert
+	@VERSION='$(VERSION)' packaging/deb.sh
+
+clean:
+	rm -rf build
+
+# --- rules ---------------------------------------------------------------
+build/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION) $(WOLFSSL_VERSION)' | cmp -s - $@ || \
+		echo '$(VERSION) $(WOLFSSL_VERSION)' >$@
+
+# A changed Makefile (flags) or another wolfSSL compiles everything again.
+build/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(WOLFSSL) $(CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		echo '$(WOLFSSL) $(CFLAGS) $(LDFLAGS)' >$@
+
+FORCE:
+
+# $(call flavour,NAME)
+define flavour
+build/$(1)/obj/%.o: %.c Makefile build/flags
+	@mkdir -p $$(@D)
+	@echo "  cc $(1) $$<"
+	@$$(CC_$(1)) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) \
+		$$(CFLAGS) -MMD -MP -c $$< -o $$@
+
+$(VERSIONED:%.c=build/$(1)/obj/%.o): build/version
+
+build/$(1)/libculvert.a: $(SRC:%.c=build/$(1)/obj/%.o)
+	@rm -f $$@
+	@ar rcs $$@ $$^
+
+build/$(1)/culvert: build/$(1)/obj/proxy/main.o build/$(1)/libculvert.a
+	@echo "  ld $$@"
+	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
+		$$(LIBS) -o $$@
+
+build/$(1)/unit/%: build/$(1)/obj/tests/unit/%.o \
+		$(UNIT_HELP:%.c=build/$(1)/obj/%.o) build/$(1)/libculvert.a
+	@mkdir -p $$(@D)
+	@echo "  ld $$@"
+	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
+		-lcmocka $$(LIBS) -o $$@
+
+build/$(1)/replay/%: build/$(1)/obj/tests/fuzz/%.o \
+		build/$(1)/obj/tests/fuzz/replay_main.o build/$(1)/libculvert.a
+	@mkdir -p $$(@D)
+	@echo "  ld $$@"
+	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
+		$$(LIBS) -o $$@
+
+build/$(1)/bench/%: build/$(1)/obj/tests/bench/%.o \
+		$(BENCH_HELP:%.c=build/$(1)/obj/%.o) build/$(1)/libculvert.a
+	@mkdir -p $$(@D)
+	@echo "  ld $$@"
+	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
+		$$(LIBS) -o $$@
+
+build/$(1)/fault/%: build/$(1)/obj/tests/fault/%.o \
+		$(FAULT_HELP:%.c=build/$(1)/obj/%.o) build/$(1)/libculvert.a
+	@mkdir -p $$(@D)
+	@echo "  ld $$@"
+	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
+		$$(LIBS) -o $$@
+
+.SECONDARY: $(UNIT:%=build/$(1)/obj/tests/unit/%.o) \
+	$(FUZZ:%=build/$(1)/obj/tests/fuzz/%.o)
+endef
+FLAVOURS := release asan tsan fuzz
+$(foreach f,$(FLAVOURS),$(eval $(call flavour,$(f))))
+.SECONDARY:
+
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libculvert.a
+	@echo "  ld $@"
+	@$(CC_fuzz) $(LDFLAGS_ALL) $(LDFLAGS_fuzz) $^ $(LIBS) -o $@
+
+# Preloaded into other programs: no sanitizer, no library of ours.
+build/release/fault/%.so: tests/fault/%.c Makefile build/flags
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC_release) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -O2 -fPIC -shared \
+		-MMD -MP -MF $(@:.so=.d) -MT $@ $< -ldl -o $@
+
+-include $(shell find build -name '*.d' 2>/dev/null)
