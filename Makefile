@@ -184,7 +184,7 @@ build/version: FORCE
 	@echo '$(VERSION) $(WOLFSSL_VERSION)' | cmp -s - $@ || \
 		echo '$(VERSION) $(WOLFSSL_VERSION)' >$@
 
-# A changed Makefile (flags) or another wolfSSL compiles everything again.
+# Other flags or another wolfSSL compiles everything again.
 build/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(WOLFSSL) $(CFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
@@ -238,9 +238,6 @@ build/$(1)/fault/%: build/$(1)/obj/tests/fault/%.o \
 	@echo "  ld $$@"
 	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
 		$$(LIBS) -o $$@
-
-.SECONDARY: $(UNIT:%=build/$(1)/obj/tests/unit/%.o) \
-	$(FUZZ:%=build/$(1)/obj/tests/fuzz/%.o)
 endef
 FLAVOURS := release asan tsan fuzz
 $(foreach f,$(FLAVOURS),$(eval $(call flavour,$(f))))

@@ -31,7 +31,7 @@ one() {
 	else
 		echo "fuzz $name: FINDING (exit status $status), $log"
 		grep -E 'ERROR|SUMMARY|runtime error|artifact' "$log" |
-			head -n 10
+			head -n 10 || true
 	fi
 	return "$status"
 }
