@@ -15,11 +15,11 @@
 #include <stdint.h>
 
 enum fate {
-	FATE_DELIVERED, /* the destination has it */
-	FATE_FLAGGED,   /* has it, with a warning worth showing */
-	FATE_RETRY,     /* again after a back-off, without end */
-	FATE_SUSPECT,   /* again; quarantine after five spaced failures
-			 * while others succeed */
+	FATE_DELIVERED,        /* the destination has it */
+	FATE_FLAGGED,          /* has it, with a warning worth showing */
+	FATE_RETRY,            /* again after a back-off, without end */
+	FATE_SUSPECT,          /* again; quarantine after five spaced failures
+				* while others succeed */
 	FATE_HOLD_CONTEXT,     /* this SOP class and transfer syntax between
 				* these two AE titles waits; slow probe */
 	FATE_HOLD_DESTINATION, /* this pair of AE titles waits; slow probe */
@@ -36,6 +36,7 @@ enum failure {
 	FAIL_ASSOCIATE_TIMEOUT,
 	FAIL_LOST_IDLE,        /* connection gone, nothing outstanding */
 	FAIL_LOST,             /* gone with this instance outstanding */
+	FAIL_LINE,             /* gone in the midst of a large instance */
 	FAIL_SEND_TIMEOUT,     /* the peer stopped reading */
 	FAIL_RESPONSE_TIMEOUT, /* all sent, no C-STORE-RSP */
 	FAIL_PROTOCOL,         /* the peer broke the protocol */
