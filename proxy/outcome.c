@@ -278,7 +278,7 @@ struct verdict outcome_of_failure(enum failure f)
 
 /* ---- words ------------------------------------------------------------- */
 
-char *outcome_text(const struct verdict *v, const char *detail, char *out,
+char *verdict_text(const struct verdict *v, const char *detail, char *out,
 		   size_t size)
 {
 	bool more = detail != NULL && detail[0] != '\0';
@@ -292,7 +292,7 @@ char *outcome_text(const struct verdict *v, const char *detail, char *out,
 	return out;
 }
 
-const char *outcome_fate_name(enum fate f)
+const char *fate_name(enum fate f)
 {
 	static const char *const names[FATE_N] = {
 	    [FATE_DELIVERED] = "delivered",

@@ -78,10 +78,10 @@ struct verdict outcome_of_failure(enum failure f);
 
 /* "cause (detail): remedy" cut to fit; detail may be NULL. Detail that came
  * from a peer is escaped by the caller. Returns out. */
-char *outcome_text(const struct verdict *v, const char *detail, char *out,
+char *verdict_text(const struct verdict *v, const char *detail, char *out,
 		   size_t size);
 
 /* "delivered", "retry", ... for the ledger, pages and logs. */
-const char *outcome_fate_name(enum fate f);
+const char *fate_name(enum fate f);
 
 #endif

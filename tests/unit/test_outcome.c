@@ -175,10 +175,10 @@ static void text_names_cause_status_detail_and_remedy(void **state)
 	char text[256], little[8];
 
 	(void)state;
-	outcome_text(&v, "disk \\x01", text, sizeof(text));
+	verdict_text(&v, "disk \\x01", text, sizeof(text));
 	assert_string_equal(text, "the archive is out of resources [A700] "
 				  "(disk \\x01): check its disk and its quota");
-	outcome_text(&v, NULL, little, sizeof(little));
+	verdict_text(&v, NULL, little, sizeof(little));
 	assert_string_equal(little, "the arc");
 }
 
