@@ -1,0 +1,128 @@
+/* instance.h - what the store knows of one received instance.
+ *
+ * Plain values: no pointers, no ownership. struct instance is sealed inside
+ * the spool record of the instance and is the only source from which the
+ * ledger is rebuilt. Its encoding is a list of (tag, length, value): a later
+ * version adds tags, an older one skips what it does not know.
+ *
+ * The identifying fields (accession, patient_id, patient_name) never appear in
+ * a log line and are stored sealed only. */
+#ifndef STORE_INSTANCE_H
+#define STORE_INSTANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/lib/err.h"
+
+enum {
+	TRANSFER_ID_LEN = 16,
+	TRANSFER_TEXT_LEN = 33,      /* 32 hexadecimal digits and a NUL */
+	CHUNK_LEN = 1024 * 1024,     /* bytes hashed and sealed as one unit */
+	INSTANCE_DESTINATIONS = 16,  /* most destinations of one instance */
+	INSTANCE_NAME_LEN = 33,      /* our own names, with the NUL */
+	INSTANCE_UID_LEN = 65,       /* PS3.5 section 9.1: 64, with the NUL */
+	INSTANCE_ENCODED_MAX = 1792, /* bytes: twice in a record's head page */
+};
+
+/* A random 128-bit name made at ingest; only it makes a retry free. */
+struct transfer_id {
+	uint8_t b[TRANSFER_ID_LEN];
+};
+
+/* Lower-case hexadecimal. Returns out. */
+char *transfer_id_text(const struct transfer_id *id,
+		       char out[TRANSFER_TEXT_LEN]);
+/* ERR_INVAL unless text is exactly 32 hexadecimal digits; *out untouched. */
+enum err transfer_id_parse(const char *text,
+			   struct transfer_id *out) MUST_CHECK;
+bool transfer_id_equal(const struct transfer_id *a,
+		       const struct transfer_id *b);
+
+/* All text is NUL-terminated UTF-8 (UIDs, AE titles and names: ASCII). */
+struct instance {
+	struct transfer_id id;
+	char listener[INSTANCE_NAME_LEN];
+	char device[INSTANCE_NAME_LEN];
+	char peer[65]; /* address text of the device */
+	char calling_ae[17];
+	char called_ae[17];
+	char sop_class[INSTANCE_UID_LEN];    /* from the command set */
+	char sop_instance[INSTANCE_UID_LEN]; /* from the command set */
+	char transfer_syntax[INSTANCE_UID_LEN];
+	char study[INSTANCE_UID_LEN];
+	char series[INSTANCE_UID_LEN];
+	char modality[17];
+	char accession[65];
+	char patient_id[97];
+	char patient_name[193];
+	uint64_t association; /* row id in the ledger */
+	int64_t received_ms;  /* wall clock, Unix ms */
+	uint16_t priority;    /* DICOM (0000,0700): 0 medium, 1 high, 2 low */
+	int8_t device_priority;
+	bool has_move; /* the next two are present (0000,1030), (0000,1031) */
+	char move_originator[17];
+	uint16_t move_originator_id;
+	uint8_t n_destinations;
+	char destinations[INSTANCE_DESTINATIONS][INSTANCE_NAME_LEN];
+
+	/* Filled by the spool when the instance is finished. */
+	uint64_t length;  /* bytes of the data set */
+	uint32_t chunks;  /* ceil(length / CHUNK_LEN); 0 for an empty one */
+	uint8_t root[32]; /* tree.h */
+};
+
+/* Copy text into a fixed field, cut at a UTF-8 boundary. Returns false when
+ * something was cut. size includes the NUL and is > 0. */
+bool instance_set(char *field, size_t size, const char *text);
+#define INSTANCE_SET(field, text) instance_set((field), sizeof(field), (text))
+
+/* Encode into out[0..INSTANCE_ENCODED_MAX). Always fits: the fields are
+ * bounded so that it does. Returns the length in bytes. */
+size_t instance_encode(const struct instance *in,
+		       uint8_t out[INSTANCE_ENCODED_MAX]);
+
+/* ERR_CORRUPT: not an encoding of an instance (short, over-long field,
+ * unterminated list). *out is then zeroed. Unknown tags are skipped. */
+enum err instance_decode(const uint8_t *p, size_t len,
+			 struct instance *out) MUST_CHECK;
+
+/* What became of an instance at a destination. Values are stored: never
+ * renumber. */
+#define OUTCOME_MAP(X)                                                         \
+	X(DELIVERED, 1, "delivered")                                           \
+	X(DELIVERED_FLAGGED, 2, "delivered, flagged")                          \
+	X(WITHDRAWN, 3, "withdrawn")                                           \
+	X(HELD, 4, "held")                                                     \
+	X(QUARANTINED, 5, "quarantined")                                       \
+	X(RELEASED, 6, "released")                                             \
+	X(REDIRECTED, 7, "redirected")                                         \
+	X(DISCARDED, 8, "discarded")                                           \
+	X(ABANDONED, 100, "abandoned")                                         \
+	X(RESTART, 101, "restart")
+
+enum outcome_kind {
+#define X(name, value, text) OUTCOME_##name = (value),
+	OUTCOME_MAP(X)
+#undef X
+};
+
+/* Static text, or "unknown". */
+const char *outcome_text(enum outcome_kind kind);
+
+/* ABANDONED and RESTART are written by the spool itself, never by others:
+ *   ABANDONED  the transfer broke off before its last chunk: its chunks are
+ *              free. Says nothing of a transfer whose final record exists.
+ *   RESTART    (transfer id and names empty) every transfer that is without
+ *              its final record at this sequence is abandoned. */
+struct outcome {
+	struct transfer_id id;
+	enum outcome_kind kind;
+	uint16_t status;                     /* DICOM status; 0 if none */
+	int64_t at_ms;                       /* wall clock, Unix ms */
+	char destination[INSTANCE_NAME_LEN]; /* empty: every destination */
+	char target[INSTANCE_NAME_LEN];      /* REDIRECTED: the new one */
+};
+
+#endif
