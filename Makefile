@@ -61,14 +61,10 @@ SRC := $(filter-out proxy/main.c,$(wildcard proxy/*.c proxy/*/*.c \
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_HELP := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-# In tests/bench and tests/fault every file with a main is a program, every
-# shim_X.c an object for LD_PRELOAD, the others are linked into each program.
-HAS_MAIN := $(shell grep -lE '^int main[[:punct:]]' tests/bench/*.c \
-	tests/fault/*.c 2>/dev/null)
-BENCH := $(filter tests/bench/%,$(HAS_MAIN))
-BENCH_HELP := $(filter-out $(BENCH),$(wildcard tests/bench/*.c))
+# In tests/fault every file with a main is a program, every shim_X.c an object
+# for LD_PRELOAD, the others are linked into each program.
 SHIM := $(wildcard tests/fault/shim_*.c)
-FAULT := $(filter tests/fault/%,$(HAS_MAIN))
+FAULT := $(shell grep -lE '^int main[[:punct:]]' tests/fault/*.c 2>/dev/null)
 FAULT_HELP := $(filter-out $(FAULT) $(SHIM),$(wildcard tests/fault/*.c))
 # Only these are compiled again when the version changes.
 VERSIONED := $(shell grep -lE 'CULVERT_(WOLFSSL_)?VERSION' proxy/*.c \
@@ -150,7 +146,7 @@ tsan: build/tsan/culvert $(call unit_bins,tsan) fault-build bench-build
 	@K='$(K)' tests/run.sh tsan unit integration
 
 lint:
-	@CPPFLAGS="$(subst ",\",$(CPPFLAGS_ALL))" packaging/lint.sh
+	@packaging/lint.sh $(CPPFLAGS_ALL)
 
 fuzz: $(FUZZ:%=build/fuzz/%)
 	@T='$(T)' K='$(K)' tests/fuzz/run.sh
@@ -162,7 +158,10 @@ fault: fault-build
 	@if [ -x tests/fault/run ]; then N='$(N)' tests/fault/run; \
 	else echo 'fault: tests/fault/run is not there' >&2; exit 1; fi
 
-bench-build: $(BENCH:tests/bench/%.c=build/release/bench/%)
+# The load generator and the sink; they share no code with Culvert.
+bench-build:
+	@if [ -f tests/bench/Makefile ]; then \
+		$(MAKE) -s -C tests/bench OUT='$(CURDIR)/build/bench'; fi
 
 bench: build/release/culvert bench-build
 	@if [ -x tests/bench/run ]; then SCENARIO='$(SCENARIO)' tests/bench/run; \
@@ -220,13 +219,6 @@ build/$(1)/unit/%: build/$(1)/obj/tests/unit/%.o \
 
 build/$(1)/replay/%: build/$(1)/obj/tests/fuzz/%.o \
 		build/$(1)/obj/tests/fuzz/replay_main.o build/$(1)/libculvert.a
-	@mkdir -p $$(@D)
-	@echo "  ld $$@"
-	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
-		$$(LIBS) -o $$@
-
-build/$(1)/bench/%: build/$(1)/obj/tests/bench/%.o \
-		$(BENCH_HELP:%.c=build/$(1)/obj/%.o) build/$(1)/libculvert.a
 	@mkdir -p $$(@D)
 	@echo "  ld $$@"
 	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \

@@ -6,16 +6,20 @@
 # Debian 12 and 13. Uses sudo when not root. Silent when nothing is missing.
 set -euo pipefail
 
-build="gcc make libc6-dev pkg-config ca-certificates debian-archive-keyring
-	dpkg-dev autoconf automake libtool patch xz-utils
-	libuv1-dev libyaml-dev libsqlite3-dev libmicrohttpd-dev libjansson-dev
-	zlib1g-dev"
-demo="dcmtk python3-pydicom sqlite3 iproute2 procps"
-test="$demo libcmocka-dev python3 python3-pytest python3-pytest-timeout
-	openssl orthanc stunnel4 tshark"
-lint="clang clang-format clang-tidy cppcheck shellcheck python3 libcmocka-dev"
-fuzz="clang llvm"
-bench="orthanc dcmtk stunnel4 haproxy python3"
+# The sets are read by name, through ${!set}.
+# shellcheck disable=SC2034
+{
+	build="gcc make libc6-dev pkg-config ca-certificates debian-archive-keyring
+		dpkg-dev autoconf automake libtool patch xz-utils
+		libuv1-dev libyaml-dev libsqlite3-dev libmicrohttpd-dev libjansson-dev
+		zlib1g-dev"
+	demo="dcmtk python3-pydicom sqlite3 iproute2 procps"
+	test="$demo libcmocka-dev python3 python3-pytest python3-pytest-timeout
+		openssl libssl-dev orthanc stunnel4 tshark"
+	lint="clang clang-format clang-tidy cppcheck shellcheck python3 libcmocka-dev"
+	fuzz="clang llvm"
+	bench="libssl-dev orthanc dcmtk stunnel4 haproxy python3 procps"
+}
 
 packages=
 for set in "$@"; do

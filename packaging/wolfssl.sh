@@ -34,7 +34,10 @@ esac
 options=(
 	--enable-static --disable-shared
 	--disable-examples --disable-crypttests --disable-benchmark
-	$assembly --enable-sp=yes,4096 --enable-sp-asm
+)
+[ -z "$assembly" ] || options+=("$assembly")
+options+=(
+	"--enable-sp=yes,4096" --enable-sp-asm
 	--enable-aesgcm-stream
 	--disable-oldtls --enable-tls13
 	--enable-session-ticket --enable-sni --enable-alpn
