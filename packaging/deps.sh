@@ -13,10 +13,11 @@ set -euo pipefail
 		dpkg-dev autoconf automake libtool patch xz-utils
 		libuv1-dev libyaml-dev libsqlite3-dev libmicrohttpd-dev libjansson-dev
 		zlib1g-dev"
-	demo="dcmtk python3-pydicom sqlite3 iproute2 procps"
+	demo="dcmtk python3-pydicom sqlite3"
 	test="$demo libcmocka-dev python3 python3-pytest python3-pytest-timeout
 		openssl libssl-dev orthanc stunnel4 tshark"
-	lint="clang clang-format clang-tidy cppcheck shellcheck python3 libcmocka-dev"
+	lint="clang clang-format clang-tidy cppcheck shellcheck git python3
+		libcmocka-dev"
 	fuzz="clang llvm"
 	bench="libssl-dev orthanc dcmtk stunnel4 haproxy python3 procps"
 }
