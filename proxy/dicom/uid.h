@@ -39,6 +39,9 @@ enum {
 #define UID_J2K             UID_PREFIX "1.2.4.91"
 #define UID_RLE             UID_PREFIX "1.2.5"
 
+/* Implicit VR LE with big endian pixels; still sent by GE devices. */
+#define UID_GE_PRIVATE "1.2.840.113619.5.2"
+
 /* What we say of ourselves in associations and files. */
 #define UID_OUR_CLASS   "1.2.826.0.1.3680043.10.1599.1"
 #define UID_OUR_VERSION "CULVERT_1"
