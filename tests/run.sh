@@ -22,6 +22,8 @@ export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1\
 :suppressions=$PWD/tests/tsan.supp"
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export CULVERT="$PWD/$build/culvert" CULVERT_BUILD="$PWD/$build"
+# Debian's own, which has the packages that deps.sh installed.
+python=/usr/bin/python3
 limit=${TEST_TIMEOUT:-300}
 
 # TSan's shadow memory needs a layout that much randomisation can break.
@@ -120,10 +122,10 @@ run_integration() {
 	[ "$flavour" = tsan ] && args+=(-m tsan)
 	[ -n "${K:-}" ] && args+=(-k "$K")
 	rm -f "$xml"
-	"${wrap[@]}" env -u CMOCKA_MESSAGE_OUTPUT python3 -m pytest \
+	"${wrap[@]}" env -u CMOCKA_MESSAGE_OUTPUT "$python" -m pytest \
 		-p no:cacheprovider -q -rfEs --tb=short --junitxml="$xml" \
 		"${args[@]}" tests/integration || status=$?
-	counts=$(python3 - "$xml" <<-'PY' 2>/dev/null || echo "0 1"
+	counts=$("$python" - "$xml" <<-'PY' 2>/dev/null || echo "0 1"
 		import sys
 		import xml.etree.ElementTree as tree
 		ran = bad = 0

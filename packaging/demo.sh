@@ -1,0 +1,278 @@
+#!/usr/bin/env bash
+# demo.sh: a whole Culvert on one machine, with a real study (make demo).
+#
+#   storescu --plaintext DICOM--> edge --DICOM TLS--> archive --> files
+#
+# ONCE=1 stops at the end of the tour; exit status 0 only if every image
+# arrived identical. DEMO_IMAGES=DIR sends the images found there.
+# Everything is in build/demo, made anew each time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+culvert=$PWD/build/release/culvert
+dir=$PWD/build/demo
+once=${ONCE:-}
+wait_seconds=${DEMO_WAIT:-120}
+pids=()
+run=
+
+if [ -t 1 ]; then
+	bold=$'\e[1m' plain=$'\e[0m'
+else
+	bold='' plain=''
+fi
+
+title() {
+	printf '\n%s== %s%s\n' "$bold" "$*" "$plain"
+}
+
+die() {
+	echo "demo: $*" >&2
+	exit 1
+}
+
+# Only what this script started, by process id, politely first.
+cleanup() {
+	local p
+	trap '' INT TERM
+	for p in "${pids[@]}"; do
+		kill -TERM "$p" 2>/dev/null || true
+	done
+	for p in "${pids[@]}"; do
+		for _ in $(seq 100); do
+			kill -0 "$p" 2>/dev/null || break
+			sleep 0.1
+		done
+		kill -KILL "$p" 2>/dev/null || true
+		wait "$p" 2>/dev/null || true
+	done
+	[ -z "$run" ] || rm -rf "$run"
+}
+
+in_use() {
+	(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# free_port WANTED: print it, or the next one that nobody listens on.
+free_port() {
+	local p=$1
+	while in_use "$p"; do
+		p=$((p + 1))
+	done
+	[ "$p" = "$1" ] || echo "port $1 is in use, taking $p" >&2
+	echo "$p"
+}
+
+# configure TEMPLATE FILE
+configure() {
+	sed -e "s|@EDGE_PORT@|$edge_port|" -e "s|@CLOUD_PORT@|$cloud_port|" \
+		-e "s|@RUN@|$run|" "conf/$1" >"$2"
+}
+
+# serve NAME PORT: start one, wait until it listens.
+serve() {
+	local name=$1 port=$2 pid
+
+	"$culvert" check -c "$dir/$name/culvert.yaml" \
+		>"$dir/$name/check.log" 2>&1 || {
+		cat "$dir/$name/check.log" >&2
+		die "the $name's configuration is not valid"
+	}
+	# A group of its own, so that Ctrl-C reaches this script alone.
+	setsid "$culvert" serve -c "$dir/$name/culvert.yaml" \
+		>"$dir/$name/culvert.log" 2>&1 &
+	pid=$!
+	pids+=("$pid")
+	for _ in $(seq 100); do
+		if in_use "$port"; then
+			echo "$name: process $pid, port $port," \
+				"log $dir/$name/culvert.log"
+			return
+		fi
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	tail -n 20 "$dir/$name/culvert.log" >&2
+	die "the $name did not start"
+}
+
+# Real images: those named, those of the data set beside the tree, or the
+# samples that come with Debian's python3-pydicom.
+find_images() {
+	local samples
+	if [ -n "${DEMO_IMAGES:-}" ]; then
+		find "$DEMO_IMAGES" -type f
+		return
+	fi
+	if compgen -G '../shared/data/dev/series_*' >/dev/null; then
+		find ../shared/data/dev/series_* -type f -name '*.dcm'
+		return
+	fi
+	samples=$(find /usr/lib/python3/dist-packages/pydicom/data \
+		-type d -name test_files | head -n 1)
+	[ -n "$samples" ] || return 0
+	find "$samples/dicomdirtests/98892001" \
+		"$samples/dicomdirtests/98892003" \
+		"$samples/dicomdirtests/77654033" \
+		"$samples/CT_small.dcm" "$samples/MR_small.dcm" \
+		-type f 2>/dev/null || true
+}
+
+# storescu parses what it sends and writes it anew. So that the hashes of the
+# files here are those of the bytes on the wire, each is written once by DCMTK.
+gather_study() {
+	local f n=0
+	mkdir -p "$dir/study"
+	while read -r f; do
+		n=$((n + 1))
+		dcmconv +te "$f" "$dir/study/$(printf %04d "$n").dcm" \
+			2>/dev/null || rm -f "$dir/study/$(printf %04d "$n").dcm"
+	done < <(find_images | sort)
+	sent=$(find "$dir/study" -type f | wc -l)
+	[ "$sent" -gt 0 ] || die "no DICOM image found to send"
+}
+
+arrived() {
+	find "$dir/archive" -type f -name '*.dcm' 2>/dev/null | wc -l
+}
+
+# The image count may stand still for wait_seconds at most.
+await_arrival() {
+	local n=-1 last=-1 still=0
+
+	while :; do
+		n=$(arrived)
+		if [ "$n" != "$last" ]; then
+			echo "arrived: $n of $sent"
+			last=$n
+			still=0
+		fi
+		[ "$n" -lt "$sent" ] || return 0
+		still=$((still + 1))
+		if [ "$still" -gt $((wait_seconds * 5)) ]; then
+			echo "demo: nothing has moved for $wait_seconds s" >&2
+			"$culvert" status -c "$dir/edge/culvert.yaml" >&2 || true
+			tail -n 20 "$dir/edge/culvert.log" >&2
+			return 1
+		fi
+		sleep 0.2
+	done
+}
+
+# hashes DIRECTORY: "HASH" of every image's data set, sorted.
+hashes() {
+	find "$1" -type f -name '*.dcm' -print0 |
+		xargs -0 -n 50 "$culvert" hash |
+		grep -oE '\b[0-9a-f]{64}\b' | sort
+}
+
+compare() {
+	local same
+
+	hashes "$dir/study" >"$dir/sent.hashes"
+	hashes "$dir/archive" >"$dir/arrived.hashes"
+	same=$(comm -12 "$dir/sent.hashes" "$dir/arrived.hashes" | wc -l)
+	paste -d ' ' <(head -n 3 "$dir/sent.hashes" | cut -c 1-32) \
+		<(head -n 3 "$dir/arrived.hashes" | cut -c 1-32) |
+		sed 's/^\(.*\) \(.*\)$/sent \1... arrived \2.../'
+	echo "identical: $same of $sent"
+	[ "$same" = "$sent" ] &&
+		cmp -s "$dir/sent.hashes" "$dir/arrived.hashes"
+}
+
+ledger() {
+	sqlite3 -readonly -header -column "$dir/edge/records/ledger.db" "$1" ||
+		echo "(the ledger could not be read)"
+}
+
+show_ledger() {
+	local pending
+
+	# The last outcomes reach the ledger a moment after the last image.
+	for _ in $(seq 50); do
+		pending=$(sqlite3 -readonly "$dir/edge/records/ledger.db" \
+			"SELECT count(*) FROM deliveries WHERE state NOT IN
+			('delivered')" 2>/dev/null || echo 0)
+		[ "$pending" != 0 ] || break
+		sleep 0.1
+	done
+	ledger "SELECT state, count(*) AS instances FROM deliveries
+		GROUP BY state"
+	echo
+	"$culvert" association list -c "$dir/edge/culvert.yaml" 2>/dev/null ||
+		ledger "SELECT * FROM associations LIMIT 5"
+}
+
+command -v storescu >/dev/null || die "storescu (package dcmtk) is missing"
+[ -x "$culvert" ] || die "$culvert is missing: run make"
+mkdir -p build
+exec 8>build/demo.lock
+flock -n 8 || die "another demo runs in this tree; stop it first (Ctrl-C)"
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+rm -rf "$dir"
+mkdir -p "$dir"/{edge,cloud,archive}
+# A Unix socket's name has room for about a hundred characters.
+run=$(mktemp -d /tmp/culvert-demo.XXXXXX)
+edge_port=$(free_port 11101)
+cloud_port=$(free_port 11102)
+configure demo-edge.yaml "$dir/edge/culvert.yaml"
+configure demo-archive.yaml "$dir/cloud/culvert.yaml"
+
+title "A certificate authority and two certificates (culvert pki)"
+"$culvert" pki init "$dir/pki"
+"$culvert" pki issue "$dir/pki" edge --san DNS:edge.demo.example
+"$culvert" pki issue "$dir/pki" archive --san DNS:archive.demo.example
+
+title "Two Culverts: the clinic's edge and the cloud archive"
+serve cloud "$cloud_port"
+serve edge "$edge_port"
+
+title "A study, sent in plaintext by DCMTK's storescu to the edge"
+gather_study
+echo "$sent images in $dir/study"
+storescu -aet SCANNER -aec CULVERT 127.0.0.1 "$edge_port" +sd "$dir/study" ||
+	die "storescu failed; see $dir/edge/culvert.log"
+echo "storescu has a Success for every image: each is on disk at the edge"
+
+title "On its way over mutual TLS"
+good=yes
+await_arrival || good=
+
+title "What arrived"
+find "$dir/archive" -type f -name '*.dcm' | sed "s|$PWD/||" | sort |
+	sed -n '1,5p;6s/.*/.../p'
+du -sh "$dir/archive" | sed 's/\t.*/ in all/'
+
+title "Is it what was sent? (culvert hash, over every data set)"
+compare || good=
+
+title "On record (sqlite3 build/demo/edge/records/ledger.db)"
+show_ledger
+
+if [ -n "$good" ]; then
+	title "All $sent images arrived, bit for bit"
+else
+	title "NOT all images arrived identical; logs: $dir/*/culvert.log"
+fi
+if [ -n "$once" ]; then
+	[ -n "$good" ]
+	exit
+fi
+cat <<END
+
+Send your own images:
+  storescu -aet SCANNER -aec CULVERT 127.0.0.1 $edge_port +sd +r DIRECTORY
+They arrive in $dir/archive
+Look around:
+  $culvert status -c $dir/edge/culvert.yaml
+  $culvert queue list -c $dir/edge/culvert.yaml
+Ctrl-C stops both.
+END
+while :; do
+	for p in "${pids[@]}"; do
+		kill -0 "$p" 2>/dev/null ||
+			die "a Culvert has ended; see $dir/*/culvert.log"
+	done
+	sleep 1
+done
