@@ -55,7 +55,8 @@ struct config_problem {
 };
 
 /* About 21 KB; any storage, filled by config_load(). The first
- * CONFIG_PROBLEMS_MAX of each kind are kept, n_* counts all of them. */
+ * CONFIG_PROBLEMS_MAX of each kind are kept; n_* counts those found, and
+ * reading stops soon after that many errors. */
 struct config_errors {
 	char file[CONFIG_PATH_LEN];
 	size_t n_errors;
@@ -110,7 +111,7 @@ enum config_log_level {
 
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
-enum config_tls_profile { CONFIG_BCP195 };
+enum config_tls_profile { CONFIG_TLS_BCP195 };
 
 /* At most n events per per_ms milliseconds; n 0: no limit set. */
 struct config_rate {
@@ -323,10 +324,9 @@ int config_device_find(const struct config *cfg, const char *name);
 int config_destination_find(const struct config *cfg, const char *name);
 
 /* The configuration in force, defaults included, as YAML that loads to the
- * same configuration. Places of keys are shown as paths only; certificate
- * fingerprints and the paths of private keys are masked as "(set)" when
- * mask is true, and the result then does not load. */
-void config_dump(const struct config *cfg, bool mask, FILE *out);
+ * same configuration. It holds no secret: keys are files, and only their
+ * paths stand here. */
+void config_dump(const struct config *cfg, FILE *out);
 
 /* Every option: name, type, unit, default, limits, whether a reload takes it
  * up, help and example. Plain text, and man(7) markup of the same. */

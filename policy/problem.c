@@ -90,13 +90,11 @@ void config_errors_print(const struct config_errors *e, FILE *out)
 	for (size_t i = 0; i < e->n_errors && i < CONFIG_PROBLEMS_MAX; i++)
 		print(e, &e->errors[i], "", out);
 	if (e->n_errors > CONFIG_PROBLEMS_MAX)
-		fprintf(out, "%s: and %zu more errors\n", e->file,
-			e->n_errors - CONFIG_PROBLEMS_MAX);
+		fprintf(out, "%s: and more errors after these\n", e->file);
 	for (size_t i = 0; i < e->n_warnings && i < CONFIG_PROBLEMS_MAX; i++)
 		print(e, &e->warnings[i], "warning: ", out);
 	if (e->n_warnings > CONFIG_PROBLEMS_MAX)
-		fprintf(out, "%s: and %zu more warnings\n", e->file,
-			e->n_warnings - CONFIG_PROBLEMS_MAX);
+		fprintf(out, "%s: and more warnings after these\n", e->file);
 }
 
 /* UTF-8 from the file is shown as it is: libyaml has checked it. */

@@ -7,7 +7,10 @@
 
 #include "proxy/lib/mem.h"
 
-enum { VALUE_DIGITS_MAX = 18 }; /* 10^18 fits a uint64_t */
+enum {
+	VALUE_DIGITS_MAX = 18,          /* 10^18 fits a uint64_t */
+	RATE_PER_MAX = 24 * 3600 * 1000 /* ms; keeps limit_bucket in 64 bits */
+};
 
 struct unit {
 	const char *name;
@@ -138,8 +141,7 @@ bool value_rate(const char *text, struct config_rate *out)
 		return false;
 	if (*text != '/' || !take_per(text + 1, &per))
 		return false;
-	/* Keeps limit_bucket's credit within 64 bits. */
-	if (per > durations[ARRAY_LEN(durations) - 1].factor)
+	if (per > RATE_PER_MAX)
 		return false;
 	out->n = (uint32_t)n;
 	out->per_ms = per;

@@ -19,7 +19,7 @@ bool value_percent(const char *text, uint64_t *out);
 bool value_size(const char *text, uint64_t *out);
 /* Milliseconds: "500ms", "30s", "5m", "2h", "7d", "2w", "6y" (365 days); "0" */
 bool value_duration(const char *text, uint64_t *out);
-/* "20/s", "600/min", "5/10s"; the number is at least 1 */
+/* "20/s", "600/min", "5/10s"; at least 1, per a day at most */
 bool value_rate(const char *text, struct config_rate *out);
 /* name: [a-z0-9-]{1,32} */
 bool value_name(const char *text);

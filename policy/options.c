@@ -1,0 +1,377 @@
+/* The option table itself. Its order is that of the reference. */
+#include "policy/option.h"
+
+#include <string.h>
+
+#include "proxy/lib/mem.h"
+
+#define FIELD(type, f) offsetof(struct type, f), sizeof(((struct type *)0)->f)
+#define KIB            1024ull
+#define MIB            (KIB * 1024)
+#define GIB            (MIB * 1024)
+#define TIB            (GIB * 1024)
+#define SEC            1000ull
+#define MIN            (60 * SEC)
+#define HOUR           (60 * MIN)
+#define DAY            (24 * HOUR)
+
+static const struct option_word log_levels[] = {
+    {"debug", CONFIG_LOG_DEBUG, NULL},
+    {"info", CONFIG_LOG_INFO, NULL},
+    {"warn", CONFIG_LOG_WARN, NULL},
+    {"error", CONFIG_LOG_ERROR, NULL},
+    {NULL, 0, NULL}};
+
+static const struct option_word listener_protocols[] = {
+    {"dicom", CONFIG_DICOM, NULL},
+    {"dicom-tls", CONFIG_DICOM_TLS, NULL},
+    {"link", 0, "the chunk link is not in this version; use dicom-tls"},
+    {NULL, 0, NULL}};
+
+static const struct option_word destination_protocols[] = {
+    {"dicom-tls", CONFIG_DICOM_TLS, NULL},
+    {"dicom", CONFIG_DICOM, NULL},
+    {"directory", CONFIG_DIRECTORY, NULL},
+    {"link", 0, "the chunk link is not in this version; use dicom-tls"},
+    {NULL, 0, NULL}};
+
+static const struct option_word tls_versions[] = {
+    {"1.2", CONFIG_TLS_1_2, NULL},
+    {"1.3", CONFIG_TLS_1_3, NULL},
+    {"1.0", 0, "TLS before 1.2 is not offered"},
+    {"1.1", 0, "TLS before 1.2 is not offered"},
+    {NULL, 0, NULL}};
+
+static const struct option_word tls_profiles[] = {
+    {"bcp195", CONFIG_TLS_BCP195, NULL}, {NULL, 0, NULL}};
+
+static const struct option_word device_services[] = {
+    {"storage", CONFIG_STORAGE, NULL},
+    {"verification", CONFIG_VERIFICATION, NULL},
+    {"worklist", CONFIG_WORKLIST, NULL},
+    {"query", CONFIG_QUERY, NULL},
+    {"mpps", CONFIG_MPPS, NULL},
+    {"commitment", CONFIG_COMMITMENT, NULL},
+    {NULL, 0, NULL}};
+
+#define RELAYED "live relay is not in this version"
+
+static const struct option_word route_services[] = {
+    {"storage", CONFIG_STORAGE, NULL},
+    {"verification", CONFIG_VERIFICATION,
+     "verification needs no route: C-ECHO is answered here"},
+    {"worklist", CONFIG_WORKLIST, RELAYED},
+    {"query", CONFIG_QUERY, RELAYED},
+    {"mpps", CONFIG_MPPS, RELAYED},
+    {"commitment", CONFIG_COMMITMENT,
+     "storage commitment is not in this version"},
+    {NULL, 0, NULL}};
+
+static const struct option_word priorities[] = {
+    {"low", CONFIG_PRIORITY_LOW, NULL},
+    {"normal", CONFIG_PRIORITY_NORMAL, NULL},
+    {"high", CONFIG_PRIORITY_HIGH, NULL},
+    {"stat", CONFIG_PRIORITY_STAT, NULL},
+    {NULL, 0, NULL}};
+
+static const struct option table[] = {
+    {"node", OPTION_NAME, OPTION_FIXED, FIELD(config, node),
+     .initial = "culvert", .example = "edge-01",
+     .help = "Name of this appliance in logs and records."},
+    {"workers", OPTION_NUMBER, OPTION_FIXED, FIELD(config, workers),
+     .initial = "0", .initial_text = "one per processor core", .max = 256,
+     .example = "2", .help = "Threads that carry associations."},
+
+    {"listeners.NAME.address", OPTION_ADDRESS, OPTION_REQUIRED | OPTION_FIXED,
+     FIELD(config_listener, address), .example = "0.0.0.0:104",
+     .help = "Numeric address and port to listen on; [::]:104 is every "
+	     "address of both families."},
+    {"listeners.NAME.protocol", OPTION_ENUM, OPTION_REQUIRED | OPTION_FIXED,
+     FIELD(config_listener, protocol), .words = listener_protocols,
+     .example = "dicom",
+     .help = "dicom is plaintext (port 104), dicom-tls is DICOM over mutual "
+	     "TLS (port 2762)."},
+    {"listeners.NAME.ae_titles", OPTION_AES, OPTION_REQUIRED,
+     FIELD(config_listener, ae_titles), .example = "[ARCHIVE, STORE]",
+     .help = "Called AE titles that this listener answers to."},
+    {"listeners.NAME.max_pdu", OPTION_SIZE, 0, FIELD(config_listener, max_pdu),
+     .initial = "131072", .min = 4096, .max = 16 * MIB, .example = "131072",
+     .help = "Largest P-DATA PDU that peers are asked to send."},
+    {"listeners.NAME.tls.ca", OPTION_PATH, 0, FIELD(config_listener, tls.ca),
+     .example = "devices-ca.pem",
+     .help = "Certificates (PEM) that peers' certificates must chain to. "
+	     "Required with dicom-tls."},
+    {"listeners.NAME.tls.certificate", OPTION_PATH, 0,
+     FIELD(config_listener, tls.certificate), .example = "gateway.pem",
+     .help = "Own certificate (PEM), followed by its intermediate ones. "
+	     "Required with dicom-tls."},
+    {"listeners.NAME.tls.key", OPTION_PATH, 0, FIELD(config_listener, tls.key),
+     .example = "gateway.key",
+     .help = "Private key of the certificate (PEM), readable by Culvert "
+	     "only. Required with dicom-tls."},
+    {"listeners.NAME.tls.min_version", OPTION_ENUM, 0,
+     FIELD(config_listener, tls.min_version), .initial = "1.2",
+     .words = tls_versions, .example = "1.3",
+     .help = "Oldest TLS version taken; the newest that both sides have is "
+	     "used."},
+    {"listeners.NAME.tls.profile", OPTION_ENUM, 0,
+     FIELD(config_listener, tls.profile), .initial = "bcp195",
+     .words = tls_profiles, .example = "bcp195",
+     .help = "Cipher suites and groups: BCP 195 (PS3.15 B.9, B.10)."},
+    {"listeners.NAME.limits.associations", OPTION_NUMBER, 0,
+     FIELD(config_listener, limits.associations), .initial = "200", .min = 1,
+     .max = 100000, .example = "200",
+     .help = "Connections at once on this listener."},
+    {"listeners.NAME.limits.per_device", OPTION_NUMBER, 0,
+     FIELD(config_listener, limits.per_device), .initial = "20", .min = 1,
+     .max = 100000, .example = "20",
+     .help = "Associations at once of one device."},
+    {"listeners.NAME.limits.rate", OPTION_RATE, 0,
+     FIELD(config_listener, limits.rate), .initial = "600/min",
+     .example = "120/min", .help = "New associations of one device."},
+    {"listeners.NAME.timeouts.artim", OPTION_DURATION, 0,
+     FIELD(config_listener, timeouts.artim), .initial = "30s", .min = SEC / 10,
+     .max = HOUR, .example = "30s",
+     .help = "From the connection to the whole A-ASSOCIATE-RQ, TLS "
+	     "handshake included; also the wait for the peer to close "
+	     "(PS3.8 9.1.5)."},
+    {"listeners.NAME.timeouts.idle", OPTION_DURATION, 0,
+     FIELD(config_listener, timeouts.idle), .initial = "5m", .min = SEC / 10,
+     .max = DAY, .example = "5m",
+     .help = "Silence between messages before the association is aborted."},
+    {"listeners.NAME.timeouts.message", OPTION_DURATION, 0,
+     FIELD(config_listener, timeouts.message), .initial = "60s",
+     .min = SEC / 10, .max = HOUR, .example = "60s",
+     .help = "Silence inside a message before the association is aborted."},
+
+    {"devices.NAME.ae_title", OPTION_AES, OPTION_REQUIRED | OPTION_ANY_AE,
+     FIELD(config_device, ae_titles), .example = "CT2",
+     .help = "Calling AE titles of the device. \"*\" is any, and needs a "
+	     "certificate."},
+    {"devices.NAME.address", OPTION_NETWORKS, OPTION_REQUIRED,
+     FIELD(config_device, addresses), .example = "[10.1.4.20, 10.2.0.0/24]",
+     .help = "Addresses it calls from: numeric, single ones or ranges."},
+    {"devices.NAME.port", OPTION_NUMBER, 0, FIELD(config_device, port),
+     .initial_text = "none", .min = 1, .max = 65535, .example = "104",
+     .help = "Port it listens on itself, for the way back."},
+    {"devices.NAME.services", OPTION_SET, 0, FIELD(config_device, services),
+     .initial = "storage, verification", .words = device_services,
+     .example = "[storage, verification]",
+     .help = "What it may use. This version serves storage and "
+	     "verification."},
+    {"devices.NAME.called", OPTION_AES, 0, FIELD(config_device, called),
+     .initial_text = "every AE title of the listener", .example = "[ARCHIVE]",
+     .help = "AE titles it may call."},
+    {"devices.NAME.listeners", OPTION_LISTENERS, 0,
+     FIELD(config_device, listeners), .initial_text = "every listener",
+     .example = "[modalities]", .help = "Listeners it may use."},
+    {"devices.NAME.priority", OPTION_ENUM, 0, FIELD(config_device, priority),
+     .initial = "normal", .words = priorities, .example = "high",
+     .help = "Where its instances stand in the queue."},
+    {"devices.NAME.limits.associations", OPTION_NUMBER, 0,
+     FIELD(config_device, limits.associations),
+     .initial_text = "the listener's per_device", .min = 1, .max = 100000,
+     .example = "4", .help = "Associations at once."},
+    {"devices.NAME.limits.rate", OPTION_RATE, 0,
+     FIELD(config_device, limits.rate), .initial_text = "the listener's",
+     .example = "20/s", .help = "New associations."},
+    {"devices.NAME.certificate.fingerprint", OPTION_FINGERPRINTS, 0,
+     FIELD(config_device, certificate.fingerprints),
+     .initial_text = "not asked for",
+     .example = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2"
+		"efcde9",
+     .help = "SHA-256 of the certificate that it must show (dicom-tls). Each "
+	     "kind that is given must fit."},
+    {"devices.NAME.certificate.subject", OPTION_TEXTS, 0,
+     FIELD(config_device, certificate.subjects),
+     .initial_text = "not asked for", .example = "\"CN=ct-room-2,O=Clinic\"",
+     .help = "Subject of that certificate, as the log prints it."},
+    {"devices.NAME.certificate.san", OPTION_TEXTS, 0,
+     FIELD(config_device, certificate.sans), .initial_text = "not asked for",
+     .example = "ct2.clinic.example",
+     .help = "DNS name, IP address or URI among that certificate's subject "
+	     "alternative names."},
+
+    {"destinations.NAME.protocol", OPTION_ENUM, OPTION_REQUIRED,
+     FIELD(config_destination, protocol), .words = destination_protocols,
+     .example = "dicom-tls",
+     .help = "dicom-tls is DICOM over mutual TLS, dicom is plaintext, "
+	     "directory writes Part 10 files."},
+    {"destinations.NAME.endpoints", OPTION_ENDPOINTS, 0,
+     FIELD(config_destination, endpoints), .example = "[pacs.example.org:2762]",
+     .help = "Hosts and ports, the preferred first. Required unless the "
+	     "protocol is directory."},
+    {"destinations.NAME.path", OPTION_PATH, 0, FIELD(config_destination, path),
+     .example = "/srv/images",
+     .help = "Directory for the files. Required with protocol directory."},
+    {"destinations.NAME.ae_title", OPTION_AE, 0,
+     FIELD(config_destination, ae_title),
+     .initial_text = "as the device called", .example = "CLOUDPACS",
+     .help = "Called AE title there."},
+    {"destinations.NAME.calling_ae_title", OPTION_AE, 0,
+     FIELD(config_destination, calling_ae_title),
+     .initial_text = "the device's own", .example = "EDGE01",
+     .help = "Calling AE title there."},
+    {"destinations.NAME.plaintext.allowed", OPTION_TEXT, 0,
+     FIELD(config_destination, plaintext_reason), .initial_text = "refused",
+     .example = "\"same rack, separate VLAN\"",
+     .help = "Why images may travel there in clear. Required with protocol "
+	     "dicom."},
+    {"destinations.NAME.tls.ca", OPTION_PATH, 0,
+     FIELD(config_destination, tls.ca), .example = "cloud-ca.pem",
+     .help = "Certificates (PEM) that the archive's must chain to. Required "
+	     "with dicom-tls."},
+    {"destinations.NAME.tls.certificate", OPTION_PATH, 0,
+     FIELD(config_destination, tls.certificate), .example = "edge-01.pem",
+     .help = "Own certificate (PEM), followed by its intermediate ones. "
+	     "Required with dicom-tls."},
+    {"destinations.NAME.tls.key", OPTION_PATH, 0,
+     FIELD(config_destination, tls.key), .example = "edge-01.key",
+     .help = "Private key of the certificate (PEM), readable by Culvert "
+	     "only. Required with dicom-tls."},
+    {"destinations.NAME.tls.server_name", OPTION_HOST, 0,
+     FIELD(config_destination, tls.server_name),
+     .initial_text = "the endpoint's host", .example = "pacs.example.org",
+     .help = "Name that the archive's certificate must carry."},
+    {"destinations.NAME.tls.min_version", OPTION_ENUM, 0,
+     FIELD(config_destination, tls.min_version), .initial = "1.2",
+     .words = tls_versions, .example = "1.3",
+     .help = "Oldest TLS version taken; the newest that both sides have is "
+	     "used."},
+    {"destinations.NAME.tls.profile", OPTION_ENUM, 0,
+     FIELD(config_destination, tls.profile), .initial = "bcp195",
+     .words = tls_profiles, .example = "bcp195",
+     .help = "Cipher suites and groups: BCP 195 (PS3.15 B.9, B.10)."},
+    {"destinations.NAME.associations", OPTION_NUMBER, 0,
+     FIELD(config_destination, associations), .initial = "4", .min = 1,
+     .max = 256, .example = "4", .help = "Parallel associations, at most."},
+    {"destinations.NAME.max_pdu", OPTION_SIZE, 0,
+     FIELD(config_destination, max_pdu), .initial = "131072", .min = 4096,
+     .max = 16 * MIB, .example = "131072",
+     .help = "Largest P-DATA PDU that the archive is asked to send."},
+    {"destinations.NAME.accept", OPTION_SYNTAXES, 0,
+     FIELD(config_destination, accept), .initial = "implicit-le, explicit-le",
+     .example = "[implicit-le, explicit-le, jpeg-lossless]",
+     .help = "Transfer syntaxes, by name or UID, that it is taken to accept "
+	     "until it has been asked."},
+    {"destinations.NAME.timeouts.connect", OPTION_DURATION, 0,
+     FIELD(config_destination, timeouts.connect), .initial = "5s",
+     .min = SEC / 10, .max = HOUR, .example = "5s",
+     .help = "For the connection, TLS handshake included."},
+    {"destinations.NAME.timeouts.associate", OPTION_DURATION, 0,
+     FIELD(config_destination, timeouts.associate), .initial = "10s",
+     .min = SEC / 10, .max = HOUR, .example = "10s",
+     .help = "For the answer to A-ASSOCIATE-RQ."},
+    {"destinations.NAME.timeouts.response", OPTION_DURATION, 0,
+     FIELD(config_destination, timeouts.response), .initial = "60s",
+     .min = SEC / 10, .max = HOUR, .example = "60s",
+     .help = "For the answer to a C-STORE after its last byte, and for any "
+	     "progress before."},
+    {"destinations.NAME.timeouts.idle", OPTION_DURATION, 0,
+     FIELD(config_destination, timeouts.idle), .initial = "10s", .max = HOUR,
+     .example = "10s",
+     .help = "How long an association is kept with nothing to send."},
+    {"destinations.NAME.retry.first", OPTION_DURATION, 0,
+     FIELD(config_destination, retry.first), .initial = "5s", .min = SEC / 10,
+     .max = DAY, .example = "5s",
+     .help = "Pause after the first failure; it doubles with each one."},
+    {"destinations.NAME.retry.max", OPTION_DURATION, 0,
+     FIELD(config_destination, retry.max), .initial = "10m", .min = SEC / 10,
+     .max = DAY, .example = "10m", .help = "Longest pause."},
+    {"destinations.NAME.retry.probe", OPTION_DURATION, 0,
+     FIELD(config_destination, retry.probe), .initial = "5m", .min = SEC / 10,
+     .max = DAY, .example = "5m",
+     .help = "Between tries of what is held, for instance for a transfer "
+	     "syntax that the archive does not accept."},
+    {"destinations.NAME.quarantine_after", OPTION_NUMBER, 0,
+     FIELD(config_destination, quarantine_after), .initial = "5", .min = 1,
+     .max = 1000, .example = "5",
+     .help = "Failures of one instance, others succeeding, before it is put "
+	     "aside."},
+
+    {"routes.N.service", OPTION_SET, 0, FIELD(config_route, services),
+     .initial = "storage", .words = route_services, .example = "storage",
+     .help = "What is routed."},
+    {"routes.N.device", OPTION_DEVICES, 0, FIELD(config_route, devices),
+     .initial_text = "every device", .example = "[ct-room-2]",
+     .help = "From these devices only."},
+    {"routes.N.listener", OPTION_LISTENERS, 0, FIELD(config_route, listeners),
+     .initial_text = "every listener", .example = "[modalities]",
+     .help = "Arrived at these listeners only."},
+    {"routes.N.called", OPTION_AES, 0, FIELD(config_route, called),
+     .initial_text = "every AE title", .example = "[ARCHIVE]",
+     .help = "Sent to these called AE titles only."},
+    {"routes.N.forward", OPTION_DESTINATIONS, OPTION_REQUIRED,
+     FIELD(config_route, forward), .example = "[cloud]",
+     .help = "Destinations; each gets every instance. The first route that "
+	     "fits is taken."},
+
+    {"spool.path", OPTION_PATH, OPTION_FIXED, FIELD(config, spool.path),
+     .initial = "/var/lib/culvert/spool", .example = "/var/lib/culvert/spool",
+     .help = "Directory of the spool: where instances wait, sealed."},
+    {"spool.quota", OPTION_SIZE, 0, FIELD(config, spool.quota),
+     .initial = "50GiB", .min = 16 * MIB, .max = 1024 * TIB,
+     .example = "200GiB", .help = "Most that the spool takes of the disk."},
+    {"spool.high_water", OPTION_PERCENT, 0, FIELD(config, spool.high_water),
+     .initial = "95%", .min = 2, .max = 100, .example = "95%",
+     .help = "Share of the quota at which new instances are refused (A700)."},
+    {"spool.low_water", OPTION_PERCENT, 0, FIELD(config, spool.low_water),
+     .initial = "90%", .min = 1, .max = 99, .example = "90%",
+     .help = "Share of the quota at which they are taken again."},
+    {"spool.segment", OPTION_SIZE, OPTION_FIXED, FIELD(config, spool.segment),
+     .initial = "64MiB", .min = 4 * MIB, .max = GIB, .example = "64MiB",
+     .help = "Size of one spool file."},
+    {"spool.key", OPTION_PATH, OPTION_FIXED, FIELD(config, spool.key),
+     .initial_text = "data.key beside the spool's directory",
+     .example = "/var/lib/culvert/data.key",
+     .help = "File of the key that seals the spool; made on first start. "
+	     "Without it the spool cannot be read."},
+
+    {"records.path", OPTION_PATH, OPTION_FIXED, FIELD(config, records.path),
+     .initial = "/var/lib/culvert", .example = "/var/lib/culvert",
+     .help = "Directory of the ledger and of the audit records."},
+    {"control.path", OPTION_PATH, OPTION_FIXED, FIELD(config, control.path),
+     .initial = "/run/culvert/control.sock",
+     .example = "/run/culvert/control.sock",
+     .help = "Unix socket for the culvert commands."},
+    {"log.level", OPTION_ENUM, 0, FIELD(config, log.level), .initial = "info",
+     .words = log_levels, .example = "info",
+     .help = "Least important line that is written."},
+};
+
+static const struct {
+	const char *path;
+	const char *what;
+} later[] = {
+    {"routes.N.relay", "live relay"},
+    {"routes.N.hold", "storage commitment"},
+    {"destinations.NAME.rate", "bandwidth shaping"},
+    {"destinations.NAME.timetable", "bandwidth shaping"},
+    {"destinations.NAME.link", "the chunk link"},
+    {"listeners.NAME.link", "the chunk link"},
+    {"records.retention", "retention"},
+    {"rate", "bandwidth shaping"},
+    {"timetable", "bandwidth shaping"},
+    {"status", "the status page"},
+    {"web", "the status page"},
+    {"audit", "the audit trail's own settings"},
+    {"link", "the chunk link"},
+};
+
+size_t option_count(void)
+{
+	return ARRAY_LEN(table);
+}
+
+const struct option *option_at(size_t i)
+{
+	return i < ARRAY_LEN(table) ? &table[i] : NULL;
+}
+
+const char *option_later(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_LEN(later); i++)
+		if (strcmp(later[i].path, path) == 0)
+			return later[i].what;
+	return NULL;
+}
