@@ -50,10 +50,15 @@ WOLFSSL_VERSION := $(shell packaging/wolfssl.sh --print-version)
 endif
 
 # --- version -------------------------------------------------------------
+# A tagged commit is its tag; between tags the changelog's version, and which
+# commit, so that a later one is also the greater one for dpkg.
 RELEASED := $(shell sed -n 's/^\#\# \[\([0-9][0-9.]*\)\].*/\1/p' \
 	CHANGELOG.md 2>/dev/null | head -n 1)
-REVISION := $(shell git describe --always --dirty --exclude '*' 2>/dev/null)
-VERSION := $(or $(RELEASED),0.1.0)$(if $(REVISION),+$(REVISION))
+TAG := $(shell git describe --exact-match --match 'v[0-9]*' 2>/dev/null)
+REVISION := $(shell git rev-list --count HEAD 2>/dev/null).$(shell \
+	git describe --always --dirty --exclude '*' 2>/dev/null)
+VERSION := $(or $(TAG:v%=%),$(or $(RELEASED),0.1.0)$(if \
+	$(filter-out .,$(REVISION)),+git$(REVISION)))
 
 # --- sources -------------------------------------------------------------
 SRC := $(filter-out proxy/main.c,$(wildcard proxy/*.c proxy/*/*.c \

@@ -64,8 +64,8 @@ free_port() {
 
 # configure TEMPLATE FILE
 configure() {
-	sed -e "s|@EDGE_PORT@|$edge_port|" -e "s|@CLOUD_PORT@|$cloud_port|" \
-		-e "s|@RUN@|$run|" "conf/$1" >"$2"
+	sed -e "s|:11101|:$edge_port|" -e "s|:11102|:$cloud_port|" \
+		-e "s|\(control: {path: \)|\1$run/|" "conf/$1" >"$2"
 }
 
 # serve NAME PORT: start one, wait until it listens.

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# install.sh: put what was built into place (make install). PREFIX, SYSCONFDIR
+# and DESTDIR come from the Makefile. An existing configuration stays.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+prefix=${PREFIX:-/usr/local}
+sysconf=${SYSCONFDIR:-/etc}
+dest=${DESTDIR:-}
+bin=$prefix/bin
+doc=$prefix/share/doc/culvert
+man=$prefix/share/man
+
+# put MODE FILE TARGET
+put() {
+	install -D -m "$1" "$2" "$dest$3"
+}
+
+# page SECTION FILE
+page() {
+	mkdir -p "$dest$man/man$1"
+	gzip -9nc "$2" >"$dest$man/man$1/$(basename "$2").gz"
+	chmod 644 "$dest$man/man$1/$(basename "$2").gz"
+}
+
+put 755 build/release/culvert "$bin/culvert"
+sed -e "s|@BINDIR@|$bin|g" -e "s|@SYSCONFDIR@|$sysconf|g" \
+	packaging/systemd/culvert.service.in >build/culvert.service
+put 644 build/culvert.service "$prefix/lib/systemd/system/culvert.service"
+put 644 packaging/systemd/culvert.sysusers \
+	"$prefix/lib/sysusers.d/culvert.conf"
+for f in packaging/man/*.[1-8]; do
+	page "${f##*.}" "$f"
+done
+# The page of options comes from the binary's own table.
+if build/release/culvert check --options=man >build/culvert.yaml.5 \
+	2>/dev/null && [ -s build/culvert.yaml.5 ]; then
+	page 5 build/culvert.yaml.5
+fi
+for f in README.md CHANGELOG.md; do
+	[ ! -f "$f" ] || put 644 "$f" "$doc/$f"
+done
+put 644 LICENSE "$doc/copyright"
+for f in conf/*.yaml; do
+	case $f in
+	conf/demo-*) ;;
+	*) put 644 "$f" "$doc/examples/$(basename "$f")" ;;
+	esac
+done
+if [ ! -e "$dest$sysconf/culvert/culvert.yaml" ] &&
+	[ -f conf/culvert.yaml ]; then
+	put 644 conf/culvert.yaml "$sysconf/culvert/culvert.yaml"
+fi
+[ -n "$dest" ] || {
+	if command -v systemd-sysusers >/dev/null && [ "$(id -u)" = 0 ]; then
+		systemd-sysusers "$prefix/lib/sysusers.d/culvert.conf" || true
+	fi
+	echo "installed: $bin/culvert; edit $sysconf/culvert/culvert.yaml," \
+		"run 'culvert check', then 'systemctl enable --now culvert'"
+}
