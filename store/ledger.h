@@ -62,11 +62,10 @@ bool delivery_state_parse(const char *text, enum delivery_state *out);
 /* ---- opening and closing ------------------------------------------- */
 
 struct ledger_options {
-	const char *path;           /* existing directory, copied */
-	const struct seal_key *key; /* data key; borrowed until close */
-	size_t cache_bytes;         /* page cache; 0 = 32 MiB */
-	unsigned queue_max;         /* posted writes waiting; 0 = 32768 */
-	unsigned audit_patience_s;  /* audit_ok stays true for; 0 = 60 */
+	const char *path;          /* existing directory, copied */
+	size_t cache_bytes;        /* page cache; 0 = 32 MiB */
+	unsigned queue_max;        /* posted writes waiting; 0 = 32768 */
+	unsigned audit_patience_s; /* audit_ok stays true for; 0 = 60 */
 	/* After the commit that made count more deliveries to destination
 	 * queued (new, released, retried, redirected). NULL is fine. */
 	void (*on_queued)(void *arg, const char *destination, uint64_t count);
@@ -90,6 +89,10 @@ enum err ledger_open(const struct ledger_options *options, struct spool *spool,
 /* Write what was posted, commit, stop the thread, free. Waiting fetches,
  * places and barriers are answered with ERR_CANCELED first. NULL is fine. */
 void ledger_close(struct ledger *l);
+
+/* The spool has something new: call it from spool_options.on_durable. Cheap,
+ * never blocks. Without it the ledger looks every 20 ms. NULL is fine. */
+void ledger_wake(struct ledger *l);
 
 /* `culvert spool rebuild`: move ledger.db aside and write a new one from
  * everything the spool holds; returns when done. No other ledger may be open
@@ -115,7 +118,8 @@ struct ledger_cursor {
 #define LEDGER_CURSOR_START ((struct ledger_cursor){.priority = INT32_MAX})
 
 struct ledger_item {
-	uint64_t delivery; /* id of this delivery; stays over a rebuild */
+	uint64_t delivery; /* id of this delivery; a rebuild finds it again
+			    * unless compaction moved the instance */
 	uint64_t seq;      /* arrival order of the instance */
 	struct transfer_id transfer;
 	int32_t priority;        /* device priority * 4 + DICOM priority rank */
@@ -157,7 +161,7 @@ typedef void ledger_fetched_fn(void *arg, const struct ledger_fetched *f);
 
 struct ledger_query {
 	char destination[33];
-	enum delivery_state state; /* QUEUED or HELD only */
+	enum delivery_state state; /* QUEUED, HELD or QUARANTINED */
 	struct ledger_cursor after;
 	unsigned max;   /* items, 1..LEDGER_FETCH_MAX */
 	int64_t now_ms; /* later next_attempts are left out */
@@ -212,11 +216,12 @@ bool ledger_accepting(struct ledger *l);
 
 /* ---- posted writes -------------------------------------------------- */
 
-/* None of these blocks or fails visibly. Queue policy: refusals are dropped
- * when a quarter of queue_max waits, attempts and capabilities at a half (the
- * next one says the same), associations and audit only when all of it is used:
- * by then ledger_accepting() has been false since a half. Dropped rows are
- * counted and written as an audit-gap event ("N rows") as soon as possible. */
+/* None of these blocks or fails visibly. What waits is bounded by queue_max and
+ * by 16 MiB. Queue policy: refusals are dropped when a quarter of it waits,
+ * attempts and capabilities at a half (the next one says the same),
+ * associations and audit only when all of it is used: by then
+ * ledger_accepting() has been false since a half. Dropped rows are counted and
+ * written as an audit-gap event ("N rows") as soon as possible. */
 
 enum ledger_direction { LEDGER_IN, LEDGER_OUT };
 
