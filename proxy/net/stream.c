@@ -1,0 +1,512 @@
+/* stream.c - birth, states, deadlines and end; see stream_int.h. */
+#include "proxy/net/stream.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/lib/mem.h"
+#include "proxy/net/stream_int.h"
+
+enum {
+	CONNECT_MS = 10 * 1000,
+	HANDSHAKE_MS = 30 * 1000,
+	FINISH_MS = 5 * 1000,
+	OUT_CAP = 4 * 1024 * 1024,
+	LOW_WATER = 256 * 1024,
+	KEEPALIVE_IDLE_S = 60,
+	KEEPALIVE_INTERVAL_S = 10,
+	KEEPALIVE_COUNT = 6,
+	/* Data unacknowledged, or a window closed, for so long: dead. */
+	USER_TIMEOUT_MS = 180 * 1000,
+};
+
+#define TO(s) (1u << STREAM_##s)
+static const unsigned next_states[STREAM_NSTATES] = {
+    [STREAM_DIAL] = TO(HANDSHAKE) | TO(OPEN),
+    [STREAM_HANDSHAKE] = TO(OPEN) | TO(FINISH),
+    [STREAM_OPEN] = TO(BROKEN) | TO(FINISH),
+    [STREAM_BROKEN] = 0,
+    [STREAM_FINISH] = TO(LINGER),
+    [STREAM_LINGER] = 0,
+    [STREAM_CLOSING] = 0,
+};
+
+void stream_must0(int rc) /* for calls that fail only by our own mistake */
+{
+	if (rc != 0)
+		abort();
+}
+
+uint64_t stream_now(const struct stream *s)
+{
+	return uv_now(&s->worker->loop);
+}
+
+void stream_move(struct stream *s, enum stream_state next)
+{
+	assert(next_states[s->state] & (1u << next));
+	s->state = next;
+}
+
+/* ---- the end ---------------------------------------------------------- */
+
+static void stream_free(struct stream *s)
+{
+	list_remove(&s->node);
+	list_remove(&s->wake.node);
+	list_remove(&s->flush.node);
+	stream_out_free(s);
+	buf_free(&s->stash);
+	tls_free(s->tls);
+	tls_context_unref(s->tls_ctx);
+	mem_free(s->dial);
+}
+
+void stream_handle_closed(uv_handle_t *handle)
+{
+	struct stream *s = handle->data;
+	const struct stream_events *ev = s->ev;
+	char detail[STREAM_DETAIL_LEN];
+	void *arg = s->arg;
+	enum err why = s->why;
+
+	assert(s->n_handles > 0);
+	if (--s->n_handles > 0)
+		return;
+	stream_free(s);
+	memcpy(detail, s->detail, sizeof(detail));
+	mem_free(s);
+	ev->on_closed(arg, why, detail); /* last: the owner may do anything */
+}
+
+static void set_detail(struct stream *s, const char *fmt, va_list ap)
+{
+	if (s->detail[0] == '\0')
+		vsnprintf(s->detail, sizeof(s->detail), fmt, ap);
+}
+
+static void end_now(struct stream *s, enum err why)
+{
+	if (s->state < STREAM_FINISH ||
+	    (s->state == STREAM_FINISH && s->why == ERR_OK))
+		s->why = why;
+	s->state = STREAM_CLOSING;
+	if (s->detail[0] == '\0')
+		snprintf(s->detail, sizeof(s->detail), "%s", err_text(s->why));
+	if (s->dial != NULL)
+		stream_dial_drop(s);
+	uv_close((uv_handle_t *)&s->timer, stream_handle_closed);
+	if (!uv_is_closing((uv_handle_t *)&s->tcp))
+		uv_close((uv_handle_t *)&s->tcp, stream_handle_closed);
+}
+
+void stream_end(struct stream *s, enum err why, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->state == STREAM_CLOSING)
+		return;
+	va_start(ap, fmt);
+	set_detail(s, fmt, ap);
+	va_end(ap);
+	end_now(s, why);
+}
+
+/* FINISH: from here on only the flush, the FIN and the wait for the peer's. */
+static void begin_finish(struct stream *s, enum err why)
+{
+	s->why = why;
+	stream_move(s, STREAM_FINISH);
+	if (why != ERR_OK)
+		stream_out_unstage(s);
+	s->paused = false;
+	if (s->idle_ms == 0 || s->idle_ms > s->finish_ms)
+		s->idle_ms = s->finish_ms;
+	s->active_at = stream_now(s);
+	stream_timer_arm(s);
+	stream_read_update(s);
+	if (s->state == STREAM_FINISH)
+		worker_job_flush(s->worker, &s->flush);
+}
+
+void stream_end_politely(struct stream *s, enum err why, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->state >= STREAM_FINISH)
+		return;
+	va_start(ap, fmt);
+	set_detail(s, fmt, ap);
+	va_end(ap);
+	if (s->state == STREAM_HANDSHAKE || s->state == STREAM_OPEN)
+		begin_finish(s, why);
+	else
+		end_now(s, why);
+}
+
+void stream_finish(struct stream *s)
+{
+	if (s->state >= STREAM_FINISH)
+		return;
+	if (s->state == STREAM_OPEN && s->announced)
+		begin_finish(s, ERR_OK);
+	else if (s->state == STREAM_BROKEN)
+		stream_end(s, ERR_CLOSED, "%s closed the connection", s->peer);
+	else
+		stream_close(s, ERR_CANCELED);
+}
+
+void stream_close(struct stream *s, enum err why)
+{
+	if (s->state == STREAM_CLOSING)
+		return;
+	/* Polite where it costs nothing: the alert fits an empty queue. */
+	if (s->state == STREAM_OPEN && s->tls != NULL && stream_out_empty(s)) {
+		s->above_low = false; /* no on_drain any more */
+		tls_close_notify(s->tls);
+		stream_out_flush(s);
+	}
+	stream_end(s, why, "%s", err_text(why));
+}
+
+void stream_close_all(struct worker *w)
+{
+	LIST_EACH(n, tmp, &w->streams)
+	stream_end(CONTAINER_OF(n, struct stream, node), ERR_CANCELED,
+		   "the worker stops");
+}
+
+/* ---- deadlines -------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer);
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+void stream_timer_arm(struct stream *s)
+{
+	uint64_t at, now = stream_now(s);
+
+	if (s->state == STREAM_CLOSING)
+		return;
+	at = sooner(s->phase_at, s->caller_at);
+	if (s->idle_ms != 0)
+		at = sooner(at, s->active_at + s->idle_ms);
+	if (at == 0)
+		uv_timer_stop(&s->timer);
+	else
+		stream_must0(uv_timer_start(&s->timer, on_timer,
+					    at > now ? at - now : 0, 0));
+}
+
+static void phase_passed(struct stream *s)
+{
+	switch (s->state) {
+	case STREAM_DIAL:
+		if (stream_dial_another(s))
+			return;
+		stream_end(s, ERR_TIMEOUT,
+			   "no answer from %s within %llu s: is the address "
+			   "right, the machine up, and no firewall between?",
+			   s->endpoint,
+			   (unsigned long long)s->connect_ms / 1000);
+		return;
+	case STREAM_HANDSHAKE:
+		stream_end(s, ERR_TIMEOUT,
+			   "%s did not finish the TLS handshake within %llu s: "
+			   "does it speak TLS on this port?",
+			   s->peer, (unsigned long long)s->handshake_ms / 1000);
+		return;
+	case STREAM_LINGER: /* all was sent; the peer just stays */
+	case STREAM_OPEN:
+	case STREAM_BROKEN:
+	case STREAM_FINISH:
+	case STREAM_CLOSING:
+	case STREAM_NSTATES:
+		break;
+	}
+	stream_end(s, s->why, "%s did not close the connection", s->peer);
+}
+
+/* The peer is not to blame while we neither read nor have anything to send. */
+static bool idle_counts(const struct stream *s)
+{
+	return s->state >= STREAM_FINISH || !s->paused || !stream_out_empty(s);
+}
+
+static void idle_passed(struct stream *s, uint64_t now)
+{
+	if (!idle_counts(s) || stream_out_progress(s)) {
+		s->active_at = now;
+		return;
+	}
+	stream_end(s, ERR_TIMEOUT,
+		   "nothing came from or went to %s for %llu ms", s->peer,
+		   (unsigned long long)s->idle_ms);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct stream *s = CONTAINER_OF(timer, struct stream, timer);
+	uint64_t now = stream_now(s);
+
+	if (s->state == STREAM_CLOSING)
+		return;
+	if (s->phase_at != 0 && now >= s->phase_at)
+		phase_passed(s);
+	else if (s->caller_at != 0 && now >= s->caller_at)
+		stream_end(s, ERR_TIMEOUT, "the deadline for %s passed",
+			   s->peer[0] != '\0' ? s->peer : s->endpoint);
+	else if (s->idle_ms != 0 && now >= s->active_at + s->idle_ms)
+		idle_passed(s, now);
+	stream_timer_arm(s);
+}
+
+void stream_set_deadline(struct stream *s, uint64_t ms)
+{
+	if (s->state >= STREAM_FINISH)
+		return;
+	s->caller_at = ms != 0 ? stream_now(s) + ms : 0;
+	stream_timer_arm(s);
+}
+
+void stream_set_idle(struct stream *s, uint64_t ms)
+{
+	if (s->state >= STREAM_FINISH)
+		return;
+	s->idle_ms = ms;
+	s->active_at = stream_now(s);
+	stream_timer_arm(s);
+}
+
+/* ---- opening ---------------------------------------------------------- */
+
+static void socket_options(struct stream *s)
+{
+	int fd, interval = KEEPALIVE_INTERVAL_S, count = KEEPALIVE_COUNT;
+	unsigned user_timeout = USER_TIMEOUT_MS;
+
+	/* Failures here cost comfort, not correctness. */
+	uv_tcp_nodelay(&s->tcp, 1);
+	uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_IDLE_S);
+	if (uv_fileno((uv_handle_t *)&s->tcp, &fd) != 0)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout,
+		   sizeof(user_timeout));
+}
+
+static void remember_names(struct stream *s)
+{
+	struct sockaddr_storage ss = {0};
+	int len = sizeof(ss);
+
+	if (uv_tcp_getpeername(&s->tcp, (struct sockaddr *)&ss, &len) == 0)
+		address_text((struct sockaddr *)&ss, s->peer);
+	len = sizeof(ss);
+	if (uv_tcp_getsockname(&s->tcp, (struct sockaddr *)&ss, &len) == 0)
+		address_text((struct sockaddr *)&ss, s->local);
+}
+
+static enum err emit(void *arg, const uint8_t *p, size_t n)
+{
+	return stream_out_append(arg, p, n);
+}
+
+static enum err engine_new(struct stream *s)
+{
+	const char *name = s->server_name[0] != '\0' ? s->server_name : NULL;
+	const char *key = s->endpoint[0] != '\0' ? s->endpoint : NULL;
+
+	return tls_new(s->tls_ctx, name, key, emit, s, &s->tls);
+}
+
+void stream_connected(struct stream *s)
+{
+	socket_options(s);
+	remember_names(s);
+	s->phase_at = 0;
+	if (s->tls_ctx == NULL) {
+		stream_move(s, STREAM_OPEN);
+	} else {
+		if (engine_new(s) != ERR_OK) {
+			stream_end(s, ERR_NOMEM, "out of memory for TLS");
+			return;
+		}
+		stream_move(s, STREAM_HANDSHAKE);
+		s->phase_at = stream_now(s) + s->handshake_ms;
+	}
+	stream_timer_arm(s);
+	worker_job_soon(s->worker, &s->wake);
+}
+
+void stream_opened(struct stream *s)
+{
+	if (s->state == STREAM_HANDSHAKE) {
+		stream_move(s, STREAM_OPEN);
+		s->phase_at = 0;
+	}
+	s->announced = true;
+	s->active_at = stream_now(s);
+	stream_timer_arm(s);
+	if (s->ev->on_open != NULL)
+		s->ev->on_open(s->arg);
+}
+
+static void on_wake(struct worker_job *j)
+{
+	stream_in_wake(CONTAINER_OF(j, struct stream, wake));
+}
+
+static void on_flush(struct worker_job *j)
+{
+	stream_out_flush(CONTAINER_OF(j, struct stream, flush));
+}
+
+static uint64_t or_default(uint64_t v, uint64_t dflt)
+{
+	return v != 0 ? v : dflt;
+}
+
+static void take_options(struct stream *s, const struct stream_options *o)
+{
+	static const struct stream_options none;
+
+	if (o == NULL)
+		o = &none;
+	s->connect_ms = or_default(o->connect_ms, CONNECT_MS);
+	s->handshake_ms = or_default(o->handshake_ms, HANDSHAKE_MS);
+	s->finish_ms = or_default(o->finish_ms, FINISH_MS);
+	s->out_cap = or_default(o->out_cap, OUT_CAP);
+	s->low_water = or_default(o->low_water, LOW_WATER);
+	if (o->tls != NULL)
+		s->tls_ctx = tls_context_ref(o->tls);
+	if (o->server_name != NULL)
+		snprintf(s->server_name, sizeof(s->server_name), "%s",
+			 o->server_name);
+}
+
+/* A stream in DIAL with its handles initialised: from here on only their close
+ * callbacks free it. */
+static struct stream *stream_new(struct worker *w,
+				 const struct stream_options *o,
+				 const struct stream_events *ev, void *arg)
+{
+	struct stream *s = mem_zalloc(sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->worker = w;
+	s->ev = ev;
+	s->arg = arg;
+	s->state = STREAM_DIAL;
+	take_options(s, o);
+	buf_init(&s->stash, WORKER_READ_SIZE);
+	list_init(&s->out);
+	list_init(&s->wake.node);
+	list_init(&s->flush.node);
+	s->wake.run = on_wake;
+	s->flush.run = on_flush;
+	stream_must0(uv_tcp_init(&w->loop, &s->tcp));
+	stream_must0(uv_timer_init(&w->loop, &s->timer));
+	s->tcp.data = s->timer.data = s;
+	s->n_handles = 2;
+	list_push_back(&w->streams, &s->node);
+	return s;
+}
+
+enum err stream_accept(struct worker *w, int fd, const struct stream_options *o,
+		       const struct stream_events *ev, void *arg,
+		       struct stream **out)
+{
+	struct stream *s;
+
+	assert(worker_is_current(w));
+	assert(o == NULL || o->tls == NULL || tls_context_is_server(o->tls));
+	s = w->stopping ? NULL : stream_new(w, o, ev, arg);
+	if (s == NULL) {
+		close(fd);
+		return w->stopping ? ERR_CANCELED : ERR_NOMEM;
+	}
+	*out = s;
+	if (uv_tcp_open(&s->tcp, fd) != 0) {
+		close(fd);
+		stream_end(s, ERR_IO, "the accepted socket is unusable");
+		return ERR_OK;
+	}
+	stream_connected(s);
+	return ERR_OK;
+}
+
+enum err stream_connect(struct worker *w, const char *endpoint,
+			const struct stream_options *o,
+			const struct stream_events *ev, void *arg,
+			struct stream **out)
+{
+	char host[ADDRESS_HOST_LEN];
+	struct stream *s;
+	uint16_t port;
+
+	assert(worker_is_current(w));
+	assert(o == NULL || o->tls == NULL || !tls_context_is_server(o->tls));
+	if (w->stopping)
+		return ERR_CANCELED;
+	if (address_split(endpoint, host, &port) != ERR_OK || port == 0)
+		return ERR_INVAL;
+	s = stream_new(w, o, ev, arg);
+	if (s == NULL)
+		return ERR_NOMEM;
+	*out = s;
+	snprintf(s->endpoint, sizeof(s->endpoint), "%s", endpoint);
+	if (s->server_name[0] == '\0')
+		memcpy(s->server_name, host, sizeof(host));
+	s->phase_at = s->connect_at = stream_now(s) + s->connect_ms;
+	stream_timer_arm(s);
+	if (stream_dial_begin(s, host, port) != ERR_OK)
+		stream_end(s, ERR_NOMEM, "out of memory");
+	return ERR_OK;
+}
+
+/* ---- small ------------------------------------------------------------ */
+
+void stream_eof_ok(struct stream *s, bool ok)
+{
+	s->eof_ok = ok;
+}
+
+const char *stream_peer(const struct stream *s)
+{
+	return s->peer;
+}
+
+const char *stream_local(const struct stream *s)
+{
+	return s->local;
+}
+
+bool stream_tls_info(const struct stream *s, struct tls_info *out)
+{
+	if (s->tls == NULL || !s->announced)
+		return false;
+	tls_info(s->tls, out);
+	return true;
+}
+
+uint64_t stream_bytes_in(const struct stream *s)
+{
+	return s->bytes_in;
+}
+
+uint64_t stream_bytes_out(const struct stream *s)
+{
+	return s->bytes_out;
+}
