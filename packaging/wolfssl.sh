@@ -137,7 +137,7 @@ apt_private() {
 		-o Dir::Etc::preferences=/dev/null \
 		-o Dir::Etc::preferencesparts=/dev/null \
 		-o APT::Sandbox::User=root -o Acquire::Languages=none \
-		-o Acquire::Retries=3 -o APT::Get::AllowUnauthenticated=false \
+		-o Acquire::Retries=2 -o APT::Get::AllowUnauthenticated=false \
 		-o APT::Update::Error-Mode=any "$@"
 }
 
@@ -236,6 +236,9 @@ ensure() {
 				"and the mirror in /etc/apt"
 		}
 		say "the Debian archive cannot be reached; using $have"
+		# Ask again in an hour, not at every make.
+		touch -d "-$((max_age_minutes - 60)) minutes" \
+			"$cache/checked-$hash"
 		return
 	fi
 	version=$(newest_offered)
