@@ -153,7 +153,7 @@ void assoc_init(struct assoc *a);
  * opaque items are not carried over; max_pdu is PDU_DEFAULT_MAX. */
 void assoc_init_answer(struct assoc *ac, const struct assoc *rq);
 /* Set the result of context id of an AC. ts: the one chosen for
- * CONTEXT_ACCEPTED, else ignored (NULL is fine). At most once a context.
+ * CONTEXT_ACCEPTED, else ignored (NULL is fine). The last answer counts.
  * ERR_NOTFOUND: no such context. ERR_INVAL: ts is no UID. */
 enum err assoc_answer(struct assoc *ac, uint8_t id, uint8_t result,
 		      const char *ts) MUST_CHECK;

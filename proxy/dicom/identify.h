@@ -57,22 +57,21 @@ struct identity {
 
 struct inflater; /* private */
 
-enum { IDENTIFY_N_VALUES = 9, IDENTIFY_RAW = 1280 };
+enum { IDENTIFY_N_VALUES = 9, IDENTIFY_RAW = 1408 };
 
 /* Private. */
 struct identify {
 	bool big, explicit_vr, deflated;
 	bool started; /* the first element was seen */
 	bool done, damaged;
-	bool overlong; /* the value now collected does not fit */
-	uint8_t head[12];
-	uint8_t n_head;       /* bytes held of an element header */
-	uint8_t need;         /* bytes of it wanted */
+	uint8_t head[12]; /* an element header that arrived in parts */
+	uint8_t n_head, need;
 	int8_t slot;          /* value now collected, or -1 */
 	uint32_t skip;        /* value bytes left, kept or not */
 	uint32_t depth;       /* open undefined lengths; odd: in a sequence */
 	uint32_t implicit_at; /* depth of an UN read as implicit; 0: none */
-	uint32_t has;         /* slots filled, and readable */
+	uint16_t seen;        /* slots taken, a bit each */
+	uint16_t overlong;    /* slots whose value was cut */
 	uint16_t len[IDENTIFY_N_VALUES];
 	uint8_t raw[IDENTIFY_RAW];
 	struct inflater *inflater;

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "proxy/dicom/vr.h"
 #include "proxy/lib/mem.h"
 #include "proxy/lib/rd.h"
 
@@ -79,22 +80,6 @@ enum err part10_meta_encode(const struct part10_meta *meta, struct wr *w)
 
 /* ---- split ---- */
 
-static bool is_letter(uint8_t b)
-{
-	return b >= 'A' && b <= 'Z';
-}
-
-static bool is_long_vr(const uint8_t *vr)
-{
-	static const char longs[] = "OBODOFOLOVOWSQSVUCUNURUTUV";
-
-	for (size_t i = 0; i + 1 < sizeof(longs); i += 2) {
-		if (memcmp(vr, longs + i, 2) == 0)
-			return true;
-	}
-	return false;
-}
-
 struct element {
 	uint16_t number;
 	uint32_t len;
@@ -112,11 +97,11 @@ static enum err read_element(struct rd *r, struct element *out)
 	vr = rd_bytes(&at, 2);
 	if (vr == NULL)
 		return ERR_AGAIN;
-	if (!is_letter(vr[0]) || !is_letter(vr[1])) {
+	if (!vr_is_shaped(vr)) {
 		uint32_t high = rd_u16le(&at);
 
 		out->len = high << 16 | (uint32_t)vr[1] << 8 | vr[0];
-	} else if (is_long_vr(vr)) {
+	} else if (vr_kind(vr) == VR_LONG) {
 		(void)rd_u16le(&at);
 		out->len = rd_u32le(&at);
 	} else {
@@ -166,7 +151,7 @@ static bool goes_on(const uint8_t *p, size_t n, bool at_end)
 		return false;
 	if (n >= 2 && (p[0] != 0x02 || p[1] != 0x00))
 		return false;
-	return !at_end || (p[3] <= 1 && is_letter(p[4]) && is_letter(p[5]));
+	return !at_end || (p[3] <= 1 && vr_is_shaped(p + 4));
 }
 
 static enum err read_meta(struct rd *r, struct part10_meta *meta)
@@ -200,9 +185,7 @@ static enum err find_start(const uint8_t *head, size_t n, size_t *at)
 		*at = magic;
 	else if (n >= 4 && memcmp(head, "DICM", 4) == 0)
 		*at = 4;
-	else if (n >= 6 && n < magic && head[0] != 0x02)
-		return ERR_AGAIN;
-	else if (n < 6)
+	else if (n < magic && (n < 2 || head[0] != 0x02 || head[1] != 0x00))
 		return ERR_AGAIN;
 	return ERR_OK;
 }
