@@ -110,17 +110,35 @@ void audit_json_end(struct audit_json *j); /* adds the NUL */
 
 struct audit; /* opaque */
 
-/* Find the newest month in dir (copied) and go on from its seq. Months are
- * opened at the first row for them. ERR_IO, ERR_NOMEM, ERR_UNSUPPORTED (newer
- * program), with why (NULL is fine, 256 bytes) in words. */
-enum err audit_open(const char *dir, struct audit **out, char *why) MUST_CHECK;
+enum { AUDIT_WHY_LEN = 256 };
+
+/* Look at the months in dir (copied) and go on from the highest seq. Months
+ * are opened at the first row for them. ERR_IO, ERR_NOMEM; why (NULL is fine)
+ * in words. */
+enum err audit_open(const char *dir, struct audit **out,
+		    char why[AUDIT_WHY_LEN]) MUST_CHECK;
+/* Undoes what was not committed. NULL is fine. */
 void audit_close(struct audit *a);
 
-/* Add one row to the open transaction, begun when there is none. ERR_IO,
- * ERR_NOSPACE, ERR_NOMEM: not added; the transaction's other rows stand. */
+/* Add one row to the transaction, begun when there is none.
+ *
+ *   ERR_AGAIN  another month than the rows before: audit_commit(), repeat
+ *   ERR_INVAL  the row itself is refused: drop it
+ *   ERR_IO, ERR_NOSPACE, ERR_NOMEM, ERR_UNSUPPORTED (newer program)
+ *
+ * On any other error than the first two audit_undo() follows. */
 enum err audit_append(struct audit *a, const struct audit_event *e) MUST_CHECK;
-/* Make the rows added since the last commit permanent and visible. On an
- * error they are all undone: the caller appends them again. */
+/* Make the rows since the last commit visible and safe from the death of the
+ * process. On an error they are all undone: append them again. */
 enum err audit_commit(struct audit *a) MUST_CHECK;
+void audit_undo(struct audit *a);
+/* Make what is committed safe from power loss, if there is something new. */
+enum err audit_sync(struct audit *a) MUST_CHECK;
+/* Look whether the open month is still there. Returns why it is not (lost,
+ * replaced, damaged and moved aside) once, for an audit-gap event; else NULL.
+ */
+const char *audit_gap(struct audit *a);
+/* Words for the last error; "" when there was none. */
+const char *audit_why(const struct audit *a);
 
 #endif

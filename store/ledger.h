@@ -64,7 +64,7 @@ bool delivery_state_parse(const char *text, enum delivery_state *out);
 struct ledger_options {
 	const char *path;          /* existing directory, copied */
 	size_t cache_bytes;        /* page cache; 0 = 32 MiB */
-	unsigned queue_max;        /* posted writes waiting; 0 = 32768 */
+	unsigned queue_max;        /* posted writes waiting; 0 = 16384 */
 	unsigned audit_patience_s; /* audit_ok stays true for; 0 = 60 */
 	/* After the commit that made count more deliveries to destination
 	 * queued (new, released, retried, redirected). NULL is fine. */

@@ -1,0 +1,86 @@
+#include "store/ledger_identity.h"
+
+#include <string.h>
+
+#include "proxy/lib/mem.h"
+#include "proxy/lib/rd.h"
+#include "proxy/lib/wr.h"
+#include "store/spool.h"
+
+static const char purpose[] = "culvert ledger identity 1";
+
+enum err ledger_identity_key(const struct seal_key *key, const uint8_t *spool,
+			     struct seal **out)
+{
+	return seal_new(key, spool, SPOOL_ID_LEN, purpose, out);
+}
+
+static void put_text(struct wr *w, const char *text)
+{
+	size_t n = strlen(text);
+
+	wr_u8(w, (uint8_t)n);
+	wr_bytes(w, text, n);
+}
+
+enum err ledger_identity_lock(struct seal *s, const struct ledger_identity *in,
+			      uint8_t out[LEDGER_IDENTITY_MAX], size_t *len)
+{
+	uint8_t clear[LEDGER_IDENTITY_MAX - SEAL_BLOB_EXTRA];
+	struct wr w = wr_init(clear, sizeof(clear));
+	struct seal_text t = {.aad = purpose, .aad_len = sizeof(purpose)};
+	enum err e;
+
+	put_text(&w, in->accession);
+	put_text(&w, in->patient_id);
+	put_text(&w, in->patient_name);
+	if (!wr_ok(&w))
+		return ERR_INVAL;
+	t.in = clear;
+	t.len = w.len;
+	e = seal_blob_lock(s, &t, out);
+	*len = w.len + SEAL_BLOB_EXTRA;
+	mem_wipe(clear, sizeof(clear));
+	return e;
+}
+
+static void get_text(struct rd *r, char *out, size_t size)
+{
+	size_t n = rd_u8(r);
+	const uint8_t *p = rd_bytes(r, n);
+
+	if (p == NULL || n >= size) {
+		r->failed = true;
+		return;
+	}
+	memcpy(out, p, n);
+	out[n] = '\0';
+}
+
+enum err ledger_identity_open(struct seal *s, const uint8_t *sealed, size_t len,
+			      struct ledger_identity *out)
+{
+	uint8_t clear[LEDGER_IDENTITY_MAX];
+	struct seal_text t = {.aad = purpose, .aad_len = sizeof(purpose)};
+	struct ledger_identity id = {0};
+	struct rd r;
+	enum err e;
+
+	if (len < SEAL_BLOB_EXTRA || len > LEDGER_IDENTITY_MAX)
+		return ERR_CORRUPT;
+	t.in = sealed;
+	t.len = len;
+	e = seal_blob_unlock(s, &t, clear);
+	if (e != ERR_OK)
+		return e;
+	r = rd_init(clear, len - SEAL_BLOB_EXTRA);
+	get_text(&r, id.accession, sizeof(id.accession));
+	get_text(&r, id.patient_id, sizeof(id.patient_id));
+	get_text(&r, id.patient_name, sizeof(id.patient_name));
+	mem_wipe(clear, sizeof(clear));
+	if (!rd_ok(&r))
+		return ERR_CORRUPT;
+	*out = id;
+	mem_wipe(&id, sizeof(id));
+	return ERR_OK;
+}

@@ -1,0 +1,34 @@
+/* ledger_identity.h - the identifying values of a series, sealed for a column.
+ *
+ * Key: HKDF of the data key with the spool's id, a purpose of its own. */
+#ifndef STORE_LEDGER_IDENTITY_H
+#define STORE_LEDGER_IDENTITY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/lib/err.h"
+#include "store/seal.h"
+
+struct ledger_identity {
+	char accession[65];
+	char patient_id[97];
+	char patient_name[193];
+};
+
+enum { LEDGER_IDENTITY_MAX = 512 }; /* bytes of a sealed one, at most */
+
+/* The sealing context for the functions below; free with seal_free(). */
+enum err ledger_identity_key(const struct seal_key *key, const uint8_t *spool,
+			     struct seal **out) MUST_CHECK;
+
+/* ERR_IO: library failure. */
+enum err ledger_identity_lock(struct seal *s, const struct ledger_identity *in,
+			      uint8_t out[LEDGER_IDENTITY_MAX],
+			      size_t *len) MUST_CHECK;
+
+/* ERR_CORRUPT: does not open, or is not an identity. */
+enum err ledger_identity_open(struct seal *s, const uint8_t *sealed, size_t len,
+			      struct ledger_identity *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,217 @@
+/* migrations_sql.c - the schemas as SQL. Never change a script that was
+ * released: add another at the end.
+ *
+ * Sizes decide: at a million instances a day an index on a random value costs
+ * a page write for each row. So everything here is keyed by the spool's
+ * sequence, which only grows; the one index that a delivery leaves and enters
+ * is partial, on what is not finished. */
+#include "proxy/lib/mem.h"
+#include "store/migrations.h"
+
+#define TIME(column)                                                           \
+	"strftime('%Y-%m-%dT%H:%M:%fZ'," column "/1000.0,'unixepoch')"
+
+/* An instance's seq is the sequence of its final spool record, a delivery's id
+ * is seq * 32 + n: so both come back the same from a rebuild. */
+static const char ledger_1[] =
+    "CREATE TABLE spool_state("
+    " one INTEGER PRIMARY KEY CHECK(one=1),"
+    " spool_id BLOB NOT NULL,"
+    " applied INTEGER NOT NULL," /* every record up to here is in */
+    " resume INTEGER NOT NULL,"	 /* tail from here: unfinished transfers */
+    " rebuilt INTEGER NOT NULL," /* what the spool held when this was made */
+    " applied_ms INTEGER NOT NULL,"
+    " synced INTEGER NOT NULL,"
+    " instances INTEGER NOT NULL,"
+    " association INTEGER NOT NULL);" /* highest number given */
+
+    "CREATE TABLE kinds("
+    " id INTEGER PRIMARY KEY,"
+    " sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL,"
+    " UNIQUE(sop_class, transfer_syntax));"
+
+    "CREATE TABLE origins("
+    " id INTEGER PRIMARY KEY,"
+    " association INTEGER NOT NULL,"
+    " listener TEXT, device TEXT, peer TEXT, calling_ae TEXT, called_ae TEXT,"
+    " instances INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX origins_association ON origins(association);"
+
+    "CREATE TABLE series("
+    " id INTEGER PRIMARY KEY,"
+    " study TEXT, series TEXT, modality TEXT,"
+    " first INTEGER NOT NULL," /* seq of the first instance */
+    " identity BLOB);"	       /* sealed: accession, patient id and name */
+
+    "CREATE TABLE destinations("
+    " id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    " error TEXT, error_ms INTEGER);"
+    "CREATE TABLE totals("
+    " destination INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " count INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+    " last_ms INTEGER NOT NULL,"
+    " PRIMARY KEY(destination, state)) WITHOUT ROWID;"
+    "CREATE TABLE devices("
+    " name TEXT PRIMARY KEY, last_ms INTEGER NOT NULL,"
+    " instances INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+    " associations INTEGER NOT NULL) WITHOUT ROWID;"
+
+    "CREATE TABLE instances("
+    " seq INTEGER PRIMARY KEY,"
+    " transfer BLOB NOT NULL,"
+    " received_ms INTEGER NOT NULL,"
+    " origin INTEGER NOT NULL, kind INTEGER NOT NULL,"
+    " series INTEGER NOT NULL,"
+    " sop_instance TEXT NOT NULL,"
+    " dicom_priority INTEGER NOT NULL,"
+    " length INTEGER NOT NULL, chunks INTEGER NOT NULL,"
+    " root BLOB NOT NULL,"
+    " move_id INTEGER, move_originator TEXT);"
+
+    "CREATE TABLE deliveries("
+    " id INTEGER PRIMARY KEY,"
+    " destination INTEGER NOT NULL,"
+    " state INTEGER NOT NULL,"
+    " priority INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL,"
+    " next_attempt_ms INTEGER NOT NULL,"
+    " remote_status INTEGER NOT NULL,"
+    " changed_ms INTEGER NOT NULL,"
+    " uid_hash INTEGER NOT NULL,"
+    " outcome_segment INTEGER," /* of its last outcome, while it is needed */
+    " target TEXT,"		/* redirected to */
+    " last_error TEXT);"
+    "CREATE INDEX deliveries_open ON deliveries("
+    " destination, state, priority DESC, id, next_attempt_ms, uid_hash)"
+    " WHERE state<=2;"
+    "CREATE INDEX deliveries_outcome ON deliveries(outcome_segment)"
+    " WHERE outcome_segment IS NOT NULL;"
+
+    /* Second and later open deliveries of one UID to one destination. */
+    "CREATE TABLE twins("
+    " key INTEGER NOT NULL, delivery INTEGER NOT NULL,"
+    " PRIMARY KEY(key, delivery)) WITHOUT ROWID;"
+
+    "CREATE TABLE chunks("
+    " instance INTEGER NOT NULL, idx INTEGER NOT NULL,"
+    " segment INTEGER NOT NULL, offset INTEGER NOT NULL,"
+    " length INTEGER NOT NULL,"
+    " PRIMARY KEY(instance, idx)) WITHOUT ROWID;"
+
+    "CREATE TABLE damage("
+    " id INTEGER PRIMARY KEY, found_ms INTEGER NOT NULL,"
+    " segment INTEGER NOT NULL, offset INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL, certain INTEGER NOT NULL,"
+    " transfer BLOB, text TEXT,"
+    " UNIQUE(segment, offset));"
+
+    /* Posted, not from the spool: lost with the database. */
+    "CREATE TABLE associations("
+    " id INTEGER PRIMARY KEY,"
+    " direction INTEGER NOT NULL," /* 0 in, 1 out */
+    " party TEXT, device TEXT, peer TEXT, local TEXT,"
+    " calling_ae TEXT, called_ae TEXT,"
+    " impl_class TEXT, impl_version TEXT, max_pdu INTEGER,"
+    " tls_version TEXT, tls_suite TEXT, tls_group TEXT,"
+    " fingerprint TEXT, subject TEXT,"
+    " begun_ms INTEGER NOT NULL, result TEXT, n_contexts INTEGER,"
+    " ended_ms INTEGER, duration_ns INTEGER,"
+    " bytes_in INTEGER, bytes_out INTEGER,"
+    " stores INTEGER, echos INTEGER, others INTEGER, failures INTEGER,"
+    " why TEXT);"
+    "CREATE TABLE contexts("
+    " association INTEGER NOT NULL, id INTEGER NOT NULL,"
+    " result INTEGER NOT NULL, abstract TEXT, accepted TEXT,"
+    " proposed TEXT,"
+    " PRIMARY KEY(association, id)) WITHOUT ROWID;"
+    "CREATE TABLE refusals("
+    " id INTEGER PRIMARY KEY,"
+    " first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,"
+    " count INTEGER NOT NULL,"
+    " listener TEXT, peer TEXT, calling_ae TEXT, called_ae TEXT,"
+    " reason TEXT, remedy TEXT);"
+    "CREATE TABLE capabilities("
+    " destination TEXT NOT NULL, endpoint TEXT NOT NULL,"
+    " calling_ae TEXT NOT NULL, called_ae TEXT NOT NULL,"
+    " abstract TEXT NOT NULL, transfer_syntax TEXT NOT NULL,"
+    " accepted INTEGER NOT NULL, checked_ms INTEGER NOT NULL,"
+    " PRIMARY KEY(destination, endpoint, calling_ae, called_ae, abstract,"
+    "  transfer_syntax)) WITHOUT ROWID;"
+
+    /* For people with the sqlite3 shell. */
+    "CREATE TABLE state_names(state INTEGER PRIMARY KEY, name TEXT);"
+    "INSERT INTO state_names VALUES(0,'queued'),(1,'held'),(2,'quarantined'),"
+    " (3,'delivered'),(4,'withdrawn'),(5,'discarded');"
+    "CREATE VIEW v_deliveries AS SELECT"
+    " d.id AS delivery, lower(hex(i.transfer)) AS transfer,"
+    " t.name AS destination, n.name AS state, d.priority, d.attempts,"
+    " " TIME("i.received_ms") " AS received,"
+    " " TIME("d.changed_ms") " AS changed,"
+    " CASE WHEN d.next_attempt_ms>0 THEN " TIME("d.next_attempt_ms")
+    " END AS next_attempt,"
+    " CASE WHEN d.remote_status>=0 THEN printf('%04X',d.remote_status)"
+    " END AS remote_status,"
+    " d.last_error, o.listener, o.device, o.peer, o.calling_ae, o.called_ae,"
+    " k.sop_class, i.sop_instance, k.transfer_syntax, s.study, s.series,"
+    " s.modality, i.length, lower(hex(i.root)) AS root, o.association"
+    " FROM deliveries d JOIN instances i ON i.seq=d.id>>5"
+    " JOIN destinations t ON t.id=d.destination"
+    " JOIN state_names n ON n.state=d.state"
+    " JOIN kinds k ON k.id=i.kind"
+    " JOIN origins o ON o.id=i.origin"
+    " JOIN series s ON s.id=i.series;"
+    "CREATE VIEW v_queue AS SELECT * FROM v_deliveries"
+    " WHERE state IN ('queued','held','quarantined');"
+    "CREATE VIEW v_associations AS SELECT"
+    " id, CASE direction WHEN 0 THEN 'in' ELSE 'out' END AS direction,"
+    " party, device, peer, local, calling_ae, called_ae, result,"
+    " " TIME("begun_ms") " AS begun, " TIME("ended_ms") " AS ended,"
+    " duration_ns/1e9 AS seconds, n_contexts, stores, echos, others,"
+    " failures, bytes_in, bytes_out, why, tls_version, tls_suite,"
+    " tls_group, fingerprint, subject, impl_class, impl_version"
+    " FROM associations;"
+    "CREATE VIEW v_refusals AS SELECT"
+    " id, " TIME("first_ms") " AS first, " TIME("last_ms") " AS last,"
+    " count, listener, peer, calling_ae, called_ae, reason, remedy"
+    " FROM refusals;";
+
+static const char audit_1[] =
+    "CREATE TABLE kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL);"
+    "CREATE TABLE audit("
+    " seq INTEGER PRIMARY KEY,"
+    " wall_ms INTEGER NOT NULL, mono_ns INTEGER NOT NULL,"
+    " boot TEXT," /* which boot mono_ns counts in */
+    " kind INTEGER NOT NULL, outcome INTEGER NOT NULL,"
+    " association INTEGER, listener TEXT, device TEXT, destination TEXT,"
+    " peer TEXT, local TEXT, calling_ae TEXT, called_ae TEXT,"
+    " fingerprint TEXT, study TEXT, user TEXT, detail TEXT,"
+    " sealed BLOB, prev_chain BLOB, chain BLOB);"
+    "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit"
+    " BEGIN SELECT RAISE(ABORT,'audit is append-only'); END;"
+    "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit"
+    " BEGIN SELECT RAISE(ABORT,'audit is append-only'); END;"
+    "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit"
+    " WHEN EXISTS(SELECT 1 FROM audit WHERE seq=NEW.seq)"
+    " BEGIN SELECT RAISE(ABORT,'audit is append-only'); END;"
+    "CREATE VIEW v_audit AS SELECT"
+    " a.seq, " TIME("a.wall_ms") " AS time, k.name AS event, a.outcome,"
+    " a.association, a.listener, a.device, a.destination, a.peer, a.local,"
+    " a.calling_ae, a.called_ae, a.fingerprint, a.study, a.user, a.detail"
+    " FROM audit a LEFT JOIN kinds k ON k.kind=a.kind;";
+
+static const char *const ledger_scripts[] = {ledger_1};
+static const char *const audit_scripts[] = {audit_1};
+
+const struct migrations migrations_ledger = {
+    .what = "ledger",
+    .application_id = 0x43764c31, /* "CvL1" */
+    .scripts = ledger_scripts,
+    .n = ARRAY_LEN(ledger_scripts),
+};
+
+const struct migrations migrations_audit = {
+    .what = "audit",
+    .application_id = 0x43764131, /* "CvA1" */
+    .scripts = audit_scripts,
+    .n = ARRAY_LEN(audit_scripts),
+};
