@@ -1,0 +1,51 @@
+/* acceptor.h - every listener on the main loop, and the hand-over of accepted
+ * sockets to the least loaded worker. */
+#ifndef PROXY_ACCEPTOR_H
+#define PROXY_ACCEPTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "proxy/lib/err.h"
+
+struct acceptor; /* opaque; lives on the main loop's thread */
+struct admission;
+struct capabilities;
+struct config;
+struct ledger;
+struct spool;
+struct worker;
+
+/* All borrowed; must outlive it. */
+struct acceptor_options {
+	uv_loop_t *loop;
+	const struct config *config;
+	struct spool *spool;
+	struct ledger *ledger;
+	struct capabilities *capabilities;
+	struct admission *admission;
+	struct worker *const *workers;
+	size_t n_workers;
+};
+
+/* Load the TLS material of every listener and listen on all of them, or on
+ * fail. why: a sentence with cause and remedy. Errors as tls_server_new() and
+ * listener_open(). *out is set on every error but ERR_NOMEM without it (NULL):
+ * then it is drained and freed as after a success. */
+enum err acceptor_start(const struct acceptor_options *opt,
+			struct acceptor **out, char why[768]) MUST_CHECK;
+
+/* Inbound associations open now, of all workers. Any thread. */
+unsigned acceptor_open(const struct acceptor *a);
+
+/* Close the listeners and let the associations end: idle ones now, busy ones
+ * when their message is answered; with force all of them at once. May be
+ * called again, to force. */
+void acceptor_drain(struct acceptor *a, bool force);
+
+/* After acceptor_drain(), when acceptor_open() is 0 and the workers have
+ * stopped. */
+void acceptor_free(struct acceptor *a);
+
+#endif

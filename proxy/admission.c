@@ -1,0 +1,167 @@
+#include "proxy/admission.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
+#include "store/ledger.h"
+
+struct admission {
+	const struct config *cfg;
+	struct ledger *ledger;
+	struct limits *limits;
+	struct refusals *refusals;
+};
+
+static uint64_t now_ms(void)
+{
+	return clock_mono_ns() / 1000000;
+}
+
+enum err admission_new(const struct config *cfg, struct ledger *ledger,
+		       struct admission **out)
+{
+	struct admission *a = mem_zalloc(sizeof(*a));
+	enum err e = ERR_NOMEM;
+
+	if (a == NULL)
+		return ERR_NOMEM;
+	a->cfg = cfg;
+	a->ledger = ledger;
+	e = limits_new(cfg, now_ms(), &a->limits);
+	if (e == ERR_OK)
+		e = refusals_new(&a->refusals);
+	if (e != ERR_OK) {
+		admission_free(a);
+		return e;
+	}
+	*out = a;
+	return ERR_OK;
+}
+
+void admission_free(struct admission *a)
+{
+	if (a == NULL)
+		return;
+	limits_free(a->limits);
+	refusals_free(a->refusals);
+	mem_free(a);
+}
+
+enum limit_verdict admission_connect(struct admission *a, size_t listener)
+{
+	return limits_connect(a->limits, listener);
+}
+
+enum limit_verdict admission_associate(struct admission *a, size_t listener,
+				       size_t device)
+{
+	return limits_associate(a->limits, listener, device, now_ms());
+}
+
+void admission_leave(struct admission *a, size_t listener, int device)
+{
+	limits_disconnect(a->limits, listener, device);
+}
+
+/* "10.1.4.20:51234" -> "10.1.4.20", "[::1]:104" -> "::1": ports differ on
+ * every try, so repeats would never meet. */
+static void host_of(const char *peer, char *out, size_t out_size)
+{
+	const char *colon = strrchr(peer, ':');
+	size_t n = colon != NULL ? (size_t)(colon - peer) : strlen(peer);
+
+	if (n >= 2 && peer[0] == '[' && peer[n - 1] == ']') {
+		peer++;
+		n -= 2;
+	}
+	if (n >= out_size)
+		n = out_size - 1;
+	memcpy(out, peer, n);
+	out[n] = '\0';
+}
+
+static void on_repeats(void *arg, const struct refusal *r)
+{
+	struct admission *a = arg;
+	char calling[80], called[80];
+
+	(void)a;
+	if (r->count == 0)
+		return;
+	log_event(LOG_WARN, "refused-again",
+		  "listener=%s peer=%s calling=%s called=%s reason=%s "
+		  "times=%llu seconds=%llu",
+		  r->key.listener, r->key.address,
+		  log_esc(r->key.calling_ae, calling, sizeof(calling)),
+		  log_esc(r->key.called_ae, called, sizeof(called)),
+		  r->key.reason, (unsigned long long)r->count,
+		  (unsigned long long)((r->last_ms - r->first_ms) / 1000));
+}
+
+static void audit(struct admission *a, const struct refusal_facts *f,
+		  const char *listener)
+{
+	struct audit_event *e = mem_zalloc(sizeof(*e));
+	struct audit_json j;
+
+	if (e == NULL)
+		return; /* the ledger's row and the log line stand */
+	e->kind = f->tls ? AUDIT_TLS_FAILED : AUDIT_ASSOCIATION_REFUSED;
+	e->outcome = AUDIT_MINOR;
+	snprintf(e->listener, sizeof(e->listener), "%s", listener);
+	snprintf(e->peer, sizeof(e->peer), "%s", f->peer);
+	snprintf(e->calling_ae, sizeof(e->calling_ae), "%s", f->calling_ae);
+	snprintf(e->called_ae, sizeof(e->called_ae), "%s", f->called_ae);
+	j = audit_json_begin(e->detail, sizeof(e->detail));
+	audit_json_text(&j, "reason", f->reason);
+	audit_json_text(&j, "cause", f->cause);
+	audit_json_end(&j);
+	ledger_audit(a->ledger, e);
+	mem_free(e);
+}
+
+static void record(struct admission *a, const struct refusal_facts *f,
+		   const char *listener, const char *host)
+{
+	struct ledger_refusal row = {.at_ms = clock_wall_ms()};
+
+	snprintf(row.listener, sizeof(row.listener), "%s", listener);
+	snprintf(row.peer, sizeof(row.peer), "%s", host);
+	snprintf(row.calling_ae, sizeof(row.calling_ae), "%s", f->calling_ae);
+	snprintf(row.called_ae, sizeof(row.called_ae), "%s", f->called_ae);
+	snprintf(row.reason, sizeof(row.reason), "%s", f->reason);
+	snprintf(row.remedy, sizeof(row.remedy), "%s", f->remedy);
+	ledger_refusal(a->ledger, &row);
+}
+
+void admission_refuse(struct admission *a, const struct refusal_facts *f)
+{
+	const char *listener = a->cfg->listeners[f->listener].name;
+	struct refusal_key key = {0};
+	char calling[80], called[80];
+
+	host_of(f->peer, key.address, sizeof(key.address));
+	snprintf(key.listener, sizeof(key.listener), "%s", listener);
+	snprintf(key.calling_ae, sizeof(key.calling_ae), "%s", f->calling_ae);
+	snprintf(key.called_ae, sizeof(key.called_ae), "%s", f->called_ae);
+	snprintf(key.reason, sizeof(key.reason), "%s", f->reason);
+	record(a, f, listener, key.address);
+	if (!refusals_note(a->refusals, &key, now_ms(), on_repeats, a))
+		return;
+	log_event(LOG_WARN, "refused",
+		  "listener=%s peer=%s calling=%s called=%s reason=%s "
+		  "cause=\"%s\" remedy=\"%s\"",
+		  listener, f->peer,
+		  log_esc(f->calling_ae, calling, sizeof(calling)),
+		  log_esc(f->called_ae, called, sizeof(called)), f->reason,
+		  f->cause, f->remedy);
+	audit(a, f, listener);
+}
+
+void admission_flush(struct admission *a, bool all)
+{
+	refusals_flush(a->refusals, now_ms(), all, on_repeats, a);
+}

@@ -1,0 +1,51 @@
+/* admission.h - who was let in and how many, who was turned away and why.
+ *
+ * One object for the whole process. It counts connections and associations
+ * against the limits of listeners and devices, and puts every refusal on
+ * record: one log line and one audit row for the first of its kind in a
+ * minute, a count in the ledger for each. Any thread. */
+#ifndef PROXY_ADMISSION_H
+#define PROXY_ADMISSION_H
+
+#include <stddef.h>
+
+#include "policy/config.h"
+#include "policy/limits.h"
+#include "proxy/lib/err.h"
+
+struct admission; /* opaque */
+struct ledger;
+
+/* Both are borrowed and must outlive it. ERR_NOMEM. */
+enum err admission_new(const struct config *cfg, struct ledger *ledger,
+		       struct admission **out) MUST_CHECK;
+void admission_free(struct admission *a);
+
+/* A connection arrived: takes a place on the listener if it answers
+ * LIMIT_PASS, to be given back with admission_leave(). */
+enum limit_verdict admission_connect(struct admission *a,
+				     size_t listener) MUST_CHECK;
+/* The connection is device's: takes a place and a token of the device. */
+enum limit_verdict admission_associate(struct admission *a, size_t listener,
+				       size_t device) MUST_CHECK;
+/* device: -1 unless admission_associate() passed. */
+void admission_leave(struct admission *a, size_t listener, int device);
+
+/* Strings are borrowed; they may come from a peer. */
+struct refusal_facts {
+	size_t listener;        /* index */
+	const char *peer;       /* "address:port" */
+	const char *calling_ae; /* "" when not known yet */
+	const char *called_ae;
+	const char *reason; /* fixed word, for counting */
+	const char *cause;  /* for a person */
+	const char *remedy; /* for a person */
+	bool tls;           /* a failed handshake: an audit event of its own */
+};
+
+void admission_refuse(struct admission *a, const struct refusal_facts *f);
+
+/* Report what repeated: call it every few seconds, and with all at the end. */
+void admission_flush(struct admission *a, bool all);
+
+#endif

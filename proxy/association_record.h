@@ -1,0 +1,67 @@
+/* association_record.h - what goes on record about one inbound association:
+ * the ledger's rows, the audit rows, and one log line at each end. */
+#ifndef PROXY_ASSOCIATION_RECORD_H
+#define PROXY_ASSOCIATION_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "policy/config.h"
+#include "policy/devices.h"
+#include "proxy/dicom/assoc.h"
+#include "proxy/net/tls.h"
+#include "store/ledger.h"
+
+struct stream;
+
+enum { RECORD_STUDIES = 8 }; /* studies counted apart in one association */
+
+struct association_facts {
+	struct ledger_association row;
+	struct ledger_association_end end;
+	struct sockaddr_storage peer;
+	struct {
+		char uid[UID_SIZE];
+		uint64_t instances, bytes;
+	} studies[RECORD_STUDIES];
+	size_t n_studies;
+	uint64_t more_instances; /* of studies beyond the table */
+	bool complained;         /* the first failed C-STORE was logged */
+};
+
+/* Addresses come from the socket. */
+void association_facts_init(struct association_facts *f,
+			    const struct config_listener *l, int fd);
+/* AE titles and implementation, from the request. */
+void association_facts_names(struct association_facts *f,
+			     const struct assoc *rq);
+
+/* One C-STORE has ended. */
+void association_note_store(struct association_facts *f, const char *study,
+			    uint64_t bytes, bool stored);
+/* A C-STORE was refused: the first of an association is a log line. */
+void association_note_refusal(struct association_facts *f, uint16_t status,
+			      const char *comment);
+
+/* What TLS proved, in the form that policy asks for; NULL for plaintext. The
+ * result borrows from *room. */
+struct peer_certificate {
+	struct tls_info info;
+	const char *sans[32];
+	struct device_certificate certificate;
+};
+const struct device_certificate *
+association_certificate(const struct stream *s, struct peer_certificate *room);
+
+/* The association is accepted: f->row gets its id. */
+void association_record_begin(struct association_facts *f,
+			      struct ledger *ledger, const char *device,
+			      const struct assoc *rq, const struct assoc *ac,
+			      const struct stream *s);
+/* It has ended, and why. bytes are those of the stream. */
+void association_record_end(struct association_facts *f, struct ledger *ledger,
+			    const char *why, uint64_t duration_ns);
+
+#endif

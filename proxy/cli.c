@@ -1,0 +1,63 @@
+#include "proxy/cli.h"
+
+#include <string.h>
+
+#include "policy/config.h"
+
+bool cli_wants_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-h") == 0 ||
+		    strcmp(argv[i], "--help") == 0)
+			return true;
+	}
+	return false;
+}
+
+static void drop(int *argc, char **argv, int at, int n)
+{
+	for (int i = at; i + n <= *argc; i++)
+		argv[i] = argv[i + n]; /* argv[argc] is NULL: it moves too */
+	*argc -= n;
+}
+
+const char *cli_take_config(int *argc, char **argv)
+{
+	const char *path = CLI_DEFAULT_CONFIG;
+
+	for (int i = 1; i < *argc; i++) {
+		if (strncmp(argv[i], "--config=", 9) == 0) {
+			path = argv[i] + 9;
+			drop(argc, argv, i--, 1);
+			continue;
+		}
+		if (strcmp(argv[i], "-c") != 0 &&
+		    strcmp(argv[i], "--config") != 0)
+			continue;
+		if (i + 1 >= *argc) {
+			fprintf(stderr, "culvert: %s needs a file name\n",
+				argv[i]);
+			return NULL;
+		}
+		path = argv[i + 1];
+		drop(argc, argv, i--, 2);
+	}
+	return path;
+}
+
+char *cli_bytes(unsigned long long n, char *out, size_t out_size)
+{
+	static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "PB"};
+	double v = (double)n;
+	size_t u = 0;
+
+	while (v >= 1000 && u < sizeof(units) / sizeof(units[0]) - 1) {
+		v /= 1000;
+		u++;
+	}
+	if (u == 0)
+		snprintf(out, out_size, "%llu B", n);
+	else
+		snprintf(out, out_size, "%.1f %s", v, units[u]);
+	return out;
+}

@@ -1,0 +1,65 @@
+/* control.h - the daemon's Unix socket: what `culvert status` and `culvert
+ * queue` speak to.
+ *
+ * One request is one line of JSON, one answer one line of JSON; an export is
+ * followed by the bytes it announces.
+ *
+ *   {"op":"status"}
+ *   {"op":"retry"|"hold"|"release"|"discard", "destination":D, "transfer":T}
+ *   {"op":"redirect", "destination":D, "transfer":T, "to":D2}
+ *   {"op":"export", "transfer":T}
+ *
+ *   {"ok":true, ...} or {"ok":false, "error":"cause; remedy"}
+ *
+ * The socket's file mode (0660, group culvert-operator where there is one)
+ * decides who may ask; the kernel says who it is (SO_PEERCRED), and every
+ * action is an audit row before it takes effect. A thread of its own serves a
+ * few connections at a time, each with a deadline. */
+#ifndef PROXY_CONTROL_H
+#define PROXY_CONTROL_H
+
+#include <stddef.h>
+
+#include "proxy/lib/err.h"
+
+struct config;
+struct control; /* opaque */
+struct ledger;
+struct mailbox;
+struct scheduler;
+struct spool;
+
+/* All borrowed; must outlive it. */
+struct control_options {
+	const struct config *config;
+	struct spool *spool;
+	struct ledger *ledger;
+	struct scheduler *scheduler;
+	struct mailbox
+	    *mailbox; /* the main loop's: scheduler calls run there */
+	int (*associations)(void *arg); /* inbound ones open now; any thread */
+	void *arg;
+};
+
+/* Make the socket at config->control.path and serve it. ERR_EXISTS: another
+ * daemon answers there; ERR_IO, ERR_NOMEM. why gets a sentence. */
+enum err control_start(const struct control_options *opt, struct control **out,
+		       char why[256]) MUST_CHECK;
+
+/* Stop taking requests, end the open ones, remove the socket, free. Called on
+ * the main loop's thread, before the scheduler stops; the mailbox still
+ * works. NULL is fine. */
+void control_stop(struct control *c);
+
+/* ---- the client's side ------------------------------------------------ */
+
+struct json_t;
+
+/* Ask the daemon at path. answer (new reference, jansson) is set on ERR_OK
+ * only. ERR_NOTFOUND: nobody answers there; ERR_DENIED: no permission;
+ * ERR_IO. fd (NULL: not wanted) keeps the connection open for what follows
+ * the answer; the caller closes it. */
+enum err control_ask(const char *path, const struct json_t *request,
+		     struct json_t **answer, int *fd, char why[256]) MUST_CHECK;
+
+#endif

@@ -1,0 +1,65 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "proxy/control.h"
+#include "proxy/control_io.h"
+
+static enum err dial(const char *path, int *out, char why[256])
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || strlen(path) >= sizeof(sun.sun_path)) {
+		snprintf(why, 256, "cannot use the control socket %.150s",
+			 path);
+		if (fd >= 0)
+			close(fd);
+		return ERR_IO;
+	}
+	memcpy(sun.sun_path, path, strlen(path) + 1);
+	if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0) {
+		*out = fd;
+		return ERR_OK;
+	}
+	close(fd);
+	if (errno == EACCES || errno == EPERM) {
+		snprintf(why, 256,
+			 "no permission for %.150s; run as root or as a member "
+			 "of the group culvert-operator",
+			 path);
+		return ERR_DENIED;
+	}
+	snprintf(why, 256,
+		 "no daemon answers at %.150s; start it with culvert serve or "
+		 "systemctl start culvert",
+		 path);
+	return ERR_NOTFOUND;
+}
+
+enum err control_ask(const char *path, const struct json_t *request,
+		     struct json_t **answer, int *fd, char why[256])
+{
+	int s;
+	enum err e = dial(path, &s, why);
+
+	if (e != ERR_OK)
+		return e;
+	e = control_send(s, request);
+	if (e == ERR_OK)
+		e = control_receive(s, answer);
+	if (e != ERR_OK) {
+		snprintf(why, 256, "the daemon did not answer: %s",
+			 err_text(e));
+		close(s);
+		return e;
+	}
+	if (fd != NULL)
+		*fd = s;
+	else
+		close(s);
+	return ERR_OK;
+}

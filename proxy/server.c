@@ -1,0 +1,535 @@
+/* server.c - see server.h.
+ *
+ * Built in the order of struct server's fields, taken apart in the opposite
+ * one. Stopping has phases, each begun by the end of the one before:
+ *
+ *   running --SIGTERM--> draining --no association left--> settling
+ *      --senders ended--> stopped: the loop has nothing left and returns */
+#include "proxy/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "policy/config.h"
+#include "proxy/acceptor.h"
+#include "proxy/admission.h"
+#include "proxy/capability.h"
+#include "proxy/control.h"
+#include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
+#include "proxy/net/mailbox.h"
+#include "proxy/net/tls.h"
+#include "proxy/net/worker.h"
+#include "proxy/notify.h"
+#include "proxy/scheduler.h"
+#include "proxy/store_scp.h"
+#include "store/ledger.h"
+#include "store/ledger_view.h"
+#include "store/spool.h"
+
+enum {
+	WHY_LEN = 768,
+	WORKERS_MAX = 64,
+	TICK_MS = 2000,
+	DRAIN_TICK_MS = 20,
+	DRAIN_GRACE_MS = 5000, /* for associations in the middle of a message */
+	SENDER_GRACE_MS = 5000, /* for instances on their way out */
+	CLOCK_STEP_MS = 2000,   /* smaller ones are NTP's daily work */
+	STORE_GRACE_MS = 30000, /* for a disk that does not answer */
+};
+
+enum phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_SETTLING, PHASE_STOPPED };
+
+struct server {
+	const struct config *config;
+	struct spool *spool;
+	struct ledger *ledger;
+	struct capabilities *capabilities;
+	uv_loop_t loop;
+	bool loop_open;
+	struct mailbox mailbox;
+	bool mailbox_open;
+	struct worker *workers[WORKERS_MAX];
+	size_t n_workers;
+	_Atomic(struct scheduler *) scheduler;
+	struct admission *admission;
+	struct acceptor *acceptor;
+	struct control *control;
+
+	enum phase phase;
+	uint64_t drain_began_ms;
+	uv_signal_t signals[3];
+	uv_timer_t tick, drain;
+	int64_t clock_offset_ms; /* wall minus monotonic, at the last tick */
+	char alert[SPOOL_WHY_LEN];
+	char why[WHY_LEN];
+};
+
+static uint64_t mono_ms(void)
+{
+	return clock_mono_ns() / 1000000;
+}
+
+/* ---- audit ------------------------------------------------------------- */
+
+static void audit_plain(struct server *s, enum audit_kind kind,
+			enum audit_outcome outcome, const char *key,
+			const char *text)
+{
+	struct audit_event *e = mem_zalloc(sizeof(*e));
+	struct audit_json j;
+
+	if (e == NULL)
+		return;
+	e->kind = kind;
+	e->outcome = outcome;
+	j = audit_json_begin(e->detail, sizeof(e->detail));
+	audit_json_text(&j, key, text);
+	audit_json_end(&j);
+	ledger_audit(s->ledger, e);
+	mem_free(e);
+}
+
+/* ---- start ------------------------------------------------------------- */
+
+/* Make the last component only: a parent that is missing is more likely a
+ * disk that is not mounted than a wish for a new directory. */
+static enum err make_directory(struct server *s, const char *option,
+			       const char *path)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) == 0) {
+		log_event(LOG_INFO, "directory-made", "option=%s path=%s",
+			  option, path);
+		return ERR_OK;
+	}
+	if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return ERR_OK;
+	snprintf(s->why, sizeof(s->why),
+		 "%s: cannot use the directory %s: %s; make it, or its parent, "
+		 "and give it to the daemon's user; a disk that is not mounted "
+		 "looks like this too",
+		 option, path,
+		 errno == EEXIST ? "not a directory" : strerror(errno));
+	return ERR_IO;
+}
+
+static void on_queued(void *arg, const char *destination, uint64_t count)
+{
+	struct server *s = arg;
+	struct scheduler *scheduler = atomic_load(&s->scheduler);
+
+	(void)count;
+	if (scheduler != NULL)
+		scheduler_queued(scheduler, destination);
+}
+
+static enum err open_spool(struct server *s)
+{
+	const struct config *c = s->config;
+	struct spool_options o = {.path = c->spool.path,
+				  .key_path = c->spool.key,
+				  .quota = c->spool.quota,
+				  .high_water = c->spool.high_water,
+				  .low_water = c->spool.low_water,
+				  .segment = (size_t)c->spool.segment};
+	enum err e = make_directory(s, "spool.path", c->spool.path);
+
+	return e != ERR_OK ? e : spool_open(&o, &s->spool, s->why);
+}
+
+static enum err open_ledger(struct server *s)
+{
+	struct ledger_options o = {
+	    .path = s->config->records.path, .on_queued = on_queued, .arg = s};
+	enum err e = make_directory(s, "records.path", s->config->records.path);
+
+	return e != ERR_OK ? e : ledger_open(&o, s->spool, &s->ledger, s->why);
+}
+
+static bool on_capability(void *arg, const struct ledger_capability *c)
+{
+	struct server *s = arg;
+	struct capability_key key = {.destination = c->destination,
+				     .calling_ae = c->calling_ae,
+				     .called_ae = c->called_ae,
+				     .abstract = c->abstract,
+				     .transfer_syntax = c->transfer_syntax};
+
+	capability_load(s->capabilities, &key, c->accepted, c->checked_ms);
+	return true;
+}
+
+static enum err open_capabilities(struct server *s)
+{
+	struct ledger_view *view;
+	enum err e = capability_new(s->ledger, &s->capabilities);
+
+	if (e != ERR_OK)
+		return e;
+	for (size_t i = 0; i < s->config->n_destinations; i++) {
+		const struct config_destination *d =
+		    &s->config->destinations[i];
+
+		if (d->protocol == CONFIG_DIRECTORY)
+			capability_always(s->capabilities, d->name);
+	}
+	/* what was learnt before is a help, not a need */
+	if (ledger_view_open(s->config->records.path, &view, s->why) != ERR_OK)
+		return ERR_OK;
+	if (ledger_view_capabilities(view, NULL, on_capability, s) != ERR_OK)
+		log_event(LOG_WARN, "capabilities-unread", "cause=\"%s\"",
+			  ledger_view_why(view));
+	ledger_view_close(view);
+	return ERR_OK;
+}
+
+static enum err open_loop(struct server *s)
+{
+	enum err e;
+
+	if (uv_loop_init(&s->loop) != 0)
+		return ERR_IO;
+	s->loop_open = true;
+	e = mailbox_init(&s->mailbox, &s->loop);
+	s->mailbox_open = e == ERR_OK;
+	return e;
+}
+
+static enum err start_workers(struct server *s)
+{
+	size_t n = s->config->workers;
+
+	if (n == 0)
+		n = uv_available_parallelism();
+	if (n > WORKERS_MAX)
+		n = WORKERS_MAX;
+	for (size_t i = 0; i < n; i++) {
+		enum err e = worker_start((unsigned)i, &s->workers[i]);
+
+		if (e != ERR_OK)
+			return e;
+		s->n_workers++;
+	}
+	return ERR_OK;
+}
+
+static enum err start_scheduler(struct server *s)
+{
+	struct scheduler_options o = {.loop = &s->loop,
+				      .mailbox = &s->mailbox,
+				      .config = s->config,
+				      .spool = s->spool,
+				      .ledger = s->ledger,
+				      .capabilities = s->capabilities,
+				      .workers = s->workers,
+				      .n_workers = s->n_workers};
+	struct scheduler *scheduler;
+	enum err e = scheduler_start(&o, &scheduler, s->why);
+
+	if (e == ERR_OK)
+		atomic_store(&s->scheduler, scheduler);
+	return e;
+}
+
+static int count_open(void *arg)
+{
+	struct server *s = arg;
+
+	return (int)acceptor_open(s->acceptor);
+}
+
+static enum err start_control(struct server *s)
+{
+	struct control_options o = {.config = s->config,
+				    .spool = s->spool,
+				    .ledger = s->ledger,
+				    .scheduler = atomic_load(&s->scheduler),
+				    .mailbox = &s->mailbox,
+				    .associations = count_open,
+				    .arg = s};
+
+	return control_start(&o, &s->control, s->why);
+}
+
+static enum err start_acceptor(struct server *s)
+{
+	struct acceptor_options o = {.loop = &s->loop,
+				     .config = s->config,
+				     .spool = s->spool,
+				     .ledger = s->ledger,
+				     .capabilities = s->capabilities,
+				     .admission = s->admission,
+				     .workers = s->workers,
+				     .n_workers = s->n_workers};
+
+	return acceptor_start(&o, &s->acceptor, s->why);
+}
+
+static enum err start_admission(struct server *s)
+{
+	return admission_new(s->config, s->ledger, &s->admission);
+}
+
+static enum err start_tls(struct server *s)
+{
+	(void)s;
+	return tls_global_init();
+}
+
+/* Listeners come last: nobody is let in before all is ready. */
+static enum err start_all(struct server *s)
+{
+	static const struct {
+		const char *what;
+		enum err (*start)(struct server *s);
+	} steps[] = {
+	    {"TLS library", start_tls},
+	    {"spool", open_spool},
+	    {"ledger", open_ledger},
+	    {"capabilities", open_capabilities},
+	    {"main loop", open_loop},
+	    {"workers", start_workers},
+	    {"destinations", start_scheduler},
+	    {"admission", start_admission},
+	    {"listeners", start_acceptor},
+	    {"control socket", start_control},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		enum err e;
+
+		s->why[0] = '\0';
+		e = steps[i].start(s);
+		if (e == ERR_OK)
+			continue;
+		log_event(LOG_ERROR, "start-failed", "part=\"%s\" cause=\"%s\"",
+			  steps[i].what,
+			  s->why[0] != '\0' ? s->why : err_text(e));
+		return e;
+	}
+	return ERR_OK;
+}
+
+/* ---- while it runs ----------------------------------------------------- */
+
+static void watch_spool(struct server *s)
+{
+	struct spool_stats st;
+
+	spool_stats(s->spool, &st);
+	if (strcmp(st.alert, s->alert) == 0)
+		return;
+	memcpy(s->alert, st.alert, sizeof(s->alert));
+	log_event(st.alert[0] != '\0' ? LOG_ERROR : LOG_INFO, "spool-alert",
+		  "cause=\"%s\"",
+		  st.alert[0] != '\0' ? st.alert : "over: all is well again");
+	audit_plain(s, AUDIT_SPOOL_ALERT,
+		    st.alert[0] != '\0' ? AUDIT_SERIOUS : AUDIT_SUCCESS,
+		    "alert", st.alert[0] != '\0' ? st.alert : "over");
+}
+
+static void watch_clock(struct server *s)
+{
+	int64_t offset = clock_wall_ms() - (int64_t)mono_ms();
+	int64_t step = offset - s->clock_offset_ms;
+	char text[64];
+
+	if (s->clock_offset_ms != 0 &&
+	    (step > CLOCK_STEP_MS || step < -CLOCK_STEP_MS)) {
+		snprintf(text, sizeof(text), "%lld", (long long)step);
+		log_event(LOG_WARN, "clock-step", "ms=%s", text);
+		audit_plain(s, AUDIT_CLOCK_STEP, AUDIT_MINOR, "step_ms", text);
+	}
+	s->clock_offset_ms = offset;
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct server *s = t->data;
+
+	admission_flush(s->admission, false);
+	watch_spool(s);
+	watch_clock(s);
+}
+
+/* ---- stopping ---------------------------------------------------------- */
+
+static void close_handles(struct server *s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(s->signals); i++)
+		uv_close((uv_handle_t *)&s->signals[i], NULL);
+	uv_close((uv_handle_t *)&s->tick, NULL);
+	uv_close((uv_handle_t *)&s->drain, NULL);
+}
+
+static void stop_workers(struct server *s)
+{
+	while (s->n_workers > 0)
+		worker_stop(s->workers[--s->n_workers]);
+}
+
+static void on_scheduler_stopped(void *arg)
+{
+	struct server *s = arg;
+
+	s->phase = PHASE_STOPPED;
+	stop_workers(s);
+	mailbox_close(&s->mailbox, NULL, NULL);
+	s->mailbox_open = false;
+	close_handles(s);
+}
+
+static void settle(struct server *s)
+{
+	struct scheduler *scheduler = atomic_exchange(&s->scheduler, NULL);
+
+	s->phase = PHASE_SETTLING;
+	uv_timer_stop(&s->drain);
+	scheduler_stop(scheduler, SENDER_GRACE_MS, on_scheduler_stopped, s);
+}
+
+static void on_drain_tick(uv_timer_t *t)
+{
+	struct server *s = t->data;
+	uint64_t waited = mono_ms() - s->drain_began_ms;
+
+	if (waited > DRAIN_GRACE_MS)
+		acceptor_drain(s->acceptor, true);
+	if (acceptor_open(s->acceptor) == 0 &&
+	    (store_pending() == 0 || waited > STORE_GRACE_MS))
+		settle(s);
+}
+
+static void on_stop_signal(uv_signal_t *sig, int number)
+{
+	struct server *s = sig->data;
+
+	if (s->phase != PHASE_RUNNING) {
+		log_event(LOG_WARN, "stopping-now", "signal=%d", number);
+		if (s->phase == PHASE_DRAINING)
+			acceptor_drain(s->acceptor, true);
+		return;
+	}
+	log_event(LOG_INFO, "stopping", "signal=%d associations=%u", number,
+		  acceptor_open(s->acceptor));
+	notify_service("STOPPING=1");
+	s->phase = PHASE_DRAINING;
+	s->drain_began_ms = mono_ms();
+	audit_plain(s, AUDIT_STOP, AUDIT_SUCCESS, "version", CULVERT_VERSION);
+	control_stop(s->control);
+	s->control = NULL;
+	acceptor_drain(s->acceptor, false);
+	uv_timer_start(&s->drain, on_drain_tick, DRAIN_TICK_MS, DRAIN_TICK_MS);
+}
+
+static void on_hup(uv_signal_t *sig, int number)
+{
+	(void)sig;
+	(void)number;
+	log_event(LOG_WARN, "no-reload",
+		  "cause=\"SIGHUP was received, but the configuration is read "
+		  "at start only\" remedy=\"restart the service; nothing that "
+		  "was acknowledged is lost by that\"");
+}
+
+static void start_handles(struct server *s)
+{
+	static const struct {
+		int number;
+		uv_signal_cb fn;
+	} watched[] = {{SIGTERM, on_stop_signal},
+		       {SIGINT, on_stop_signal},
+		       {SIGHUP, on_hup}};
+
+	for (size_t i = 0; i < ARRAY_LEN(watched); i++) {
+		uv_signal_init(&s->loop, &s->signals[i]);
+		s->signals[i].data = s;
+		uv_signal_start(&s->signals[i], watched[i].fn,
+				watched[i].number);
+	}
+	uv_timer_init(&s->loop, &s->tick);
+	uv_timer_init(&s->loop, &s->drain);
+	s->tick.data = s->drain.data = s;
+	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+/* What is left once the loop has run out, or after a failed start. */
+static void take_apart(struct server *s)
+{
+	struct scheduler *scheduler = atomic_exchange(&s->scheduler, NULL);
+
+	control_stop(s->control);
+	if (s->acceptor != NULL)
+		acceptor_drain(s->acceptor, true);
+	if (scheduler != NULL) { /* a start that failed after it */
+		scheduler_stop(scheduler, 0, NULL, NULL);
+		uv_run(&s->loop, UV_RUN_DEFAULT);
+	}
+	stop_workers(s);
+	if (s->acceptor != NULL)
+		acceptor_free(s->acceptor);
+	if (s->mailbox_open)
+		mailbox_close(&s->mailbox, NULL, NULL);
+	if (s->loop_open) {
+		uv_run(&s->loop, UV_RUN_DEFAULT);
+		uv_loop_close(&s->loop);
+	}
+	if (s->admission != NULL)
+		admission_flush(s->admission, true);
+	admission_free(s->admission);
+	ledger_close(s->ledger);
+	capability_free(s->capabilities);
+	spool_close(s->spool);
+}
+
+/* Associations are descriptors: take as many as the system gives. */
+static void raise_descriptors(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) != 0)
+		log_event(LOG_WARN, "descriptors", "cause=\"%s\"",
+			  strerror(errno));
+}
+
+int server_run(const struct config *config)
+{
+	struct server *s = mem_zalloc(sizeof(*s));
+	enum err e;
+
+	if (s == NULL)
+		return EXIT_FAILURE;
+	s->config = config;
+	raise_descriptors();
+	e = start_all(s);
+	if (e == ERR_OK) {
+		start_handles(s);
+		audit_plain(s, AUDIT_START, AUDIT_SUCCESS, "version",
+			    CULVERT_VERSION);
+		log_event(LOG_INFO, "ready",
+			  "node=%s version=%s workers=%zu tls=\"%s\"",
+			  config->node, CULVERT_VERSION, s->n_workers,
+			  tls_library_version());
+		notify_service("READY=1");
+		uv_run(&s->loop, UV_RUN_DEFAULT);
+	}
+	take_apart(s);
+	mem_free(s);
+	if (e == ERR_OK)
+		log_event(LOG_INFO, "stopped", "node=%s", config->node);
+	return e == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
