@@ -234,6 +234,17 @@ static const struct verdict failures[FAIL_N] = {
 	"the destination took the connection but did not answer the "
 	"association request",
 	"check that the port speaks DICOM, and whether it expects TLS"),
+    ROW(ASSOCIATE_LOST, RETRY, true, false, "associate-lost",
+	"the destination closed the connection instead of answering the "
+	"association request",
+	"check that the port speaks DICOM, whether it expects TLS, and "
+	"whether the archive allows this address"),
+    ROW(NOT_DICOM, RETRY, true, false, "not-dicom",
+	"the destination's answer is no DICOM",
+	"check that the port speaks DICOM, and whether it expects TLS"),
+    ROW(UNSENDABLE, QUARANTINE, false, false, "unsendable",
+	"an AE title or UID of the instance is not valid DICOM",
+	"send the instance again with valid identifiers"),
     ROW(LOST_IDLE, RETRY, true, false, "lost",
 	"the connection to the destination was lost", WAIT),
     ROW(LOST, SUSPECT, false, true, "lost-outstanding",

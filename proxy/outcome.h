@@ -34,6 +34,9 @@ enum failure {
 	FAIL_CONNECT_TIMEOUT, /* no TCP connection in time */
 	FAIL_TLS,             /* handshake failed */
 	FAIL_ASSOCIATE_TIMEOUT,
+	FAIL_ASSOCIATE_LOST,   /* closed instead of an answer to our RQ */
+	FAIL_NOT_DICOM,        /* answered with what is no DICOM */
+	FAIL_UNSENDABLE,       /* AE title or UID may not be sent */
 	FAIL_LOST_IDLE,        /* connection gone, nothing outstanding */
 	FAIL_LOST,             /* gone with this instance outstanding */
 	FAIL_LINE,             /* gone in the midst of a large instance */

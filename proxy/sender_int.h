@@ -1,0 +1,138 @@
+/* sender_int.h - shared by the files of the sender; not for others.
+ *
+ * sender.c        life: tasks in and out, connecting, the end
+ * sender_ul.c     the association: PS3.8 table 9-10 acted out
+ * sender_store.c  messages: C-STORE requests out, responses in */
+#ifndef PROXY_SENDER_INT_H
+#define PROXY_SENDER_INT_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "proxy/destination.h"
+#include "proxy/dicom/assoc.h"
+#include "proxy/dicom/command.h"
+#include "proxy/dicom/pdu.h"
+#include "proxy/dicom/ul_fsm.h"
+#include "proxy/feed.h"
+#include "proxy/lib/buf.h"
+#include "proxy/net/stream.h"
+#include "proxy/recent.h"
+#include "proxy/sender.h"
+
+enum {
+	SENDER_QUEUE_HIGH = 1024 * 1024, /* bytes queued on the stream */
+	SENDER_QUEUE_LOW = 256 * 1024,
+	SENDER_MAX_PDU = 256 * 1024, /* bytes, whatever the peer allows */
+	SENDER_ARTIM_MS = 10 * 1000,
+	SENDER_STALL_MS = 60 * 1000, /* nothing leaves while sending */
+};
+
+/* A presentation context of the association that is open. */
+struct sender_context {
+	uint8_t id;
+	uint8_t result;
+	bool used; /* by this association */
+	char abstract[UID_SIZE];
+	char transfer_syntax[UID_SIZE];
+};
+
+/* Where the message being sent stands. */
+enum sender_phase {
+	PHASE_NONE,     /* no instance outstanding */
+	PHASE_SENDING,  /* the request or its data set is being sent */
+	PHASE_AWAITING, /* all of it was sent */
+};
+
+struct sender {
+	struct sender_env env;
+	const struct config_destination *config;
+	struct list queue; /* of struct task; the outstanding one is first */
+	struct feed feed;
+	_Atomic bool open;
+
+	struct stream *stream; /* NULL: closed */
+	enum ul_state ul;
+	uv_timer_t timer;
+	bool timer_made;
+	uint64_t progress; /* stream_bytes_out when the timer was set */
+	size_t attempt, endpoint;
+
+	/* The association. */
+	char calling_ae[AE_SIZE], called_ae[AE_SIZE];
+	struct sender_context contexts[ASSOC_MAX_CONTEXTS];
+	size_t n_contexts;
+	struct pdu_stream in;
+	struct buf hold, command;
+	uint32_t payload_max;
+	uint16_t message_id;
+	uint64_t id; /* of the ledger; 0: no row */
+	uint64_t begun_ns;
+	uint64_t bytes_in, bytes_out; /* outlive the stream */
+	uint32_t stores, failures;
+
+	/* The message. */
+	enum sender_phase phase;
+	const struct sender_context *context;
+	size_t offset; /* into the chunk being sent */
+	bool have_status;
+	uint16_t status; /* came before all was sent */
+	char comment[LEDGER_TEXT_LEN];
+
+	/* The end. */
+	bool closing;
+	struct msg close_msg;
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+/* sender.c */
+
+/* The first task of the queue, or NULL. */
+struct task *sender_first(struct sender *s);
+/* Hand t back with this verdict. */
+void sender_finish(struct sender *s, struct task *t, enum task_end end,
+		   const struct verdict *v, const char *detail);
+/* The association is over because of v: the outstanding instance is finished
+ * with it; opened false: every task of the queue is. The others go back. */
+void sender_fail(struct sender *s, const struct verdict *v, const char *detail,
+		 bool opened);
+/* Restart the one timer; what it means depends on the state. */
+void sender_timer(struct sender *s, uint64_t ms);
+/* Open an association for the first task when there is none. */
+void sender_open(struct sender *s);
+/* The stream is gone. */
+void sender_after_close(struct sender *s);
+
+/* sender_ul.c */
+extern const struct stream_events sender_events;
+/* Let an event happen to the association (PS3.8 table 9-10). */
+void sender_event(struct sender *s, enum ul_event ev);
+void sender_on_timer(struct sender *s);
+/* Write to the stream; a failure closes it. */
+bool sender_write(struct sender *s, const struct iovec *iov, unsigned n);
+
+/* sender_store.c */
+
+/* Send what can be sent, release what is not needed. Only in Sta6. */
+void sender_pump(struct sender *s);
+/* A piece of a PDV came (PS3.8 annex E). False: protocol broken. */
+bool sender_pdv(struct sender *s, const struct pdu_event *ev);
+/* The instance outstanding, or NULL. */
+struct task *sender_outstanding(struct sender *s);
+
+/* sender_assoc.c */
+
+struct capability_key sender_key(const struct sender *s,
+				 const struct sender_context *c);
+/* Build and encode the A-ASSOCIATE-RQ for the first task into out. */
+enum err sender_request(struct sender *s, struct wr *out) MUST_CHECK;
+/* Take the answer in: contexts, lengths, capabilities, the ledger's row. False:
+ * not to be used. */
+bool sender_accepted(struct sender *s, const uint8_t *body, size_t len);
+/* The ledger's rows of an association that began or was refused, and ended. */
+void sender_row_begin(struct sender *s, const struct assoc *ac,
+		      const char *result);
+void sender_row_end(struct sender *s, const char *why);
+
+#endif

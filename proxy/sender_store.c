@@ -1,0 +1,297 @@
+/* sender_store.c - messages: C-STORE requests out, responses in (PS3.7 9.1.1,
+ * PS3.8 annex E).
+ *
+ * A data set leaves in fragments of the length that the peer allows, a P-DATA
+ * of one PDV each, straight from the chunk that the feed has opened. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
+#include "proxy/sender_int.h"
+
+enum { BATCH = 32 }; /* fragments in one write */
+
+struct task *sender_outstanding(struct sender *s)
+{
+	return s->phase != PHASE_NONE ? sender_first(s) : NULL;
+}
+
+/* ---- out --------------------------------------------------------------- */
+
+/* Write bytes[0..n) as fragments; last: the last one of its part of the
+ * message. Stops early when the queue is full. Returns the bytes taken, or -1:
+ * the stream is closing. */
+static ssize_t send_fragments(struct sender *s, const uint8_t *bytes, size_t n,
+			      uint8_t mch, bool last)
+{
+	uint8_t heads[BATCH][PDU_PDATA_HEADER_LEN];
+	struct iovec iov[2 * BATCH];
+	size_t off = 0;
+	unsigned k = 0;
+
+	do {
+		size_t len =
+		    n - off < s->payload_max ? n - off : s->payload_max;
+		uint8_t flags = mch;
+
+		if (last && off + len == n)
+			flags |= PDV_LAST;
+		iov[2 * k].iov_base = heads[k];
+		iov[2 * k].iov_len = pdu_pdata_header(heads[k], (uint32_t)len,
+						      s->context->id, flags);
+		iov[2 * k + 1].iov_base = (void *)(uintptr_t)(bytes + off);
+		iov[2 * k + 1].iov_len = len;
+		off += len;
+		if (++k == BATCH || off == n) {
+			if (!sender_write(s, iov, 2 * k))
+				return -1;
+			k = 0;
+			if (stream_queued(s->stream) >= SENDER_QUEUE_HIGH)
+				break;
+		}
+	} while (off < n);
+	return (ssize_t)off;
+}
+
+static bool send_command(struct sender *s, const struct command *c)
+{
+	uint8_t bytes[COMMAND_STORE_MAX];
+	struct wr w = wr_init(bytes, sizeof(bytes));
+
+	if (command_encode(c, &w) != ERR_OK)
+		return false;
+	/* far below the high mark, so it is taken whole */
+	return send_fragments(s, bytes, w.len, PDV_COMMAND, true) >= 0;
+}
+
+static bool send_store_rq(struct sender *s, const struct task *t)
+{
+	struct command c;
+
+	s->message_id = (uint16_t)(s->message_id % UINT16_MAX + 1);
+	command_store_rq(&c, s->message_id, t->item.sop_class,
+			 t->item.sop_instance, t->item.dicom_priority);
+	if (t->item.has_move)
+		command_set_originator(&c, t->item.move_originator,
+				       t->item.move_originator_id);
+	return send_command(s, &c);
+}
+
+static void all_sent(struct sender *s)
+{
+	s->phase = PHASE_AWAITING;
+	s->progress = stream_bytes_out(s->stream);
+	sender_timer(s, s->config->timeouts.response);
+	feed_fill(&s->feed); /* the next instance meanwhile */
+}
+
+/* Our own copy cannot be sent whole: the message can only be abandoned with
+ * its association (PS3.8 9.3.4: no way to cancel a P-DATA). */
+static void unreadable(struct sender *s, struct task *t, enum err e)
+{
+	struct verdict v = outcome_of_failure(
+	    e == ERR_CORRUPT ? FAIL_CORRUPT
+			     : (e == ERR_NOMEM ? FAIL_NO_MEMORY : FAIL_READ));
+	bool outstanding = s->phase != PHASE_NONE;
+
+	sender_finish(s, t, TASK_ANSWERED, &v, err_text(e));
+	s->phase = PHASE_NONE;
+	if (outstanding)
+		sender_event(s, UL_EVT15);
+}
+
+/* False: wait for bytes or room, or the association ends. */
+static bool send_data(struct sender *s, struct task *t)
+{
+	const uint8_t *data = NULL;
+	size_t len = 0;
+	ssize_t sent;
+	bool last;
+	enum err e;
+
+	if (t->item.chunks == 0) { /* an empty data set: one empty fragment */
+		if (send_fragments(s, NULL, 0, 0, true) < 0)
+			return false;
+		all_sent(s);
+		return false;
+	}
+	e = feed_get(&s->feed, t, &data, &len);
+	if (e == ERR_AGAIN)
+		return false;
+	if (e != ERR_OK) {
+		unreadable(s, t, e);
+		return false;
+	}
+	last = t->next + 1 == t->item.chunks;
+	sent = send_fragments(s, data + s->offset, len - s->offset, 0, last);
+	if (sent < 0)
+		return false;
+	s->offset += (size_t)sent;
+	if (s->offset < len)
+		return false;
+	s->offset = 0;
+	feed_release(&s->feed, t);
+	if (last)
+		all_sent(s);
+	else
+		feed_fill(&s->feed);
+	return !last;
+}
+
+static struct sender_context *context_for(struct sender *s,
+					  const struct task *t)
+{
+	for (size_t i = 0; i < s->n_contexts; i++) {
+		struct sender_context *c = &s->contexts[i];
+
+		if (strcmp(c->transfer_syntax, t->item.transfer_syntax) == 0 &&
+		    strcmp(c->abstract, t->item.sop_class) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+static void context_used(struct sender *s, struct sender_context *c)
+{
+	struct capability_key key = sender_key(s, c);
+
+	if (!c->used)
+		recent_use(s->env.recent, &key);
+	c->used = true;
+}
+
+static void context_refused(struct sender *s, struct task *t, uint8_t result)
+{
+	struct verdict v = outcome_of_context(result);
+	char text[LEDGER_TEXT_LEN];
+
+	(void)snprintf(text, sizeof(text), "%s, %s",
+		       uid_name(t->item.sop_class),
+		       uid_name(t->item.transfer_syntax));
+	s->failures++;
+	sender_finish(s, t, TASK_ANSWERED, &v, text);
+}
+
+/* Begin the message of t. False: it waits, or the association does not fit. */
+static bool begin(struct sender *s, struct task *t)
+{
+	struct sender_context *c;
+	const uint8_t *data;
+	size_t len;
+	enum err e;
+
+	if (strcmp(t->calling_ae, s->calling_ae) != 0 ||
+	    strcmp(t->called_ae, s->called_ae) != 0 ||
+	    (c = context_for(s, t)) == NULL) {
+		sender_event(s, UL_EVT11); /* and open another */
+		return false;
+	}
+	if (c->result != CONTEXT_ACCEPTED) {
+		context_refused(s, t, c->result);
+		return true;
+	}
+	e = t->item.chunks > 0 ? feed_get(&s->feed, t, &data, &len) : ERR_OK;
+	if (e == ERR_AGAIN) {
+		sender_timer(s, SENDER_STALL_MS);
+		return false;
+	}
+	if (e != ERR_OK) {
+		unreadable(s, t, e);
+		return true;
+	}
+	context_used(s, c);
+	s->context = c;
+	s->offset = 0;
+	s->have_status = false;
+	s->comment[0] = '\0';
+	s->phase = PHASE_SENDING;
+	s->stores++;
+	t->association = s->id;
+	s->progress = stream_bytes_out(s->stream);
+	sender_timer(s, SENDER_STALL_MS);
+	return send_store_rq(s, t);
+}
+
+static void answered(struct sender *s);
+
+void sender_pump(struct sender *s)
+{
+	bool more = true;
+
+	while (more && s->ul == UL_STA6) {
+		struct task *t = sender_first(s);
+
+		if (s->phase == PHASE_AWAITING) {
+			if (s->have_status)
+				answered(s);
+			return;
+		}
+		if (s->phase == PHASE_SENDING) {
+			if (stream_queued(s->stream) >= SENDER_QUEUE_HIGH)
+				return;
+			more = send_data(s, t);
+			if (s->phase == PHASE_AWAITING)
+				more = s->have_status;
+		} else if (t == NULL || s->closing) {
+			sender_timer(s,
+				     s->closing ? 1 : s->config->timeouts.idle);
+			return;
+		} else {
+			more = begin(s, t);
+		}
+	}
+}
+
+/* ---- in ---------------------------------------------------------------- */
+
+static void answered(struct sender *s)
+{
+	struct task *t = sender_first(s);
+	struct verdict v = outcome_of_status(s->status);
+
+	s->phase = PHASE_NONE;
+	if (v.fate != FATE_DELIVERED && v.fate != FATE_FLAGGED)
+		s->failures++;
+	sender_finish(s, t, TASK_ANSWERED, &v, s->comment);
+	sender_pump(s);
+}
+
+/* A whole command set came. False: not one that may come here. */
+static bool response(struct sender *s)
+{
+	struct command c;
+
+	if (command_decode(buf_data(&s->command), buf_len(&s->command), &c) !=
+		ERR_OK ||
+	    c.field != C_STORE_RSP || s->phase == PHASE_NONE ||
+	    (c.has & CMD_STATUS) == 0 || s->have_status)
+		return false;
+	/* Some archives answer with a wrong id; only one can be meant. */
+	if ((c.has & CMD_RESPONDED_ID) != 0 && c.responded_id != s->message_id)
+		log_event(
+		    LOG_DEBUG, "wrong-message-id", "assoc=%llu got=%u want=%u",
+		    (unsigned long long)s->id, c.responded_id, s->message_id);
+	s->have_status = true;
+	s->status = c.status;
+	if (c.comment[0] != '\0')
+		(void)log_esc(c.comment, s->comment, sizeof(s->comment));
+	if (s->phase == PHASE_AWAITING)
+		answered(s);
+	return true;
+}
+
+bool sender_pdv(struct sender *s, const struct pdu_event *ev)
+{
+	bool ok = true;
+
+	if (!ev->pdv.command)
+		return true; /* a response has no data set: skipped */
+	if (ev->kind == PDU_EV_PDV_DATA)
+		return buf_append(&s->command, ev->data, ev->len) == ERR_OK;
+	if (ev->kind == PDU_EV_PDV_END && ev->pdv.last) {
+		ok = response(s);
+		buf_clear(&s->command);
+	}
+	return ok;
+}

@@ -1,0 +1,44 @@
+/* task.h - one delivery on its way from the scheduler through a sender and
+ * back. The scheduler makes and frees it; a sender has it in between. */
+#ifndef PROXY_TASK_H
+#define PROXY_TASK_H
+
+#include <stdint.h>
+
+#include "proxy/lib/list.h"
+#include "proxy/net/mailbox.h"
+#include "proxy/outcome.h"
+#include "store/ledger.h"
+
+enum task_end {
+	TASK_ANSWERED,   /* verdict speaks of this instance */
+	TASK_NOT_OPENED, /* no association: verdict speaks of the destination */
+	TASK_RETURNED,   /* not begun, nothing to say: give it out again */
+};
+
+struct task {
+	struct msg msg;   /* its way between threads */
+	struct list node; /* in the sender's queue */
+	void *owner;      /* the sender, for msg on the way out */
+	/* Runs on the main loop when the sender is done with it. */
+	void (*done)(struct msg *m);
+
+	struct ledger_item item;
+	char calling_ae[17], called_ae[17]; /* as used there */
+
+	/* The sender's. */
+	uint32_t next; /* chunk to be sent next */
+	struct place *places;
+	uint32_t places_first, n_places;
+	bool places_asked;     /* an answer of the ledger is awaited */
+	bool places_stale;     /* even chunk 0 is to be asked for */
+	uint32_t failed_index; /* chunk whose read failed once, plus 1 */
+
+	/* The result. */
+	enum task_end end;
+	struct verdict verdict;
+	uint64_t association;         /* outbound, of the ledger; 0 none */
+	char detail[LEDGER_TEXT_LEN]; /* "" or more than the verdict says */
+};
+
+#endif
