@@ -119,7 +119,8 @@ struct config_rate {
 	uint64_t per_ms;
 };
 
-/* An address range. IPv4 is kept as ::ffff:a.b.c.d with prefix + 96. */
+/* An address range. IPv4 is kept as ::ffff:a.b.c.d with prefix + 96; a range
+ * of IPv6 (even ::/0) covers no IPv4 address. */
 struct config_network {
 	uint8_t address[16]; /* bits beyond prefix are 0 */
 	uint8_t prefix;      /* 0..128 */

@@ -1,0 +1,196 @@
+/* Loading from end to end, and freeing. */
+#include "policy/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy/build.h"
+#include "policy/check.h"
+#include "policy/problem.h"
+#include "proxy/lib/mem.h"
+
+static void free_structs(void *array, size_t n, size_t size, const char *scope)
+{
+	const struct option *o;
+
+	for (size_t i = 0; (o = option_at(i)) != NULL; i++) {
+		if (strcmp(option_scope(o->path), scope) != 0)
+			continue;
+		for (size_t j = 0; j < n; j++)
+			set_free(o, (unsigned char *)array + j * size);
+	}
+	mem_free(array);
+}
+
+void config_free(struct config *cfg)
+{
+	if (cfg == NULL)
+		return;
+	free_structs(cfg->listeners, cfg->n_listeners, sizeof(*cfg->listeners),
+		     "listeners.NAME.");
+	free_structs(cfg->devices, cfg->n_devices, sizeof(*cfg->devices),
+		     "devices.NAME.");
+	free_structs(cfg->destinations, cfg->n_destinations,
+		     sizeof(*cfg->destinations), "destinations.NAME.");
+	free_structs(cfg->routes, cfg->n_routes, sizeof(*cfg->routes),
+		     "routes.N.");
+	places_free(cfg->places);
+	mem_free(cfg);
+}
+
+/* The directory part of path, without the slash at its end unless that is
+ * all; "" if there is none. */
+static void directory_of(const char *path, char out[CONFIG_PATH_LEN])
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash != NULL ? (size_t)(slash - path) : 0;
+
+	if (slash == path)
+		len = 1;
+	if (len >= CONFIG_PATH_LEN)
+		len = 0;
+	memcpy(out, path, len);
+	out[len] = '\0';
+}
+
+/* data.key beside the spool's directory. */
+static void default_key(struct config *cfg, struct config_errors *e)
+{
+	char spool[CONFIG_PATH_LEN], dir[CONFIG_PATH_LEN];
+	size_t len;
+	int n;
+
+	if (cfg->spool.key[0] != '\0')
+		return;
+	memcpy(spool, cfg->spool.path, sizeof(spool));
+	len = strlen(spool);
+	while (len > 1 && spool[len - 1] == '/')
+		spool[--len] = '\0';
+	directory_of(spool, dir);
+	n = snprintf(cfg->spool.key, sizeof(cfg->spool.key), "%s%sdata.key",
+		     dir, dir[0] == '\0' || strcmp(dir, "/") == 0 ? "" : "/");
+	if (n < 0 || (size_t)n >= sizeof(cfg->spool.key))
+		problem_error(e, config_where(cfg, "spool.path"),
+			      "the path is too long; give spool.key too");
+}
+
+static enum err build(struct config *cfg, const char *text, size_t len,
+		      const char *dir, struct config_errors *errors)
+{
+	struct build b = {.cfg = cfg, .errors = errors, .dir = dir};
+	struct node *root;
+	enum err e = tree_parse(text, len, errors, &root);
+
+	if (e != ERR_OK)
+		return e;
+	e = build_config(&b, root);
+	tree_free(root);
+	if (e != ERR_OK)
+		return e;
+	/* What is missing because it was wrong would only be wrong again. */
+	if (errors->n_errors == 0)
+		check_refs(cfg, errors);
+	if (errors->n_errors == 0)
+		default_key(cfg, errors);
+	if (errors->n_errors == 0)
+		check_meaning(cfg, errors);
+	return errors->n_errors == 0 ? ERR_OK : ERR_INVAL;
+}
+
+static enum err load(const char *text, size_t len, const char *name,
+		     const char *dir, struct config **out,
+		     struct config_errors *errors)
+{
+	struct config *cfg = mem_zalloc(sizeof(*cfg));
+	enum err e;
+
+	if (cfg == NULL)
+		return ERR_NOMEM;
+	snprintf(cfg->file, sizeof(cfg->file), "%s", name);
+	e = build(cfg, text, len, dir, errors);
+	problem_sort(errors);
+	if (e != ERR_OK) {
+		config_free(cfg);
+		return e;
+	}
+	*out = cfg;
+	return ERR_OK;
+}
+
+enum err config_load_from_memory(const char *text, size_t len, const char *name,
+				 struct config **out,
+				 struct config_errors *errors)
+{
+	char dir[CONFIG_PATH_LEN];
+
+	problem_init(errors, name);
+	directory_of(name, dir);
+	return load(text, len, name, dir, out, errors);
+}
+
+/* Up to max + 1 bytes, so that the caller sees what is too long. */
+static enum err read_all(int fd, char *into, size_t max, size_t *out)
+{
+	size_t len = 0;
+
+	while (len <= max) {
+		ssize_t n = read(fd, into + len, max + 1 - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return ERR_IO;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	*out = len;
+	return ERR_OK;
+}
+
+static enum err read_file(const char *path, char *into, size_t max, size_t *out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	enum err e;
+
+	if (fd < 0)
+		return ERR_IO;
+	e = read_all(fd, into, max, out);
+	if (e == ERR_OK) {
+		close(fd);
+	} else {
+		int why = errno;
+
+		close(fd);
+		errno = why;
+	}
+	return e;
+}
+
+enum err config_load(const char *path, struct config **out,
+		     struct config_errors *errors)
+{
+	char real[PATH_MAX], dir[CONFIG_PATH_LEN], *text;
+	size_t len = 0;
+	enum err e;
+
+	problem_init(errors, path);
+	text = mem_zalloc(CONFIG_FILE_MAX + 1);
+	if (text == NULL)
+		return ERR_NOMEM;
+	e = read_file(path, text, CONFIG_FILE_MAX, &len);
+	if (e != ERR_OK) {
+		problem_error(errors, (struct config_mark){0, 0},
+			      "cannot read it: %s", strerror(errno));
+	} else {
+		/* Absolute, since a daemon may change its directory. */
+		directory_of(realpath(path, real) != NULL ? real : path, dir);
+		e = load(text, len, path, dir, out, errors);
+	}
+	mem_free(text);
+	return e;
+}

@@ -1,0 +1,228 @@
+#include "policy/limits.h"
+
+#include <assert.h>
+#include <pthread.h>
+
+#include "proxy/lib/mem.h"
+
+/* Credit is kept in tokens * per_ms, so that nothing is rounded: a
+ * millisecond adds n, a token costs per_ms. value_rate() bounds per_ms to a
+ * day and n to 32 bits, so a full bucket fits easily. */
+
+void limit_bucket_init(struct limit_bucket *b, struct config_rate rate,
+		       uint64_t now_ms)
+{
+	*b = (struct limit_bucket){
+	    .rate = rate, .credit = rate.n * rate.per_ms, .last_ms = now_ms};
+}
+
+static void refill(struct limit_bucket *b, uint64_t now_ms)
+{
+	uint64_t full = b->rate.n * b->rate.per_ms;
+	uint64_t passed = now_ms > b->last_ms ? now_ms - b->last_ms : 0;
+
+	/* After per_ms it is full in any case. */
+	if (passed > b->rate.per_ms)
+		passed = b->rate.per_ms;
+	b->credit += passed * b->rate.n;
+	if (b->credit > full)
+		b->credit = full;
+	b->last_ms = now_ms;
+}
+
+bool limit_bucket_take(struct limit_bucket *b, uint64_t now_ms)
+{
+	if (b->rate.n == 0)
+		return true;
+	refill(b, now_ms);
+	if (b->credit < b->rate.per_ms)
+		return false;
+	b->credit -= b->rate.per_ms;
+	return true;
+}
+
+uint64_t limit_bucket_wait(struct limit_bucket *b, uint64_t now_ms)
+{
+	uint64_t missing;
+
+	if (b->rate.n == 0)
+		return 0;
+	refill(b, now_ms);
+	if (b->credit >= b->rate.per_ms)
+		return 0;
+	missing = b->rate.per_ms - b->credit;
+	return (missing + b->rate.n - 1) / b->rate.n;
+}
+
+const char *limit_verdict_name(enum limit_verdict v)
+{
+	switch (v) {
+	case LIMIT_PASS:
+		return "pass";
+	case LIMIT_LISTENER_FULL:
+		return "listener-full";
+	case LIMIT_DEVICE_FULL:
+		return "device-full";
+	case LIMIT_DEVICE_TOO_FAST:
+		return "device-too-fast";
+	}
+	return "?";
+}
+
+const char *limit_verdict_text(enum limit_verdict v)
+{
+	switch (v) {
+	case LIMIT_PASS:
+		return "";
+	case LIMIT_LISTENER_FULL:
+		return "the listener has as many connections as "
+		       "listeners.NAME.limits.associations allows; see who "
+		       "holds them, or raise it";
+	case LIMIT_DEVICE_FULL:
+		return "the device has as many associations as "
+		       "devices.NAME.limits.associations or "
+		       "listeners.NAME.limits.per_device allows; see why it "
+		       "does not release them, or raise it";
+	case LIMIT_DEVICE_TOO_FAST:
+		return "the device opens associations faster than "
+		       "devices.NAME.limits.rate or "
+		       "listeners.NAME.limits.rate allows; let it send more "
+		       "images on each, or raise it";
+	}
+	return "?";
+}
+
+struct device_count {
+	uint32_t now;                 /* over all listeners */
+	struct limit_bucket *buckets; /* one for each listener */
+};
+
+struct limits {
+	pthread_mutex_t lock;
+	const struct config *cfg; /* borrowed */
+	uint32_t *listeners;
+	struct device_count *devices;
+	struct limit_bucket *buckets; /* all of them */
+};
+
+static void start_buckets(struct limits *l, uint64_t now_ms)
+{
+	const struct config *cfg = l->cfg;
+
+	for (size_t d = 0; d < cfg->n_devices; d++) {
+		struct config_rate own = cfg->devices[d].limits.rate;
+
+		l->devices[d].buckets = l->buckets + d * cfg->n_listeners;
+		for (size_t i = 0; i < cfg->n_listeners; i++)
+			limit_bucket_init(
+			    &l->devices[d].buckets[i],
+			    own.n > 0 ? own : cfg->listeners[i].limits.rate,
+			    now_ms);
+	}
+}
+
+enum err limits_new(const struct config *cfg, uint64_t now_ms,
+		    struct limits **out)
+{
+	struct limits *l = mem_zalloc(sizeof(*l));
+	size_t places = cfg->n_listeners * cfg->n_devices;
+
+	if (l == NULL)
+		return ERR_NOMEM;
+	l->cfg = cfg;
+	l->listeners = mem_zarray(cfg->n_listeners + 1, sizeof(*l->listeners));
+	l->devices = mem_zarray(cfg->n_devices + 1, sizeof(*l->devices));
+	l->buckets = mem_zarray(places + 1, sizeof(*l->buckets));
+	if (l->listeners == NULL || l->devices == NULL || l->buckets == NULL ||
+	    pthread_mutex_init(&l->lock, NULL) != 0) {
+		mem_free(l->listeners);
+		mem_free(l->devices);
+		mem_free(l->buckets);
+		mem_free(l);
+		return ERR_NOMEM;
+	}
+	start_buckets(l, now_ms);
+	*out = l;
+	return ERR_OK;
+}
+
+void limits_free(struct limits *l)
+{
+	if (l == NULL)
+		return;
+	pthread_mutex_destroy(&l->lock);
+	mem_free(l->listeners);
+	mem_free(l->devices);
+	mem_free(l->buckets);
+	mem_free(l);
+}
+
+enum limit_verdict limits_connect(struct limits *l, size_t listener)
+{
+	enum limit_verdict v = LIMIT_PASS;
+
+	pthread_mutex_lock(&l->lock);
+	if (l->listeners[listener] >=
+	    l->cfg->listeners[listener].limits.associations)
+		v = LIMIT_LISTENER_FULL;
+	else
+		l->listeners[listener]++;
+	pthread_mutex_unlock(&l->lock);
+	return v;
+}
+
+static uint32_t most_of(const struct limits *l, size_t listener, size_t device)
+{
+	uint32_t own = l->cfg->devices[device].limits.associations;
+
+	return own > 0 ? own : l->cfg->listeners[listener].limits.per_device;
+}
+
+enum limit_verdict limits_associate(struct limits *l, size_t listener,
+				    size_t device, uint64_t now_ms)
+{
+	struct device_count *d = &l->devices[device];
+	enum limit_verdict v = LIMIT_PASS;
+
+	pthread_mutex_lock(&l->lock);
+	if (d->now >= most_of(l, listener, device))
+		v = LIMIT_DEVICE_FULL;
+	else if (!limit_bucket_take(&d->buckets[listener], now_ms))
+		v = LIMIT_DEVICE_TOO_FAST;
+	else
+		d->now++;
+	pthread_mutex_unlock(&l->lock);
+	return v;
+}
+
+void limits_disconnect(struct limits *l, size_t listener, int device)
+{
+	pthread_mutex_lock(&l->lock);
+	assert(l->listeners[listener] > 0);
+	l->listeners[listener]--;
+	if (device >= 0) {
+		assert(l->devices[device].now > 0);
+		l->devices[device].now--;
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+uint32_t limits_listener_count(struct limits *l, size_t listener)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&l->lock);
+	n = l->listeners[listener];
+	pthread_mutex_unlock(&l->lock);
+	return n;
+}
+
+uint32_t limits_device_count(struct limits *l, size_t device)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&l->lock);
+	n = l->devices[device].now;
+	pthread_mutex_unlock(&l->lock);
+	return n;
+}

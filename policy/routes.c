@@ -1,0 +1,58 @@
+#include "policy/routes.h"
+
+#include "policy/devices.h"
+#include "policy/match.h"
+
+static bool takes(const struct config_route *r, const struct route_query *q,
+		  const char *called)
+{
+	return (r->services & (unsigned)q->service) != 0 &&
+	       match_ref_or_any(&r->listeners, q->listener) &&
+	       match_ref_or_any(&r->devices, q->device) &&
+	       match_ae_or_any(&r->called, called);
+}
+
+const struct config_route *route_resolve(const struct config *cfg,
+					 const struct route_query *q)
+{
+	char called[CONFIG_AE_LEN];
+
+	if (!device_may(&cfg->devices[q->device], q->service))
+		return NULL;
+	match_trim_ae(q->called_ae, called);
+	for (size_t i = 0; i < cfg->n_routes; i++)
+		if (takes(&cfg->routes[i], q, called))
+			return &cfg->routes[i];
+	return NULL;
+}
+
+static bool covers_refs(const struct config_refs *wide,
+			const struct config_refs *narrow)
+{
+	if (wide->n == 0)
+		return true;
+	for (size_t i = 0; i < narrow->n; i++)
+		if (!match_ref(wide, narrow->v[i].index))
+			return false;
+	return narrow->n > 0;
+}
+
+static bool covers_aes(const struct config_aes *wide,
+		       const struct config_aes *narrow)
+{
+	if (wide->n == 0)
+		return true;
+	for (size_t i = 0; i < narrow->n; i++)
+		if (!match_ae(wide, narrow->v[i]))
+			return false;
+	return narrow->n > 0;
+}
+
+bool route_shadows(const struct config_route *earlier,
+		   const struct config_route *later)
+{
+	return (later->services & ~earlier->services) == 0 &&
+	       covers_refs(&earlier->listeners, &later->listeners) &&
+	       covers_refs(&earlier->devices, &later->devices) &&
+	       covers_aes(&earlier->called, &later->called);
+}
