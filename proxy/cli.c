@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policy/config.h"
+#include "proxy/lib/mem.h"
 
 bool cli_wants_help(int argc, char **argv)
 {
@@ -60,4 +61,23 @@ char *cli_bytes(unsigned long long n, char *out, size_t out_size)
 	else
 		snprintf(out, out_size, "%.1f %s", v, units[u]);
 	return out;
+}
+
+struct config *cli_config(const char *path)
+{
+	struct config_errors *errors = mem_zalloc(sizeof(*errors));
+	struct config *cfg = NULL;
+
+	if (errors == NULL) {
+		fputs("culvert: out of memory\n", stderr);
+		return NULL;
+	}
+	if (config_load(path, &cfg, errors) != ERR_OK) {
+		cfg = NULL;
+		if (errors->n_errors == 0)
+			fprintf(stderr, "%s: out of memory\n", path);
+	}
+	config_errors_print(errors, stderr);
+	mem_free(errors);
+	return cfg;
 }

@@ -1,0 +1,176 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/config.h"
+#include "proxy/cli.h"
+#include "proxy/cli_table.h"
+#include "proxy/dicom/uid.h"
+#include "store/ledger_view.h"
+
+static const char help[] =
+    "usage: culvert association [-c FILE] list [--limit N] [--before ID]\n"
+    "       culvert association [-c FILE] show ID\n\n"
+    "  list   the newest associations, in and out\n"
+    "  show   one of them: peer, TLS, every presentation context with what "
+    "was\n"
+    "         proposed and what was accepted, how it ended\n\n"
+    "examples:\n"
+    "  culvert association list --limit 20\n"
+    "  culvert association show 17\n";
+
+static bool on_row(void *arg, const struct view_association *v)
+{
+	char when[CLI_TIME_LEN];
+
+	(void)arg;
+	printf("%6" PRIu64 "  %s  %-3s  %-16s %-16s %-16s %-16s %6u stored  "
+	       "%s\n",
+	       v->a.id, cli_time(v->a.begun_ms, when),
+	       v->a.direction == LEDGER_IN ? "in" : "out", v->a.party,
+	       v->a.device, v->a.calling_ae, v->a.called_ae,
+	       v->ended ? v->end.stores : 0,
+	       v->ended ? v->end.why : "open, or ended by a crash");
+	return true;
+}
+
+static void print_end(const struct view_association *v)
+{
+	char when[CLI_TIME_LEN], bytes[32];
+
+	if (!v->ended) {
+		printf("ended        no: open, or the daemon was killed\n");
+		return;
+	}
+	printf("ended        %s after %.3f s: %s\n",
+	       cli_time(v->end.ended_ms, when),
+	       (double)v->end.duration_ns / 1e9, v->end.why);
+	printf("messages     %u C-STORE, %u C-ECHO, %u others, %u failed\n",
+	       v->end.stores, v->end.echos, v->end.others, v->end.failures);
+	printf("bytes        %s received",
+	       cli_bytes(v->end.bytes_in, bytes, sizeof(bytes)));
+	printf(", %s sent\n",
+	       cli_bytes(v->end.bytes_out, bytes, sizeof(bytes)));
+}
+
+static bool on_one(void *arg, const struct view_association *v)
+{
+	const struct ledger_association *a = &v->a;
+	char when[CLI_TIME_LEN];
+
+	(void)arg;
+	printf("association  %" PRIu64 " (%s)\n", a->id,
+	       a->direction == LEDGER_IN ? "inbound" : "outbound");
+	printf("begun        %s\n", cli_time(a->begun_ms, when));
+	printf("%s     %s\n",
+	       a->direction == LEDGER_IN ? "listener" : "towards ", a->party);
+	if (a->device[0] != '\0')
+		printf("device       %s\n", a->device);
+	printf("peer         %s, here %s\n", a->peer, a->local);
+	printf("AE titles    calling %s, called %s\n", a->calling_ae,
+	       a->called_ae);
+	printf("peer says    %s %s, maximum PDU %u\n", a->impl_class,
+	       a->impl_version, a->max_pdu);
+	if (a->tls_version[0] == '\0')
+		printf("TLS          none: plaintext\n");
+	else
+		printf("TLS          %s %s %s\ncertificate  %s\n"
+		       "fingerprint  %s\n",
+		       a->tls_version, a->tls_suite, a->tls_group, a->subject,
+		       a->fingerprint);
+	printf("result       %s\n", a->result);
+	print_end(v);
+	printf("contexts     %zu\n", a->n_contexts);
+	return true;
+}
+
+static const char *result_text(unsigned result)
+{
+	static const char *const texts[] = {
+	    "accepted", "refused: not allowed for this device, or no route",
+	    "refused", "refused: abstract syntax not supported",
+	    "refused: no transfer syntax that every destination takes"};
+
+	return result < sizeof(texts) / sizeof(texts[0]) ? texts[result] : "?";
+}
+
+static bool on_context(void *arg, const struct ledger_context *c)
+{
+	char proposed[4096], *save = NULL;
+
+	(void)arg;
+	printf("  %3u  %s\n", c->id, uid_name(c->abstract));
+	printf("       %s%s%s\n", result_text(c->result),
+	       c->accepted[0] != '\0' ? ": " : "",
+	       c->accepted[0] != '\0' ? uid_name(c->accepted) : "");
+	snprintf(proposed, sizeof(proposed), "%s",
+		 c->proposed != NULL ? c->proposed : "");
+	for (char *t = strtok_r(proposed, " ", &save); t != NULL;
+	     t = strtok_r(NULL, " ", &save))
+		printf("       proposed %s\n", uid_name(t));
+	return true;
+}
+
+static int list(struct ledger_view *v, int argc, char **argv)
+{
+	uint64_t before = 0;
+	unsigned limit = 50;
+
+	for (int i = 2; i + 1 < argc; i += 2) {
+		if (strcmp(argv[i], "--limit") == 0)
+			limit = (unsigned)strtoul(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--before") == 0)
+			before = strtoull(argv[i + 1], NULL, 10);
+	}
+	if (limit == 0 || limit > LEDGER_PAGE_MAX)
+		limit = LEDGER_PAGE_MAX;
+	return ledger_view_associations(v, before, limit, on_row, NULL) ==
+		       ERR_OK
+		   ? CLI_OK
+		   : cli_ledger_failed(v);
+}
+
+static int show(struct ledger_view *v, const char *id)
+{
+	switch ((int)ledger_view_association(v, strtoull(id, NULL, 10), on_one,
+					     on_context, NULL)) {
+	case ERR_OK:
+		return CLI_OK;
+	case ERR_NOTFOUND:
+		fprintf(stderr,
+			"culvert association: no association %s; see culvert "
+			"association list\n",
+			id);
+		return CLI_FAILED;
+	}
+	return cli_ledger_failed(v);
+}
+
+int cli_association(int argc, char **argv)
+{
+	const char *path;
+	struct config *cfg;
+	struct ledger_view *v;
+	int rc = CLI_FAILED;
+
+	if (cli_wants_help(argc, argv)) {
+		fputs(help, stdout);
+		return CLI_OK;
+	}
+	path = cli_take_config(&argc, argv);
+	if (path == NULL || argc < 2 ||
+	    !(strcmp(argv[1], "list") == 0 ||
+	      (strcmp(argv[1], "show") == 0 && argc == 3))) {
+		fputs(help, stderr);
+		return CLI_USAGE;
+	}
+	cfg = cli_config(path);
+	v = cfg != NULL ? cli_ledger(cfg) : NULL;
+	if (v != NULL)
+		rc = strcmp(argv[1], "list") == 0 ? list(v, argc, argv)
+						  : show(v, argv[2]);
+	ledger_view_close(v);
+	config_free(cfg);
+	return rc;
+}

@@ -1,0 +1,387 @@
+/* cli_check.c - `culvert check`: all that can be known before the first image
+ * comes, one line each. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "policy/config.h"
+#include "proxy/cli.h"
+#include "proxy/destination.h"
+#include "proxy/lib/mem.h"
+#include "proxy/net/address.h"
+#include "proxy/net/tls.h"
+#include "proxy/net/tls_inspect.h"
+
+enum { ECHO_DEADLINE_MS = 20000 };
+
+static const char help[] =
+    "usage: culvert check [-c FILE] [--connect]\n"
+    "       culvert check [-c FILE] --show\n"
+    "       culvert check --options|--options-man\n\n"
+    "Validates a configuration and what it names: files and their modes,\n"
+    "certificates (chain, expiry, key), addresses, directories, routes. Each\n"
+    "line is ok, or the cause and the remedy.\n\n"
+    "  --connect       also try every destination: TCP, TLS, C-ECHO\n"
+    "  --show          print the configuration in force, defaults included\n"
+    "  --options       print every option with type, default and meaning\n"
+    "  --options-man   the same as a manual page's body\n\n"
+    "examples:\n"
+    "  culvert check -c /etc/culvert/culvert.yaml\n"
+    "  culvert check --connect\n";
+
+struct report {
+	unsigned failed, warned;
+};
+
+static void say(const char *word, const char *subject, const char *text)
+{
+	printf("%-5s %s%s%s\n", word, subject, text[0] != '\0' ? ": " : "",
+	       text);
+	fflush(stdout);
+}
+
+static void ok(const char *subject, const char *text)
+{
+	say("ok", subject, text);
+}
+
+__attribute__((format(printf, 3, 4))) static void
+bad(struct report *r, const char *subject, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	r->failed++;
+	say("FAIL", subject, text);
+}
+
+__attribute__((format(printf, 3, 4))) static void
+warn(struct report *r, const char *subject, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	r->warned++;
+	say("warn", subject, text);
+}
+
+/* ---- TLS --------------------------------------------------------------- */
+
+static void check_library(void)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s (Debian %s)", tls_library_version(),
+		 CULVERT_WOLFSSL_VERSION);
+	ok("TLS library", text);
+}
+
+static const char *or_null(const char *s)
+{
+	return s[0] != '\0' ? s : NULL;
+}
+
+static void check_tls(struct report *r, const char *subject,
+		      const struct config_tls *tls, bool server)
+{
+	struct tls_findings *f = mem_zalloc(sizeof(*f));
+
+	if (f == NULL) {
+		bad(r, subject, "out of memory");
+		return;
+	}
+	tls_inspect(or_null(tls->ca), or_null(tls->certificate),
+		    or_null(tls->key), server, f);
+	for (unsigned i = 0; i < f->n; i++) {
+		const struct tls_finding *t = &f->at[i];
+
+		switch (t->level) {
+		case TLS_FINDING_OK:
+			ok(subject, t->text);
+			break;
+		case TLS_FINDING_WARN:
+			warn(r, subject, "%s", t->text);
+			break;
+		case TLS_FINDING_FAIL:
+			bad(r, subject, "%s", t->text);
+			break;
+		}
+	}
+	mem_free(f);
+}
+
+/* ---- directories ------------------------------------------------------- */
+
+static void check_parent(struct report *r, const char *subject,
+			 const char *path)
+{
+	char parent[CONFIG_PATH_LEN];
+	char *slash;
+
+	snprintf(parent, sizeof(parent), "%s", path);
+	slash = strrchr(parent, '/');
+	if (slash == NULL)
+		snprintf(parent, sizeof(parent), ".");
+	else
+		slash[slash == parent ? 1 : 0] = '\0';
+	if (access(parent, W_OK | X_OK) == 0)
+		ok(subject, "will be made at the first start");
+	else
+		bad(r, subject,
+		    "%s does not exist and cannot be made in %s (%s); make it "
+		    "and give it to the daemon's user, or mount its disk",
+		    path, parent, strerror(errno));
+}
+
+static bool check_directory(struct report *r, const char *subject,
+			    const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0) {
+		check_parent(r, subject, path);
+		return false;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		bad(r, subject, "%s is not a directory; choose another path",
+		    path);
+		return false;
+	}
+	if (access(path, R_OK | W_OK | X_OK) != 0) {
+		bad(r, subject,
+		    "%s: %s; run this as the daemon's user, or give the "
+		    "directory to that user",
+		    path, strerror(errno));
+		return false;
+	}
+	ok(subject, path);
+	return true;
+}
+
+static void check_room(struct report *r, const struct config *c)
+{
+	unsigned long long room;
+	struct statvfs v;
+	char have[32], want[32];
+
+	if (statvfs(c->spool.path, &v) != 0)
+		return;
+	room = (unsigned long long)v.f_blocks * v.f_frsize;
+	cli_bytes(room, have, sizeof(have));
+	cli_bytes(c->spool.quota, want, sizeof(want));
+	if (room < c->spool.quota)
+		warn(r, "spool.quota",
+		     "the disk has %s in all, the quota is %s; storage is "
+		     "refused when the disk is full, earlier than expected",
+		     have, want);
+	else
+		ok("spool.quota", want);
+}
+
+static void check_key(struct report *r, const struct config *c)
+{
+	struct stat st;
+
+	if (stat(c->spool.key, &st) != 0) {
+		if (errno == ENOENT)
+			ok("spool.key", "will be made at the first start");
+		else
+			bad(r, "spool.key", "%s: %s", c->spool.key,
+			    strerror(errno));
+		return;
+	}
+	if ((st.st_mode & 077) != 0)
+		bad(r, "spool.key",
+		    "%s can be read by others (mode %04o); chmod 600 it",
+		    c->spool.key, (unsigned)(st.st_mode & 07777));
+	else
+		ok("spool.key", "keep a copy of it elsewhere: without it "
+				"nothing in the spool can be read");
+}
+
+/* ---- the parts --------------------------------------------------------- */
+
+static void check_address(struct report *r, const char *subject,
+			  const struct config_listener *l)
+{
+	struct sockaddr_storage ss;
+	int fd, rc;
+
+	if (address_numeric(l->address.host, 0, &ss) != ERR_OK) {
+		bad(r, subject, "%s is not a numeric address", l->address.host);
+		return;
+	}
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	rc = fd < 0
+		 ? -1
+		 : bind(fd, (struct sockaddr *)&ss,
+			ss.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+						: sizeof(struct sockaddr_in6));
+	if (rc != 0)
+		bad(r, subject,
+		    "this machine has no address %s (%s); see ip address",
+		    l->address.host, strerror(errno));
+	else
+		ok(subject, "the address is this machine's");
+	if (fd >= 0)
+		close(fd);
+	if (l->address.port < 1024 && geteuid() != 0)
+		warn(r, subject,
+		     "port %u needs CAP_NET_BIND_SERVICE; the systemd unit "
+		     "gives it",
+		     l->address.port);
+}
+
+static void check_listeners(struct report *r, const struct config *c)
+{
+	char subject[64];
+
+	for (size_t i = 0; i < c->n_listeners; i++) {
+		const struct config_listener *l = &c->listeners[i];
+
+		snprintf(subject, sizeof(subject), "listeners.%s", l->name);
+		check_address(r, subject, l);
+		if (l->protocol == CONFIG_DICOM_TLS)
+			check_tls(r, subject, &l->tls, true);
+	}
+}
+
+static void check_destinations(struct report *r, const struct config *c)
+{
+	char subject[64];
+
+	for (size_t i = 0; i < c->n_destinations; i++) {
+		const struct config_destination *d = &c->destinations[i];
+
+		snprintf(subject, sizeof(subject), "destinations.%s", d->name);
+		switch (d->protocol) {
+		case CONFIG_DICOM_TLS:
+			check_tls(r, subject, &d->tls, false);
+			break;
+		case CONFIG_DICOM:
+			warn(r, subject, "goes out in clear, because: %s",
+			     d->plaintext_reason);
+			break;
+		case CONFIG_DIRECTORY:
+			(void)check_directory(r, subject, d->path);
+			break;
+		}
+	}
+}
+
+static void check_storage(struct report *r, const struct config *c)
+{
+	if (check_directory(r, "spool.path", c->spool.path))
+		check_room(r, c);
+	check_key(r, c);
+	(void)check_directory(r, "records.path", c->records.path);
+}
+
+/* ---- with traffic ------------------------------------------------------ */
+
+struct connecting {
+	struct report *r;
+	const char *subject;
+};
+
+static void on_step(void *arg, bool good, const char *step, const char *text)
+{
+	struct connecting *c = arg;
+	char line[256];
+
+	snprintf(line, sizeof(line), "%s %s", c->subject, step);
+	if (good)
+		ok(line, text);
+	else
+		bad(c->r, line, "%s", text);
+}
+
+static void check_connect(struct report *r, const struct config *c)
+{
+	for (size_t i = 0; i < c->n_destinations; i++) {
+		const struct config_destination *d = &c->destinations[i];
+		char subject[64];
+		struct connecting k = {r, subject};
+		unsigned before = r->failed;
+
+		snprintf(subject, sizeof(subject), "destinations.%s", d->name);
+		if (destination_echo(d, NULL, NULL, ECHO_DEADLINE_MS, on_step,
+				     &k) != ERR_OK &&
+		    r->failed == before)
+			bad(r, subject, "could not be tried");
+	}
+}
+
+/* ---- the command ------------------------------------------------------- */
+
+static int check(const char *path, bool connect)
+{
+	struct report r = {0};
+	struct config *c = cli_config(path);
+
+	if (c == NULL)
+		return CLI_FAILED;
+	ok("configuration", path);
+	check_library();
+	check_listeners(&r, c);
+	check_destinations(&r, c);
+	check_storage(&r, c);
+	if (connect)
+		check_connect(&r, c);
+	printf("%u failed, %u warnings\n", r.failed, r.warned);
+	config_free(c);
+	return r.failed == 0 ? CLI_OK : CLI_FAILED;
+}
+
+static int show(const char *path)
+{
+	struct config *c = cli_config(path);
+
+	if (c == NULL)
+		return CLI_FAILED;
+	config_dump(c, stdout);
+	config_free(c);
+	return CLI_OK;
+}
+
+int cli_check(int argc, char **argv)
+{
+	const char *path;
+
+	if (cli_wants_help(argc, argv)) {
+		fputs(help, stdout);
+		return CLI_OK;
+	}
+	path = cli_take_config(&argc, argv);
+	if (path != NULL && argc == 1)
+		return check(path, false);
+	if (path != NULL && argc == 2) {
+		if (strcmp(argv[1], "--connect") == 0)
+			return check(path, true);
+		if (strcmp(argv[1], "--show") == 0)
+			return show(path);
+		if (strcmp(argv[1], "--options") == 0) {
+			config_reference(stdout);
+			return CLI_OK;
+		}
+		if (strcmp(argv[1], "--options-man") == 0) {
+			config_reference_man(stdout);
+			return CLI_OK;
+		}
+	}
+	fputs(help, stderr);
+	return CLI_USAGE;
+}

@@ -1,0 +1,66 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/config.h"
+#include "proxy/cli.h"
+#include "proxy/cli_table.h"
+#include "proxy/lib/log.h"
+#include "store/ledger_view.h"
+
+static const char help[] =
+    "usage: culvert refused [-c FILE] [--limit N]\n\n"
+    "Who was turned away, newest first: how often, why, and what would admit\n"
+    "them.\n\n"
+    "example:\n"
+    "  culvert refused --limit 10\n";
+
+static bool on_row(void *arg, const struct view_refusal *r)
+{
+	char first[CLI_TIME_LEN], last[CLI_TIME_LEN], calling[80], called[80];
+
+	(void)arg;
+	printf("%s  %" PRIu64 " times since %s\n", cli_time(r->last_ms, last),
+	       r->count, cli_time(r->first.at_ms, first));
+	printf("  listener %s, from %s, calling %s, called %s\n",
+	       r->first.listener, r->first.peer,
+	       log_esc(r->first.calling_ae, calling, sizeof(calling)),
+	       log_esc(r->first.called_ae, called, sizeof(called)));
+	printf("  reason   %s\n  remedy   %s\n\n", r->first.reason,
+	       r->first.remedy);
+	return true;
+}
+
+int cli_refused(int argc, char **argv)
+{
+	const char *path;
+	struct config *cfg;
+	struct ledger_view *v;
+	unsigned long limit = 50;
+	int rc = CLI_FAILED;
+
+	if (cli_wants_help(argc, argv)) {
+		fputs(help, stdout);
+		return CLI_OK;
+	}
+	path = cli_take_config(&argc, argv);
+	if (argc == 3 && strcmp(argv[1], "--limit") == 0)
+		limit = strtoul(argv[2], NULL, 10);
+	else if (argc != 1)
+		path = NULL;
+	if (path == NULL || limit == 0 || limit > LEDGER_PAGE_MAX) {
+		fputs(help, stderr);
+		return CLI_USAGE;
+	}
+	cfg = cli_config(path);
+	v = cfg != NULL ? cli_ledger(cfg) : NULL;
+	if (v != NULL)
+		rc = ledger_view_refusals(v, 0, (unsigned)limit, on_row,
+					  NULL) == ERR_OK
+			 ? CLI_OK
+			 : cli_ledger_failed(v);
+	ledger_view_close(v);
+	config_free(cfg);
+	return rc;
+}

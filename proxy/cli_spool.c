@@ -1,0 +1,118 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/config.h"
+#include "proxy/cli.h"
+#include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
+#include "store/ledger.h"
+#include "store/spool.h"
+
+static const char help[] =
+    "usage: culvert spool [-c FILE] check|rebuild\n\n"
+    "  check     read every record, open every seal, name what is damaged\n"
+    "  rebuild   write ledger.db anew from what the spool holds; the old one\n"
+    "            is kept beside it\n\n"
+    "The daemon must not run: it holds the spool's lock. It rebuilds a lost\n"
+    "ledger by itself at its next start, and while it runs.\n\n"
+    "examples:\n"
+    "  systemctl stop culvert && culvert spool check\n"
+    "  culvert spool -c edge.yaml rebuild\n";
+
+static void on_damage(void *arg, const char *line)
+{
+	(void)arg;
+	printf("damage  %s\n", line);
+}
+
+static int check(struct spool *spool)
+{
+	struct spool_check_report r;
+	char text[32];
+	enum err e = spool_check(spool, on_damage, NULL, &r);
+
+	if (e != ERR_OK) {
+		fprintf(stderr, "culvert spool: not all was looked at: %s\n",
+			err_text(e));
+		return CLI_FAILED;
+	}
+	printf("segments   %llu (%s)\n", (unsigned long long)r.segments,
+	       cli_bytes(r.bytes, text, sizeof(text)));
+	printf("instances  %llu in %llu chunks\n",
+	       (unsigned long long)r.instances, (unsigned long long)r.chunks);
+	printf("outcomes   %llu\n", (unsigned long long)r.outcomes);
+	printf("unfinished %llu chunks of transfers that broke off (never "
+	       "acknowledged)\n",
+	       (unsigned long long)r.unfinished);
+	printf("torn       %llu writes that a power cut stopped (never "
+	       "acknowledged)\n",
+	       (unsigned long long)r.torn);
+	printf("damaged    %llu\n", (unsigned long long)r.damaged);
+	return r.damaged == 0 ? CLI_OK : CLI_FAILED;
+}
+
+static int rebuild(const struct config *cfg, struct spool *spool)
+{
+	struct ledger_options o = {.path = cfg->records.path};
+	char why[LEDGER_WHY_LEN] = "";
+	uint64_t n = 0;
+	enum err e = ledger_rebuild(&o, spool, &n, why);
+
+	if (e != ERR_OK) {
+		fprintf(stderr, "culvert spool: %s\n",
+			why[0] != '\0' ? why : err_text(e));
+		return CLI_FAILED;
+	}
+	printf("rebuilt: %llu instances\n", (unsigned long long)n);
+	return CLI_OK;
+}
+
+static int run(const struct config *cfg, const char *action)
+{
+	struct spool_options o = {.path = cfg->spool.path,
+				  .key_path = cfg->spool.key,
+				  .quota = cfg->spool.quota,
+				  .high_water = cfg->spool.high_water,
+				  .low_water = cfg->spool.low_water,
+				  .segment = (size_t)cfg->spool.segment};
+	char why[SPOOL_WHY_LEN] = "";
+	struct spool *spool;
+	enum err e;
+	int rc;
+
+	log_set_level(LOG_WARN);
+	e = spool_open(&o, &spool, why);
+	if (e != ERR_OK) {
+		fprintf(stderr, "culvert spool: %s\n",
+			why[0] != '\0' ? why : err_text(e));
+		return CLI_FAILED;
+	}
+	rc = strcmp(action, "check") == 0 ? check(spool) : rebuild(cfg, spool);
+	spool_close(spool);
+	return rc;
+}
+
+int cli_spool(int argc, char **argv)
+{
+	const char *path;
+	struct config *cfg;
+	int rc;
+
+	if (cli_wants_help(argc, argv)) {
+		fputs(help, stdout);
+		return CLI_OK;
+	}
+	path = cli_take_config(&argc, argv);
+	if (path == NULL || argc != 2 ||
+	    (strcmp(argv[1], "check") != 0 &&
+	     strcmp(argv[1], "rebuild") != 0)) {
+		fputs(help, stderr);
+		return CLI_USAGE;
+	}
+	cfg = cli_config(path);
+	if (cfg == NULL)
+		return CLI_FAILED;
+	rc = run(cfg, argv[1]);
+	config_free(cfg);
+	return rc;
+}

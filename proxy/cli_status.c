@@ -1,0 +1,186 @@
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/config.h"
+#include "proxy/cli.h"
+#include "proxy/cli_table.h"
+#include "proxy/control.h"
+#include "store/ledger_view.h"
+
+static const char help[] =
+    "usage: culvert status [-c FILE] [--json]\n\n"
+    "Asks the running daemon how it is: destinations, queues, spool, devices.\n"
+    "Exit status 1 when the daemon does not answer or something needs a\n"
+    "person.\n\n"
+    "  --json   the daemon's own answer, for programs\n\n"
+    "example:\n"
+    "  culvert status\n";
+
+static const char *text_of(const json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s != NULL ? s : "";
+}
+
+static long long number_of(const json_t *j, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(j, key));
+}
+
+/* The one line that says whether all is well. Returns how many things are
+ * not. */
+static unsigned print_verdict(const json_t *a)
+{
+	const json_t *spool = json_object_get(a, "spool");
+	const json_t *ledger = json_object_get(a, "ledger");
+	const json_t *d;
+	unsigned n = 0;
+	size_t i;
+
+	if (text_of(spool, "alert")[0] != '\0') {
+		printf("ALERT  spool: %s\n", text_of(spool, "alert"));
+		n++;
+	}
+	if (text_of(ledger, "alert")[0] != '\0') {
+		printf("ALERT  ledger: %s\n", text_of(ledger, "alert"));
+		n++;
+	}
+	json_array_foreach(json_object_get(a, "destinations"), i, d)
+	{
+		const char *why = text_of(d, "held_why");
+
+		if (!json_is_true(json_object_get(d, "alert")))
+			continue;
+		printf("ALERT  %s: %s\n", text_of(d, "name"),
+		       why[0] != '\0' ? why : text_of(d, "error"));
+		n++;
+	}
+	if (n == 0)
+		printf("all is well\n");
+	return n;
+}
+
+static void print_destinations(const json_t *a)
+{
+	const json_t *d;
+	size_t i;
+
+	printf("\n%-16s %-10s %8s %8s %9s %12s %10s\n", "destination", "state",
+	       "queued", "held", "in flight", "delivered", "last");
+	json_array_foreach(json_object_get(a, "destinations"), i, d)
+	{
+		char age[CLI_AGE_LEN];
+
+		printf("%-16s %-10s %8lld %8lld %9lld %12lld %10s\n",
+		       text_of(d, "name"), text_of(d, "state"),
+		       number_of(d, "queued"), number_of(d, "held"),
+		       number_of(d, "in_flight"), number_of(d, "delivered"),
+		       cli_age(number_of(d, "success_ms"), age));
+		if (text_of(d, "error")[0] != '\0')
+			printf("%-16s last error %s ago: %s\n", "",
+			       cli_age(number_of(d, "error_ms"), age),
+			       text_of(d, "error"));
+	}
+}
+
+static void print_spool(const json_t *a)
+{
+	const json_t *s = json_object_get(a, "spool");
+	char used[32], quota[32], bytes[32];
+
+	printf("\nspool  %s of %s used%s; %lld instances (%s) taken since "
+	       "start, %lld flushes\n",
+	       cli_bytes((unsigned long long)number_of(s, "used"), used,
+			 sizeof(used)),
+	       cli_bytes((unsigned long long)number_of(s, "quota"), quota,
+			 sizeof(quota)),
+	       json_is_true(json_object_get(s, "full")) ? " (FULL)" : "",
+	       number_of(s, "stored"),
+	       cli_bytes((unsigned long long)number_of(s, "stored_bytes"),
+			 bytes, sizeof(bytes)),
+	       number_of(s, "flushes"));
+}
+
+static bool on_device(void *arg, const struct view_device *d)
+{
+	char age[CLI_AGE_LEN], bytes[32];
+
+	(void)arg;
+	printf("%-16s %10s ago %10llu instances %12s\n", d->name,
+	       cli_age(d->last_seen_ms, age), (unsigned long long)d->instances,
+	       cli_bytes(d->bytes, bytes, sizeof(bytes)));
+	return true;
+}
+
+static void print_devices(const struct config *cfg)
+{
+	struct ledger_view *v = cli_ledger(cfg);
+
+	if (v == NULL)
+		return;
+	printf("\ndevice             last seen\n");
+	if (ledger_view_devices(v, on_device, NULL) != ERR_OK)
+		(void)cli_ledger_failed(v);
+	ledger_view_close(v);
+}
+
+static int status(const struct config *cfg, bool as_json)
+{
+	json_t *request = json_pack("{s:s}", "op", "status"), *answer = NULL;
+	char why[256];
+	int rc = CLI_FAILED;
+	enum err e =
+	    control_ask(cfg->control.path, request, &answer, NULL, why);
+
+	json_decref(request);
+	if (e != ERR_OK) {
+		fprintf(stderr, "culvert status: %s\n", why);
+		return CLI_FAILED;
+	}
+	if (as_json) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		fputs("\n", stdout);
+		rc = CLI_OK;
+	} else if (!json_is_true(json_object_get(answer, "ok"))) {
+		fprintf(stderr, "culvert status: %s\n",
+			text_of(answer, "error"));
+	} else {
+		printf("%s  culvert %s, up %lld s, %lld associations\n",
+		       text_of(answer, "node"), text_of(answer, "version"),
+		       number_of(answer, "uptime_ms") / 1000,
+		       number_of(answer, "associations"));
+		rc = print_verdict(answer) == 0 ? CLI_OK : CLI_FAILED;
+		print_destinations(answer);
+		print_spool(answer);
+		print_devices(cfg);
+	}
+	json_decref(answer);
+	return rc;
+}
+
+int cli_status(int argc, char **argv)
+{
+	const char *path;
+	struct config *cfg;
+	bool as_json;
+	int rc;
+
+	if (cli_wants_help(argc, argv)) {
+		fputs(help, stdout);
+		return CLI_OK;
+	}
+	path = cli_take_config(&argc, argv);
+	as_json = argc == 2 && strcmp(argv[1], "--json") == 0;
+	if (path == NULL || argc > (as_json ? 2 : 1)) {
+		fputs(help, stderr);
+		return CLI_USAGE;
+	}
+	cfg = cli_config(path);
+	if (cfg == NULL)
+		return CLI_FAILED;
+	rc = status(cfg, as_json);
+	config_free(cfg);
+	return rc;
+}

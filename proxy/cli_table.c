@@ -1,0 +1,60 @@
+#include "proxy/cli_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/config.h"
+#include "proxy/cli.h"
+#include "proxy/lib/clock.h"
+#include "store/ledger_view.h"
+
+char *cli_time(int64_t wall_ms, char out[CLI_TIME_LEN])
+{
+	if (wall_ms == 0)
+		return strcpy(out, "never");
+	return clock_text(wall_ms, out);
+}
+
+char *cli_age(int64_t wall_ms, char out[CLI_AGE_LEN])
+{
+	long long s = (clock_wall_ms() - wall_ms) / 1000;
+
+	if (wall_ms == 0)
+		return strcpy(out, "-");
+	if (s < 0)
+		s = 0;
+	if (s < 120)
+		snprintf(out, CLI_AGE_LEN, "%lld s", s);
+	else if (s < 2 * 3600)
+		snprintf(out, CLI_AGE_LEN, "%lld min", s / 60);
+	else if (s < 2 * 86400)
+		snprintf(out, CLI_AGE_LEN, "%lld h", s / 3600);
+	else
+		snprintf(out, CLI_AGE_LEN, "%lld d", s / 86400 % 1000000);
+	return out;
+}
+
+char *cli_hex(const uint8_t hash[32], char out[65])
+{
+	for (size_t i = 0; i < 32; i++)
+		snprintf(out + 2 * i, 3, "%02x", hash[i]);
+	return out;
+}
+
+struct ledger_view *cli_ledger(const struct config *cfg)
+{
+	char why[LEDGER_WHY_LEN] = "";
+	struct ledger_view *v;
+	enum err e = ledger_view_open(cfg->records.path, &v, why);
+
+	if (e == ERR_OK)
+		return v;
+	fprintf(stderr, "culvert: %s\n", why[0] != '\0' ? why : err_text(e));
+	return NULL;
+}
+
+int cli_ledger_failed(const struct ledger_view *v)
+{
+	fprintf(stderr, "culvert: %s\n", ledger_view_why(v));
+	return CLI_FAILED;
+}

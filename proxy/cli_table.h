@@ -1,0 +1,25 @@
+/* cli_table.h - small texts that several commands print. */
+#ifndef PROXY_CLI_TABLE_H
+#define PROXY_CLI_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct config;
+struct ledger_view;
+
+enum { CLI_TIME_LEN = 25, CLI_AGE_LEN = 16 };
+
+/* RFC 3339, UTC; "never" for 0. Returns out. */
+char *cli_time(int64_t wall_ms, char out[CLI_TIME_LEN]);
+/* "3 s", "12 min", "5 h", "9 d": since then; "-" for 0. Returns out. */
+char *cli_age(int64_t wall_ms, char out[CLI_AGE_LEN]);
+/* 64 hexadecimal digits. Returns out. */
+char *cli_hex(const uint8_t hash[32], char out[65]);
+
+/* The ledger of a configuration, for reading; NULL: said on stderr why not. */
+struct ledger_view *cli_ledger(const struct config *cfg);
+/* Say why a call on v failed. Returns CLI_FAILED. */
+int cli_ledger_failed(const struct ledger_view *v);
+
+#endif
