@@ -63,7 +63,7 @@ static inline uint16_t rd_u16(struct rd *r)
 {
 	const uint8_t *b = rd_bytes(r, 2);
 
-	return b != NULL ? (uint16_t)(b[0] << 8 | b[1]) : 0;
+	return b != NULL ? (uint16_t)((unsigned)b[0] << 8 | b[1]) : 0;
 }
 
 static inline uint32_t rd_u32(struct rd *r)
@@ -87,7 +87,7 @@ static inline uint16_t rd_u16le(struct rd *r)
 {
 	const uint8_t *b = rd_bytes(r, 2);
 
-	return b != NULL ? (uint16_t)(b[1] << 8 | b[0]) : 0;
+	return b != NULL ? (uint16_t)((unsigned)b[1] << 8 | b[0]) : 0;
 }
 
 static inline uint32_t rd_u32le(struct rd *r)
