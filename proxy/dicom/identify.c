@@ -121,6 +121,8 @@ static void look_at_first(struct identify *id)
 		id->big = !id->big;
 	id->explicit_vr =
 	    known || (id->explicit_vr && shape_of_unknown(h, id->big) != NO_VR);
+	if (!known && tag_of(id) > SERIES_TAG)
+		stop(id, true); /* bytes of another kind */
 }
 
 static enum shape shape_of(const struct identify *id)
