@@ -84,8 +84,8 @@ static const struct option table[] = {
 
     {"listeners.NAME.address", OPTION_ADDRESS, OPTION_REQUIRED | OPTION_FIXED,
      FIELD(config_listener, address), .example = "0.0.0.0:104",
-     .help = "Numeric address and port to listen on; [::]:104 is every "
-	     "address of both families."},
+     .help = "Numeric address and port to listen on; \"[::]:104\", quoted, is "
+	     "every address of both families."},
     {"listeners.NAME.protocol", OPTION_ENUM, OPTION_REQUIRED | OPTION_FIXED,
      FIELD(config_listener, protocol), .words = listener_protocols,
      .example = "dicom",

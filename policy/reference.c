@@ -144,6 +144,8 @@ static void roff(FILE *out, const char *text)
 			fputs("\\e", out);
 		else if (*text == '-')
 			fputs("\\-", out);
+		else if (*text == '"')
+			fputs("\\(dq", out);
 		else
 			fputc(*text, out);
 	}

@@ -169,11 +169,24 @@ static void set_ae(const struct set *s, const struct node *n)
 		wrong(s, n, ae_wrong, NULL);
 }
 
+/* Characters that would not be one visible line: controls, line and paragraph
+ * separators, byte order marks. libyaml has checked that it is UTF-8. */
 static bool has_control(const char *text)
 {
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+	static const char *const others[] = {"\xe2\x80\xa8", "\xe2\x80\xa9",
+					     "\xef\xbb\xbf", "\xef\xbf\xbe",
+					     "\xef\xbf\xbf"};
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (strstr(text, others[i]) != NULL)
 			return true;
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c == 0x7f ||
+		    (c == 0xc2 && (unsigned char)text[1] < 0xa0))
+			return true;
+	}
 	return false;
 }
 

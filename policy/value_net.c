@@ -35,7 +35,7 @@ static bool clear_host_bits(uint8_t address[16], unsigned prefix)
 
 	for (unsigned i = 0; i < 16; i++) {
 		unsigned keep = prefix > i * 8 ? prefix - i * 8 : 0;
-		uint8_t mask = keep >= 8 ? 0xff : (uint8_t)(0xff00u >> keep);
+		uint8_t mask = (uint8_t)(0xff00u >> (keep < 8 ? keep : 8));
 
 		if ((address[i] & (uint8_t)~mask) != 0)
 			found = true;
