@@ -1,0 +1,576 @@
+/* tls.c - contexts: certificate, key, CAs and profile. See tls.h. */
+#include "proxy/net/tls_int.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
+
+enum { RSA_MIN_BITS = 2048, EC_MIN_BITS = 256 };
+
+/* ---- the library ------------------------------------------------------ */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool library_ready;
+
+static void *wolf_malloc(size_t n)
+{
+	return mem_realloc(NULL, n); /* not zeroed: records are this way */
+}
+
+static void wolf_free(void *p)
+{
+	mem_free(p);
+}
+
+static void *wolf_realloc(void *p, size_t n)
+{
+	return mem_realloc(p, n);
+}
+
+static void library_init(void)
+{
+	wolfSSL_SetAllocators(wolf_malloc, wolf_free, wolf_realloc);
+	library_ready = wolfSSL_Init() == WOLFSSL_SUCCESS;
+}
+
+enum err tls_global_init(void)
+{
+	pthread_once(&once, library_init);
+	return library_ready ? ERR_OK : ERR_TLS;
+}
+
+void tls_global_cleanup(void)
+{
+	if (library_ready)
+		wolfSSL_Cleanup();
+	library_ready = false;
+	once = (pthread_once_t)PTHREAD_ONCE_INIT;
+}
+
+const char *tls_library_version(void)
+{
+	return "wolfSSL " LIBWOLFSSL_VERSION_STRING;
+}
+
+/* ---- suites and groups ------------------------------------------------ */
+
+/* RFC 9325 and the TLS 1.3 three. AES-256 first: both have hardware, and the
+ * archive side mostly asks for it. */
+static const struct suite {
+	const char *iana, *wolf;
+	bool tls13;
+} bcp195[] = {
+    {"TLS_AES_256_GCM_SHA384", "TLS13-AES256-GCM-SHA384", true},
+    {"TLS_AES_128_GCM_SHA256", "TLS13-AES128-GCM-SHA256", true},
+    {"TLS_CHACHA20_POLY1305_SHA256", "TLS13-CHACHA20-POLY1305-SHA256", true},
+    {"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384",
+     false},
+    {"TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
+     false},
+    {"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256",
+     false},
+    {"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
+     false},
+};
+
+enum { LIST_LEN = 512 }; /* all suites of the profile, joined */
+
+static void list_add(char list[LIST_LEN], const char *name)
+{
+	size_t n = strlen(list);
+
+	snprintf(list + n, LIST_LEN - n, "%s%s", n > 0 ? ":" : "", name);
+}
+
+static const struct suite *suite_find(const char *name, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(bcp195); i++) {
+		const struct suite *s = &bcp195[i];
+
+		if ((strlen(s->iana) == n &&
+		     strncasecmp(s->iana, name, n) == 0) ||
+		    (strlen(s->wolf) == n &&
+		     strncasecmp(s->wolf, name, n) == 0))
+			return s;
+	}
+	return NULL;
+}
+
+static enum err suites_asked(const char *names, char list[LIST_LEN], char *why)
+{
+	while (*names != '\0') {
+		size_t n = strcspn(names, ":, ");
+		const struct suite *s = suite_find(names, n);
+
+		if (n > 0 && s == NULL) {
+			snprintf(why, TLS_WHY_LEN,
+				 "TLS suite %.*s is not in profile bcp195; it "
+				 "has TLS_AES_256_GCM_SHA384, "
+				 "TLS_AES_128_GCM_SHA256, "
+				 "TLS_CHACHA20_POLY1305_SHA256 and "
+				 "TLS_ECDHE_{ECDSA,RSA}_WITH_AES_{128_GCM_"
+				 "SHA256,256_GCM_SHA384}",
+				 n > 64 ? 64 : (int)n, names);
+			return ERR_INVAL;
+		}
+		if (s != NULL)
+			list_add(list, s->wolf);
+		names += n + (names[n] != '\0');
+	}
+	return ERR_OK;
+}
+
+static enum err set_suites(struct tls_context *c, const struct tls_options *o,
+			   char *why)
+{
+	char list[LIST_LEN] = "";
+	enum err e = ERR_OK;
+
+	if (o->suites != NULL)
+		e = suites_asked(o->suites, list, why);
+	else
+		for (size_t i = 0; i < ARRAY_LEN(bcp195); i++)
+			list_add(list, bcp195[i].wolf);
+	if (e != ERR_OK)
+		return e;
+	if (wolfSSL_CTX_set_cipher_list(c->wolf, list) == WOLFSSL_SUCCESS)
+		return ERR_OK;
+	snprintf(why, TLS_WHY_LEN, "the TLS library refuses the suites %.300s",
+		 list);
+	return ERR_INVAL;
+}
+
+static int group_id(const char *name, size_t n)
+{
+	static const struct {
+		const char *name;
+		int id;
+	} groups[] = {
+	    {"X25519", WOLFSSL_ECC_X25519},
+	    {"P-256", WOLFSSL_ECC_SECP256R1},
+	    {"secp256r1", WOLFSSL_ECC_SECP256R1},
+	    {"P-384", WOLFSSL_ECC_SECP384R1},
+	    {"secp384r1", WOLFSSL_ECC_SECP384R1},
+	    {"P-521", WOLFSSL_ECC_SECP521R1},
+	    {"secp521r1", WOLFSSL_ECC_SECP521R1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+		if (strlen(groups[i].name) == n &&
+		    strncasecmp(groups[i].name, name, n) == 0)
+			return groups[i].id;
+	return 0;
+}
+
+static enum err set_groups(struct tls_context *c, const char *names, char *why)
+{
+	int ids[8], n_ids = 0;
+
+	while (*names != '\0' && n_ids < (int)ARRAY_LEN(ids)) {
+		size_t n = strcspn(names, ":, ");
+		int id = group_id(names, n);
+
+		if (n > 0 && id == 0) {
+			snprintf(why, TLS_WHY_LEN,
+				 "unknown TLS group %.*s; known are X25519, "
+				 "P-256, P-384 and P-521",
+				 n > 64 ? 64 : (int)n, names);
+			return ERR_INVAL;
+		}
+		if (id != 0)
+			ids[n_ids++] = id;
+		names += n + (names[n] != '\0');
+	}
+	/* TLS 1.3 key shares, and the extension that TLS 1.2 looks at */
+	for (int i = 0; i < n_ids; i++)
+		if (wolfSSL_CTX_UseSupportedCurve(c->wolf, (word16)ids[i]) !=
+		    WOLFSSL_SUCCESS)
+			return ERR_NOMEM;
+	if (n_ids > 0 &&
+	    wolfSSL_CTX_set_groups(c->wolf, ids, n_ids) == WOLFSSL_SUCCESS)
+		return ERR_OK;
+	snprintf(why, TLS_WHY_LEN, "the TLS library refuses the groups");
+	return ERR_INVAL;
+}
+
+static enum err set_fingerprint(struct tls_context *c, const char *text,
+				char *why)
+{
+	size_t n = 0;
+
+	for (; text != NULL && *text != '\0'; text++) {
+		if (*text == ':' || *text == ' ')
+			continue;
+		if (!isxdigit((unsigned char)*text) ||
+		    n + 1 >= sizeof(c->fingerprint)) {
+			n = 1;
+			break;
+		}
+		c->fingerprint[n++] = (char)tolower((unsigned char)*text);
+	}
+	if (n == 0 || n + 1 == sizeof(c->fingerprint))
+		return ERR_OK;
+	snprintf(why, TLS_WHY_LEN,
+		 "a certificate fingerprint is the SHA-256 in 64 hexadecimal "
+		 "digits, as culvert pki show and openssl x509 -fingerprint "
+		 "-sha256 print it");
+	return ERR_INVAL;
+}
+
+/* ---- files ------------------------------------------------------------ */
+
+/* An expired CA is left out, so that the others still serve. */
+static enum err add_ca(struct tls_context *c, const char *path,
+		       const uint8_t *der, size_t len, unsigned *n)
+{
+	struct tls_certificate cert;
+	char end[32], desc[300];
+
+	if (tls_cert_parse(der, len, &cert) != ERR_OK)
+		return ERR_INVAL;
+	if (cert.days_left < 0) {
+		log_event(LOG_WARN, "tls-ca-expired",
+			  "file=%s ca=\"%s\" expired=\"%s\" left out", path,
+			  tls_cert_describe(&cert, desc, sizeof(desc)),
+			  tls_date(cert.not_after, end));
+		return ERR_OK;
+	}
+	if (wolfSSL_CTX_load_verify_buffer(c->wolf, der, (long)len,
+					   WOLFSSL_FILETYPE_ASN1) !=
+	    WOLFSSL_SUCCESS)
+		return ERR_INVAL;
+	(*n)++;
+	return ERR_OK;
+}
+
+static enum err add_cas(struct tls_context *c, const char *path,
+			const uint8_t *text, size_t len, char *why)
+{
+	size_t at = 0, der_len;
+	unsigned n = 0, seen = 0;
+	uint8_t *der;
+	enum err e;
+
+	while ((e = tls_pem_next(text, len, &at, &der, &der_len)) == ERR_OK) {
+		e = add_ca(c, path, der, der_len, &n);
+		mem_free(der);
+		if (e != ERR_OK)
+			break;
+		seen++;
+	}
+	if (e == ERR_NOTFOUND && n > 0)
+		return ERR_OK;
+	if (e == ERR_NOTFOUND && seen > 0)
+		snprintf(why, TLS_WHY_LEN,
+			 "every CA in %.300s has expired; get the current CA "
+			 "certificate",
+			 path);
+	else if (e == ERR_NOTFOUND)
+		snprintf(why, TLS_WHY_LEN,
+			 "%.300s holds no certificate (no BEGIN CERTIFICATE); "
+			 "it must be PEM: openssl x509 -inform der converts",
+			 path);
+	else
+		snprintf(why, TLS_WHY_LEN,
+			 "certificate %u in %.300s cannot be read: it is "
+			 "damaged, or no CA certificate",
+			 seen + 1, path);
+	return e == ERR_NOMEM ? e : ERR_INVAL;
+}
+
+static enum err load_ca(struct tls_context *c, const char *path, char *why)
+{
+	uint8_t *text;
+	size_t len;
+	enum err e = tls_file_read(path, &text, &len, why);
+
+	if (e != ERR_OK)
+		return e;
+	c->ca_file = mem_strdup(path);
+	e = c->ca_file != NULL ? add_cas(c, path, text, len, why) : ERR_NOMEM;
+	tls_file_free(text, len);
+	return e;
+}
+
+static enum err load_chain(struct tls_context *c, const char *path, char *why)
+{
+	uint8_t *text;
+	size_t len;
+	enum err e = tls_certificate_read(path, &c->own, why);
+
+	if (e == ERR_OK)
+		e = tls_file_read(path, &text, &len, why);
+	if (e != ERR_OK)
+		return e;
+	if (wolfSSL_CTX_use_certificate_chain_buffer(
+		c->wolf, text, (long)len) != WOLFSSL_SUCCESS) {
+		snprintf(why, TLS_WHY_LEN,
+			 "the certificate chain in %.300s cannot be used: "
+			 "damaged, or of a key type or size that is not "
+			 "allowed (RSA from 2048 bits, EC from 256)",
+			 path);
+		e = ERR_INVAL;
+	}
+	tls_file_free(text, len);
+	c->has_own = true;
+	return e;
+}
+
+static enum err load_key(struct tls_context *c, const char *path,
+			 const char *certificate, char *why)
+{
+	uint8_t *text;
+	size_t len;
+	enum err e = tls_file_read(path, &text, &len, why);
+	int rc;
+
+	if (e != ERR_OK)
+		return e;
+	rc = wolfSSL_CTX_use_PrivateKey_buffer(c->wolf, text, (long)len,
+					       WOLFSSL_FILETYPE_PEM);
+	tls_file_free(text, len);
+	if (rc != WOLFSSL_SUCCESS)
+		snprintf(why, TLS_WHY_LEN,
+			 "%.300s holds no usable private key: it must be PEM, "
+			 "without a pass phrase",
+			 path);
+	else if (wolfSSL_CTX_check_private_key(c->wolf) != WOLFSSL_SUCCESS)
+		snprintf(why, TLS_WHY_LEN,
+			 "the key in %.250s does not belong to the certificate "
+			 "in %.250s; name the pair that was issued together",
+			 path, certificate);
+	else
+		return ERR_OK;
+	return ERR_INVAL;
+}
+
+static enum err load_files(struct tls_context *c, const struct tls_options *o,
+			   char *why)
+{
+	enum err e = ERR_OK;
+
+	if (o->ca != NULL)
+		e = load_ca(c, o->ca, why);
+	if (e == ERR_OK && o->certificate != NULL)
+		e = load_chain(c, o->certificate, why);
+	if (e == ERR_OK && o->certificate != NULL)
+		e = load_key(c, o->key != NULL ? o->key : o->certificate,
+			     o->certificate, why);
+	return e;
+}
+
+/* ---- verification ----------------------------------------------------- */
+
+/* The chain is good: is it the peer we want? */
+static int accept_leaf(struct tls *t, const WOLFSSL_BUFFER_INFO *der,
+		       const struct tls_certificate *cert)
+{
+	const struct tls_context *c = t->ctx;
+
+	if (!c->server && t->server_name != NULL &&
+	    !tls_cert_matches(der->buffer, der->length, t->server_name)) {
+		tls_fail_name(t, cert);
+		return 0;
+	}
+	if (c->fingerprint[0] != '\0' &&
+	    strcmp(c->fingerprint, cert->fingerprint) != 0) {
+		tls_fail_fingerprint(t, cert);
+		return 0;
+	}
+	tls_identity_unref(t->peer);
+	t->peer = tls_identity_new(cert);
+	return t->peer != NULL;
+}
+
+/* Called for every certificate that fails, and for the leaf in any case. */
+static int on_verify(int ok, WOLFSSL_X509_STORE_CTX *store)
+{
+	struct tls *t = store->userCtx;
+	const WOLFSSL_BUFFER_INFO *der;
+	struct tls_certificate cert;
+
+	if (store->error_depth < 0 || store->error_depth >= store->totalCerts) {
+		tls_fail_set(t, "the peer's certificate chain is unusable");
+		return 0;
+	}
+	der = &store->certs[store->error_depth];
+	if (tls_cert_parse(der->buffer, der->length, &cert) != ERR_OK) {
+		tls_fail_set(t, "the peer's certificate cannot be parsed; it "
+				"must be issued anew");
+		return 0;
+	}
+	if (!ok) {
+		tls_fail_verify(t, store->error, store->error_depth, &cert);
+		return 0;
+	}
+	if (tls_cert_weak_signature(&cert)) {
+		tls_fail_set(t,
+			     "the peer's certificate %.120s is signed with %s, "
+			     "which is not safe; it must be issued anew with "
+			     "SHA-256",
+			     cert.subject, cert.signature);
+		return 0;
+	}
+	return store->error_depth > 0 ? 1 : accept_leaf(t, der, &cert);
+}
+
+/* ---- birth ------------------------------------------------------------ */
+
+static int io_recv(WOLFSSL *wolf, char *buf, int size, void *arg)
+{
+	struct tls *t = arg;
+	size_t n = (size_t)size < t->in_left ? (size_t)size : t->in_left;
+
+	(void)wolf;
+	if (n == 0)
+		return WOLFSSL_CBIO_ERR_WANT_READ;
+	memcpy(buf, t->in, n);
+	t->in += n;
+	t->in_left -= n;
+	return (int)n;
+}
+
+static int io_send(WOLFSSL *wolf, char *buf, int size, void *arg)
+{
+	struct tls *t = arg;
+
+	(void)wolf;
+	if (t->emit_error == ERR_OK)
+		t->emit_error =
+		    t->emit(t->emit_arg, (const uint8_t *)buf, (size_t)size);
+	return t->emit_error == ERR_OK ? size : WOLFSSL_CBIO_ERR_GENERAL;
+}
+
+static enum err set_versions(struct tls_context *c, const struct tls_options *o)
+{
+	if (wolfSSL_CTX_SetMinVersion(
+		c->wolf, o->tls13_only ? WOLFSSL_TLSV1_3 : WOLFSSL_TLSV1_2) !=
+	    WOLFSSL_SUCCESS)
+		return ERR_TLS;
+	if (o->tls12_only && wolfSSL_CTX_set_max_proto_version(
+				 c->wolf, TLS1_2_VERSION) != WOLFSSL_SUCCESS)
+		return ERR_TLS;
+	return ERR_OK;
+}
+
+static void set_verify(struct tls_context *c)
+{
+	int mode = WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+
+	if (c->server && c->no_client_cert)
+		mode = WOLFSSL_VERIFY_NONE;
+	wolfSSL_CTX_set_verify(c->wolf, mode, on_verify);
+	wolfSSL_CTX_SetMinRsaKey_Sz(c->wolf, RSA_MIN_BITS);
+	wolfSSL_CTX_SetMinEccKey_Sz(c->wolf, EC_MIN_BITS);
+	wolfSSL_CTX_SetIORecv(c->wolf, io_recv);
+	wolfSSL_CTX_SetIOSend(c->wolf, io_send);
+}
+
+static enum err context_fill(struct tls_context *c, const struct tls_options *o,
+			     char *why)
+{
+	enum err e;
+
+	set_verify(c);
+	e = set_versions(c, o);
+	if (e == ERR_OK)
+		e = set_suites(c, o, why);
+	if (e == ERR_OK)
+		e = set_groups(
+		    c, o->groups != NULL ? o->groups : "X25519:P-256:P-384",
+		    why);
+	if (e == ERR_OK)
+		e = set_fingerprint(c, o->fingerprint, why);
+	if (e == ERR_OK)
+		e = load_files(c, o, why);
+	if (e == ERR_OK)
+		e = tls_sessions_init(c);
+	return e;
+}
+
+static const char *missing(const struct tls_options *o, bool server)
+{
+	if (o->ca == NULL && !(server && o->no_client_cert))
+		return "no CA file: without one no peer can be verified; name "
+		       "it as ca";
+	if (o->certificate == NULL && server)
+		return "a TLS server needs a certificate and its key";
+	return NULL;
+}
+
+static enum err context_new(const struct tls_options *o, bool server,
+			    struct tls_context **out, char *why)
+{
+	struct tls_context *c;
+	enum err e = tls_global_init();
+
+	why[0] = '\0';
+	if (e != ERR_OK || missing(o, server) != NULL) {
+		snprintf(why, TLS_WHY_LEN, "%s",
+			 e != ERR_OK ? "the TLS library does not start"
+				     : missing(o, server));
+		return e != ERR_OK ? e : ERR_INVAL;
+	}
+	c = mem_zalloc(sizeof(*c));
+	if (c == NULL) {
+		snprintf(why, TLS_WHY_LEN, "out of memory");
+		return ERR_NOMEM;
+	}
+	atomic_init(&c->refs, 1);
+	pthread_mutex_init(&c->lock, NULL);
+	list_init(&c->sessions);
+	c->server = server;
+	c->no_client_cert = o->no_client_cert;
+	/* tickets name an identity; without one there is nothing to name */
+	c->no_resumption = o->no_resumption || (server && o->no_client_cert);
+	c->wolf = wolfSSL_CTX_new(server ? wolfSSLv23_server_method()
+					 : wolfSSLv23_client_method());
+	e = c->wolf != NULL ? context_fill(c, o, why) : ERR_NOMEM;
+	if (e != ERR_OK) {
+		if (why[0] == '\0')
+			snprintf(why, TLS_WHY_LEN, "%s", err_text(e));
+		tls_context_unref(c);
+		return e;
+	}
+	*out = c;
+	return ERR_OK;
+}
+
+enum err tls_server_new(const struct tls_options *o, struct tls_context **out,
+			char why[TLS_WHY_LEN])
+{
+	return context_new(o, true, out, why);
+}
+
+enum err tls_client_new(const struct tls_options *o, struct tls_context **out,
+			char why[TLS_WHY_LEN])
+{
+	return context_new(o, false, out, why);
+}
+
+struct tls_context *tls_context_ref(struct tls_context *c)
+{
+	atomic_fetch_add(&c->refs, 1);
+	return c;
+}
+
+void tls_context_unref(struct tls_context *c)
+{
+	if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1)
+		return;
+	tls_sessions_free(c);
+	wolfSSL_CTX_free(c->wolf);
+	pthread_mutex_destroy(&c->lock);
+	mem_free(c->ca_file);
+	mem_free(c);
+}
+
+bool tls_context_is_server(const struct tls_context *c)
+{
+	return c->server;
+}
