@@ -185,22 +185,27 @@ ledger() {
 }
 
 show_ledger() {
-	local pending
+	local db=$dir/edge/records/ledger.db open
 
 	# The last outcomes reach the ledger a moment after the last image.
 	for _ in $(seq 50); do
-		pending=$(sqlite3 -readonly "$dir/edge/records/ledger.db" \
-			"SELECT count(*) FROM deliveries WHERE state NOT IN
-			('delivered')" 2>/dev/null || echo 0)
-		[ "$pending" != 0 ] || break
+		open=$(sqlite3 -readonly "$db" 'SELECT count(*) FROM v_queue' \
+			2>/dev/null || echo 0)
+		[ "$open" != 0 ] || break
 		sleep 0.1
 	done
-	ledger "SELECT state, count(*) AS instances FROM deliveries
-		GROUP BY state"
+	ledger "SELECT destination, state, count(*) AS images,
+		sum(length) AS bytes, max(changed) AS last
+		FROM v_deliveries GROUP BY destination, state"
 	echo
-	"$culvert" association list -c "$dir/edge/culvert.yaml" 2>/dev/null ||
-		ledger "SELECT * FROM associations LIMIT 5"
-}
+	ledger "SELECT substr(sop_instance, -16) AS sop_instance, modality,
+		calling_ae, state, substr(root, 1, 16) AS hash, received, changed
+		FROM v_deliveries ORDER BY delivery LIMIT 5"
+	echo
+	ledger "SELECT id, direction, calling_ae, called_ae, stores,
+		tls_version, tls_suite, tls_group, subject
+		FROM v_associations ORDER BY id LIMIT 8"
+}}
 
 command -v storescu >/dev/null || die "storescu (package dcmtk) is missing"
 [ -x "$culvert" ] || die "$culvert is missing: run make"

@@ -32,7 +32,7 @@ for f in packaging/man/*.[1-8]; do
 	page "${f##*.}" "$f"
 done
 # The page of options comes from the binary's own table.
-if build/release/culvert check --options=man >build/culvert.yaml.5 \
+if build/release/culvert check --options-man >build/culvert.yaml.5 \
 	2>/dev/null && [ -s build/culvert.yaml.5 ]; then
 	page 5 build/culvert.yaml.5
 fi

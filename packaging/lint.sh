@@ -173,7 +173,12 @@ structure() {
 	local bad=0
 	owner 'yaml\.h' 'policy/' || bad=1
 	owner 'sqlite3\.h' 'store/' || bad=1
-	owner 'wolfssl/' 'proxy/net/tls[^/]*\.c|store/seal[^/]*\.c' || bad=1
+	# A private header (X_int.h) may show wolfSSL's types to its own files.
+	owner 'wolfssl/' 'proxy/net/tls[^/]*\.c|proxy/net/tls_int\.h|store/seal[^/]*\.c|store/seal_int\.h' ||
+		bad=1
+	direction '(proxy/[^/]*\.|proxy/net/[^t]|proxy/net/t[^l])' 'proxy/net/tls_int\.h' ||
+		bad=1
+	direction 'store/[^s]|store/s[^e]|proxy/' 'store/seal_int\.h' || bad=1
 	owner 'microhttpd\.h' 'web-status/' || bad=1
 	owner 'uv\.h' 'proxy/[^/]*$|proxy/[^/]*\.[ch]:|proxy/net/|proxy/link/|web-status/' ||
 		bad=1
