@@ -127,7 +127,8 @@ static int each_san(WOLFSSL_X509 *x, void (*fn)(void *arg, const char *san),
 	int n = all != NULL ? wolfSSL_sk_GENERAL_NAME_num(all) : 0, found = 0;
 	char san[300];
 
-	for (int i = 0; i < n; i++) {
+	/* the library keeps them last first */
+	for (int i = n - 1; i >= 0; i--) {
 		if (!san_text(wolfSSL_sk_GENERAL_NAME_value(all, i), san,
 			      sizeof(san)))
 			continue;

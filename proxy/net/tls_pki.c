@@ -282,12 +282,98 @@ static enum err key_make(ecc_key *key, WC_RNG *rng, char *why)
 	return fail(why, ERR_TLS, "cannot make a key");
 }
 
+/* ---- critical basic constraints --------------------------------------- */
+
+/* Bytes of tag and length at p, with the content's length in *content. Our own
+ * certificates only: lengths are at most two bytes. */
+static size_t der_header(const uint8_t *p, size_t *content)
+{
+	if (p[1] < 0x80) {
+		*content = p[1];
+		return 2;
+	}
+	*content = p[2];
+	if (p[1] == 0x81)
+		return 3;
+	*content = (size_t)p[2] << 8 | p[3];
+	return 4;
+}
+
+static size_t der_header_put(uint8_t *p, size_t content)
+{
+	if (content < 0x80) {
+		p[1] = (uint8_t)content;
+		return 2;
+	}
+	if (content < 0x100) {
+		p[1] = 0x81;
+		p[2] = (uint8_t)content;
+		return 3;
+	}
+	p[1] = 0x82;
+	p[2] = (uint8_t)(content >> 8);
+	p[3] = (uint8_t)content;
+	return 4;
+}
+
+/* Insert n bytes at at, which lies inside the element at elem; returns by how
+ * much the element grew. *len: of the whole buffer. */
+static size_t der_insert(uint8_t *der, size_t *len, size_t elem, size_t at,
+			 const uint8_t *p, size_t n)
+{
+	uint8_t new_header[4] = {der[elem]};
+	size_t content, old = der_header(der + elem, &content), inner = at;
+	size_t pos = elem + old, grown = n, fresh;
+
+	while (pos < at) { /* the child that at lies in, if it is inside one */
+		size_t m, h = der_header(der + pos, &m);
+
+		if (at < pos + h + m && at > pos) {
+			inner = pos;
+			break;
+		}
+		pos += h + m;
+	}
+	if (inner != at) {
+		grown = der_insert(der, len, inner, at, p, n);
+	} else {
+		memmove(der + at + n, der + at, *len - at);
+		memcpy(der + at, p, n);
+		*len += n;
+	}
+	fresh = der_header_put(new_header, content + grown);
+	memmove(der + elem + fresh, der + elem + old, *len - elem - old);
+	memcpy(der + elem, new_header, fresh);
+	*len = *len + fresh - old;
+	return grown + fresh - old;
+}
+
+/* RFC 5280 4.2.1.9: a CA's basic constraints must be critical; the library
+ * leaves that out. body: the TBSCertificate, not signed yet. */
+static int make_constraints_critical(uint8_t *body, int n)
+{
+	static const uint8_t oid[] = {0x06, 0x03, 0x55, 0x1d, 0x13};
+	static const uint8_t critical[] = {0x01, 0x01, 0xff};
+	uint8_t *at = memmem(body, (size_t)n, oid, sizeof(oid));
+	size_t len = (size_t)n;
+
+	if (at == NULL || n > DER_MAX / 2)
+		return -1;
+	der_insert(body, &len, 0, (size_t)(at - body) + sizeof(oid), critical,
+		   sizeof(critical));
+	return (int)len;
+}
+
 /* Sign with ca_key; the certificate's length, or 0. */
 static size_t cert_sign(Cert *c, ecc_key *key, ecc_key *ca_key, WC_RNG *rng,
 			uint8_t der[DER_MAX])
 {
 	int n = wc_MakeCert_ex(c, der, DER_MAX, ECC_TYPE, key, rng);
 
+	if (n > 0 && c->isCA) {
+		n = make_constraints_critical(der, n);
+		c->bodySz = n;
+	}
 	if (n > 0)
 		n = wc_SignCert_ex(c->bodySz, c->sigType, der, DER_MAX,
 				   ECC_TYPE, ca_key, rng);
