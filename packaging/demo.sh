@@ -205,7 +205,7 @@ show_ledger() {
 	ledger "SELECT id, direction, calling_ae, called_ae, stores,
 		tls_version, tls_suite, tls_group, subject
 		FROM v_associations ORDER BY id LIMIT 8"
-}}
+}
 
 command -v storescu >/dev/null || die "storescu (package dcmtk) is missing"
 [ -x "$culvert" ] || die "$culvert is missing: run make"
