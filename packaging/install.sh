@@ -46,9 +46,8 @@ for f in conf/*.yaml; do
 	*) put 644 "$f" "$doc/examples/$(basename "$f")" ;;
 	esac
 done
-if [ ! -e "$dest$sysconf/culvert/culvert.yaml" ] &&
-	[ -f conf/culvert.yaml ]; then
-	put 644 conf/culvert.yaml "$sysconf/culvert/culvert.yaml"
+if [ ! -e "$dest$sysconf/culvert/culvert.yaml" ]; then
+	put 644 conf/minimal.yaml "$sysconf/culvert/culvert.yaml"
 fi
 [ -n "$dest" ] || {
 	if command -v systemd-sysusers >/dev/null && [ "$(id -u)" = 0 ]; then
