@@ -181,7 +181,8 @@ static enum err read_member(struct build *b, struct target *t, struct level l,
 
 	join(schema, l.schema, n->key);
 	join(where, l.where, n->key);
-	o = option_find(schema);
+	/* "spool.quota: x" is no way to write it; the path is for messages. */
+	o = strchr(n->key, '.') == NULL ? option_find(schema) : NULL;
 	if (o != NULL)
 		return read_option(b, t, o, n, where);
 	if (is_collection(schema))

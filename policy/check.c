@@ -243,7 +243,9 @@ void check_meaning(const struct config *cfg, struct config_errors *e)
 {
 	check_listeners(cfg, e);
 	check_destinations(cfg, e);
-	check_devices(cfg, e);
-	check_routes(cfg, e);
 	check_spool(cfg, e);
+	check_devices(cfg, e);
+	/* A device that cannot arrive makes its routes wrong as well. */
+	if (e->n_errors == 0)
+		check_routes(cfg, e);
 }

@@ -241,6 +241,39 @@ static bool called_somewhere(const struct config *cfg,
 	return false;
 }
 
+static bool check_called(const struct config *cfg, const struct config_route *r,
+			 struct config_errors *e)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < r->called.n; i++) {
+		if (called_somewhere(cfg, r, r->called.v[i]))
+			continue;
+		problem_error(e, r->at,
+			      "no listener of this route answers to called AE "
+			      "title '%s'; add it to 'ae_titles' there",
+			      r->called.v[i]);
+		ok = false;
+	}
+	return ok;
+}
+
+static bool check_shadow(const struct config *cfg, size_t index,
+			 struct config_errors *e)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (!route_shadows(&cfg->routes[i], &cfg->routes[index]))
+			continue;
+		problem_error(e, cfg->routes[index].at,
+			      "this route is never taken: route %zu (line %d) "
+			      "comes first and takes all of the same; put the "
+			      "special one first",
+			      i + 1, cfg->routes[i].at.line);
+		return false;
+	}
+	return true;
+}
+
 static void check_route(const struct config *cfg, size_t index,
 			struct config_errors *e)
 {
@@ -250,23 +283,8 @@ static void check_route(const struct config *cfg, size_t index,
 		problem_error(e, r->at,
 			      "a route forwards to at most %d destinations",
 			      CONFIG_FORWARD_MAX);
-	for (size_t i = 0; i < r->called.n; i++)
-		if (!called_somewhere(cfg, r, r->called.v[i]))
-			problem_error(e, r->at,
-				      "no listener of this route answers to "
-				      "called AE title '%s'; add it to "
-				      "'ae_titles' there",
-				      r->called.v[i]);
-	for (size_t i = 0; i < index; i++) {
-		if (!route_shadows(&cfg->routes[i], r))
-			continue;
-		problem_error(e, r->at,
-			      "this route is never taken: route %zu (line %d) "
-			      "comes first and takes all of the same; put the "
-			      "special one first",
-			      i + 1, cfg->routes[i].at.line);
+	if (!check_called(cfg, r, e) || !check_shadow(cfg, index, e))
 		return;
-	}
 	if (cfg->n_devices > 0 && !route_reachable(cfg, r))
 		problem_error(e, r->at,
 			      "this route is never taken: no device that it "

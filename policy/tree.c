@@ -70,6 +70,8 @@ static enum err syntax_error(struct parse *p)
 	const yaml_parser_t *y = &p->yaml;
 	const char *problem = y->problem != NULL ? y->problem : "unreadable";
 	bool reader = y->error == YAML_READER_ERROR;
+	bool tab = strstr(problem, "cannot start any token") != NULL ||
+		   strstr(problem, "tab character") != NULL;
 
 	if (y->error == YAML_MEMORY_ERROR)
 		return ERR_NOMEM;
@@ -77,9 +79,7 @@ static enum err syntax_error(struct parse *p)
 		      "this is not YAML: %s%s%s%s", problem,
 		      y->context != NULL ? " " : "",
 		      y->context != NULL ? y->context : "",
-		      strstr(problem, "cannot start any token") != NULL
-			  ? "; indent with spaces, not with tabs"
-			  : "");
+		      tab ? "; indent with spaces, not with tabs" : "");
 	return ERR_INVAL;
 }
 

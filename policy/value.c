@@ -21,8 +21,8 @@ struct unit {
 static const struct unit sizes[] = {
     {"", 1},
     {"B", 1},
-    {"kB", 1000},
     {"KB", 1000},
+    {"kB", 1000},
     {"KiB", 1ull << 10},
     {"MB", 1000000},
     {"MiB", 1ull << 20},
