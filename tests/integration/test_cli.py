@@ -1,0 +1,108 @@
+"""The commands a person types: they explain themselves."""
+import pytest
+
+import culvert
+import dicom
+from culvert import run, until
+
+COMMANDS = ['serve', 'check', 'status', 'queue', 'association', 'refused',
+            'echo', 'hash', 'spool', 'pki']
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_every_command_helps_with_examples(command):
+    p = run(command, '--help', check=True)
+    assert 'usage: culvert ' + command in p.stdout
+    assert 'example' in p.stdout
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_misuse_is_status_2_with_usage(command):
+    p = run(command, '--no-such-option')
+    assert p.returncode == 2
+    assert 'usage' in p.stderr
+
+
+def test_unknown_command():
+    p = run('sevre')
+    assert p.returncode == 2 and 'unknown command' in p.stderr
+
+
+def test_config_errors_have_a_place_a_cause_and_an_example(tmp_path):
+    path = tmp_path / 'c.yaml'
+    path.write_text('node: edge\nlisteners:\n  in: {adress: "127.0.0.1:104",'
+                    ' protocol: dicom, ae_titles: [A]}\n')
+    p = run('check', '-c', path)
+    assert p.returncode == 1
+    assert '%s:3:' % path in p.stderr
+    assert "address" in p.stderr and 'example' in p.stderr
+
+
+def test_missing_config_names_the_file(tmp_path):
+    p = run('check', '-c', tmp_path / 'none.yaml')
+    assert p.returncode == 1 and 'none.yaml' in p.stderr
+
+
+def test_check_says_ok_or_cause_and_remedy(daemons, pki, edge_config):
+    edge = daemons(edge_config(1), start=False)
+    p = edge.cli('check')
+    assert p.returncode == 0, p.stdout + p.stderr
+    assert 'wolfSSL' in p.stdout
+    for line in p.stdout.splitlines():
+        assert line.startswith(('ok ', 'warn ', '0 failed')), line
+    edge.config['destinations']['archive']['tls']['key'] = \
+        str(pki / 'archive.key')
+    edge.write()
+    p = edge.cli('check')
+    assert p.returncode == 1 and 'FAIL' in p.stdout and 'key' in p.stdout
+
+
+def test_check_connect_and_echo(daemons, scps, tls, edge_config):
+    scp = scps(tls=tls.server())
+    edge = daemons(edge_config(scp.port), start=False)
+    p = edge.cli('check', '--connect')
+    assert p.returncode == 0, p.stdout + p.stderr
+    p = edge.cli('echo', 'archive')
+    assert p.returncode == 0 and 'TLSv1.3' in p.stdout, p.stdout
+    scp.stop()
+    p = edge.cli('echo', 'archive')
+    assert p.returncode == 1 and 'FAILED' in p.stdout
+    p = edge.cli('echo', 'nowhere')
+    assert p.returncode == 1 and 'archive' in p.stderr
+
+
+def test_hash_counts_the_data_set_only(tmp_path):
+    data = dicom.data_set('1.2.3', size=3000000)
+    head = bytes(128) + b'DICM'
+    for i, ae in enumerate((b'A   ', b'OTHER   ')):
+        meta = b'\x02\0\x10\0UI\x14\0' + b'1.2.840.10008.1.2.1\0' + \
+            b'\x02\0\x16\0AE' + len(ae).to_bytes(2, 'little') + ae
+        (tmp_path / ('%d.dcm' % i)).write_bytes(head + meta + data)
+    out = run('hash', tmp_path / '0.dcm', tmp_path / '1.dcm',
+              check=True).stdout.split()
+    assert out[0] == out[2] and len(out[0]) == 64
+    import hashlib
+    leaves = b''.join(hashlib.sha256(b'\0' + data[i:i + (1 << 20)]).digest()
+                      for i in range(0, len(data), 1 << 20))
+    assert out[0] == hashlib.sha256(
+        b'\1' + len(data).to_bytes(8, 'big') + leaves).hexdigest()
+    p = run('hash', tmp_path / 'none.dcm')
+    assert p.returncode == 1 and 'none.dcm' in p.stderr
+
+
+def test_status_without_a_daemon_says_what_to_do(daemons, edge_config):
+    edge = daemons(edge_config(1), start=False)
+    p = edge.cli('status')
+    assert p.returncode == 1 and 'culvert serve' in p.stderr
+
+
+def test_status_of_a_running_daemon(daemons, scps, tls, edge_config):
+    scp = scps(tls=tls.server())
+    edge = daemons(edge_config(scp.port))
+    assert dicom.send(edge.port(), [('1.2.3', dicom.data_set('1.2.3'))]) == [0]
+    edge.wait_deliveries('delivered', 1)
+    out = until('well', lambda: (lambda p: p.stdout if p.returncode == 0
+                                 else None)(edge.cli('status')))
+    assert 'all is well' in out and 'archive' in out and 'scanner' in out
+    scp.stop()
+    assert culvert.run('status', '-c', edge.path).returncode in (0, 1)
