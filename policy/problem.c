@@ -101,13 +101,15 @@ void config_errors_print(const struct config_errors *e, FILE *out)
 char *problem_quote(const char *text, char out[PROBLEM_QUOTE_LEN])
 {
 	static const char hex[] = "0123456789abcdef";
+	/* Room for an escape, and after it for what ends a cut text. */
+	const size_t full = PROBLEM_QUOTE_LEN - sizeof("\\x00...'");
 	size_t n = 0;
 
 	out[n++] = '\'';
 	for (; *text != '\0'; text++) {
 		unsigned char c = (unsigned char)*text;
 
-		if (n + 8 > PROBLEM_QUOTE_LEN) {
+		if (n > full) {
 			/* Never leave half of a UTF-8 sequence. */
 			while (n > 1 &&
 			       ((unsigned char)out[n - 1] & 0xc0) == 0x80)

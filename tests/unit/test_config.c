@@ -314,6 +314,23 @@ static void edit_distance_counts_swaps_and_half_for_case(void **state)
 	assert_int_equal(edit_distance("", "abc"), 3);
 }
 
+static void quoted_text_is_escaped_and_cut(void **state)
+{
+	char out[PROBLEM_QUOTE_LEN], text[200];
+
+	(void)state;
+	assert_string_equal(problem_quote("a\tb", out), "'a\\x09b'");
+	for (size_t n = 0; n < sizeof(text); n++) {
+		memset(text, '\t', n);
+		text[n] = '\0';
+		assert_true(strlen(problem_quote(text, out)) < sizeof(out));
+		for (size_t i = 0; i + 1 < n; i += 2)
+			memcpy(text + i, "\xc3\xa4", 2);
+		assert_true(strlen(problem_quote(text, out)) < sizeof(out));
+	}
+	assert_non_null(strstr(out, "\xc3\xa4...'"));
+}
+
 /* Loading what is right. */
 
 static void the_examples_load_without_a_warning(void **state)
@@ -996,6 +1013,7 @@ int main(void)
 	    cmocka_unit_test(endpoints_need_a_port_and_ipv6_brackets),
 	    cmocka_unit_test(networks_are_kept_as_16_bytes),
 	    cmocka_unit_test(edit_distance_counts_swaps_and_half_for_case),
+	    cmocka_unit_test(quoted_text_is_escaped_and_cut),
 	    cmocka_unit_test(the_examples_load_without_a_warning),
 	    cmocka_unit_test(the_smallest_useful_file_has_about_twenty_lines),
 	    cmocka_unit_test(every_option_stands_in_an_example),
