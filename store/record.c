@@ -34,6 +34,7 @@ void record_head_encode(const struct record_head *h, uint8_t out[RECORD_CLEAR])
 	wr_bytes(&w, h->salt, sizeof(h->salt));
 	wr_u32(&w, h->segment);
 	wr_u32(&w, h->offset);
+	wr_u32(&w, h->previous);
 	wr_u32(&w, h->epoch);
 	wr_u32(&w, h->index);
 	wr_u64(&w, h->sequence);
@@ -101,6 +102,7 @@ enum err record_head_decode(const uint8_t in[RECORD_CLEAR],
 	rd_copy(&r, h.salt, sizeof(h.salt));
 	h.segment = rd_u32(&r);
 	h.offset = rd_u32(&r);
+	h.previous = rd_u32(&r);
 	h.epoch = rd_u32(&r);
 	h.index = rd_u32(&r);
 	h.sequence = rd_u64(&r);

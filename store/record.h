@@ -61,6 +61,7 @@ struct record_head {
 	uint8_t salt[RECORD_SALT]; /* of the segment's life */
 	uint32_t segment;
 	uint32_t offset; /* of this page in the segment file */
+	uint32_t previous; /* the segment before it in its epoch; 0: first */
 	uint32_t epoch;  /* counts the starts of the spool */
 	uint32_t index;  /* chunk index */
 	uint64_t sequence;

@@ -200,6 +200,11 @@ struct tail_record {
 	uint32_t length; /* bytes of the chunk */
 	uint8_t leaf[SEAL_HASH_LEN];
 	bool first, final, moved;
+	/* Certainly flushed before a power cut, if there was one. When false,
+	 * the record is whole, but others of its transfer may not have arrived.
+	 * A final record that is not flushed and misses chunks was never
+	 * acknowledged. */
+	bool flushed;
 	bool has_instance;
 	struct instance instance;
 	/* Valid until the next call on this tail. */
@@ -224,6 +229,10 @@ enum err spool_tail_open(struct spool *spool, uint64_t after,
  *   ERR_NOMEM */
 enum err spool_tail_next(struct spool_tail *tail, struct tail_record *out,
 			 unsigned wait_ms) MUST_CHECK;
+/* Every durable record up to this sequence was returned (or passed over as torn
+ * or failed). After ERR_AGAIN it is at least what spool_durable() said before
+ * that call. */
+uint64_t spool_tail_position(const struct spool_tail *tail);
 void spool_tail_close(struct spool_tail *tail); /* NULL is fine */
 
 /* Highest sequence that is durable. A tail that has returned everything up to

@@ -1,0 +1,258 @@
+/* spool_int.h - what the spool's own files share. Nobody else includes it.
+ *
+ *   spool.c          open, close, figures
+ *   spool_load.c     the directory as it is found: key, segments, sequences
+ *   spool_segments.c the table of segments: find, hold, recycle
+ *   spool_prepare.c  the helper thread: segments ready before they are needed
+ *   spool_pool.c     record buffers, bounded
+ *   spool_put.c      instances coming in: hash, seal, cut into records
+ *   spool_outcome.c  outcomes waiting, and the records they become
+ *   spool_writer.c   the writer thread: place, write, flush, complete
+ *   spool_read.c     reading a chunk; copying a record for compaction
+ *   spool_tail.c     records in order
+ *   spool_check.c    reading and opening everything
+ *
+ * The way of a record: put thread (seals the payload) -> queue -> writer
+ * (place, sequence, head) -> pwritev -> fdatasync -> on_done. The writer's own
+ * state (struct writer) needs no lock. Everything else that two threads touch
+ * is guarded by spool.lock; waiting for a disk never happens under it.
+ * callback_lock is held around on_writable only, and taken before lock. */
+#ifndef STORE_SPOOL_INT_H
+#define STORE_SPOOL_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "proxy/lib/list.h"
+#include "store/record.h"
+#include "store/segment.h"
+#include "store/spool.h"
+#include "store/tree.h"
+
+enum {
+	SLAB_LEN = 64 * 1024,  /* record buffers come in this size */
+	SLICE_LEN = 16 * 1024, /* hashed and sealed at once, while in cache */
+	RECORD_SLABS = RECORD_PAYLOAD_MAX / SLAB_LEN,
+	PUT_INFLIGHT_MAX = 4 * 1024 * 1024, /* bytes of one put in the queue */
+	GRANT_SLABS = 4,        /* given to a waiting put when all are taken */
+	TICK_MS = 50,           /* between such grants */
+	OUTCOMES_MAX = 65536,   /* waiting in memory */
+	OUTCOME_BATCH = 512,    /* of one record; fits one slab */
+	READY_TARGET = 2,       /* segments prepared ahead */
+	FREE_MAX = 16,          /* free segments kept on disk */
+	OPEN_FILES_MAX = 128,   /* segments kept open for reading */
+	RETRY_MS = 1000,        /* after the disk refused */
+	SEQUENCE_SLACK = 65536, /* skipped at each start */
+	SEGMENTS_MIN = 4,       /* in the quota */
+};
+
+struct slab {
+	struct list link;
+	uint8_t bytes[SLAB_LEN];
+};
+
+/* One record on its way to the disk. */
+struct record {
+	struct list link;
+	struct spool_put *put; /* NULL: outcomes or a move */
+	struct record_head head;
+	bool reserve;  /* may use the segments kept back */
+	bool final;    /* someone waits for its flush */
+	size_t filled; /* payload bytes held */
+	size_t sealed; /* of these, hashed and sealed */
+	unsigned n_slabs;
+	struct slab *slabs[RECORD_SLABS];
+	uint8_t meta[INSTANCE_ENCODED_MAX]; /* plain; wiped when freed */
+	uint8_t page[RECORD_PAGE];
+};
+
+struct spool_put {
+	struct list link;    /* in spool.puts */
+	struct list waiting; /* in spool.waiters, or alone */
+	struct spool *spool;
+	struct spool_put_events events;
+	struct instance instance;
+	uint8_t payload_salt[RECORD_PAYLOAD_SALT];
+	struct seal *seal;
+	struct tree *tree;
+	struct record *record; /* being filled; owner only */
+	uint32_t index;        /* of that record */
+	atomic_int err;        /* enum err, sticky */
+	/* Under spool.lock: */
+	unsigned refs;   /* the owner, and each record queued */
+	size_t inflight; /* bytes queued */
+	unsigned grant;  /* slabs it may take although all are taken */
+	uint64_t last;   /* sequence of its newest record, 0: none */
+	bool owned;      /* neither finished nor aborted */
+};
+
+struct segment {
+	uint32_t number;
+	uint32_t size; /* bytes of the file */
+	int fd;        /* -1: not open */
+	unsigned refs; /* readers, tails, the writer */
+	bool current, retired;
+	bool old;     /* begun before this start: its end is not known */
+	uint32_t end; /* not old: after the last durable record */
+	uint32_t epoch;
+	uint32_t previous; /* segment before it in its epoch */
+	uint64_t first;    /* sequences; 0: not known */
+	uint64_t last;
+};
+
+struct outcomes { /* a ring */
+	struct outcome *at;
+	size_t room, first, n;
+	uint64_t since_ns; /* monotonic time of the oldest */
+};
+
+/* The writer thread's own. */
+struct writer {
+	struct segment *segment; /* held; NULL: none */
+	uint8_t salt[RECORD_SALT];
+	struct seal *life;
+	uint32_t offset;       /* where the next record goes */
+	uint32_t previous;     /* segment before the current one */
+	uint64_t sequence;     /* of the next record */
+	uint64_t good;         /* the next one at the last good flush */
+	uint64_t tick_ns;      /* when to help a waiting put; 0: none waits */
+	uint64_t unflushed_ns; /* since when */
+	size_t unflushed;      /* bytes */
+	bool reserved;         /* the segment is of the reserve */
+	struct list pending;   /* records taken from the queue */
+	struct list written;   /* records that wait for the flush */
+};
+
+struct ready_segment {
+	uint32_t number;
+	int fd;
+	uint8_t salt[RECORD_SALT];
+};
+
+struct spool {
+	char *path;
+	int dir;     /* descriptor of the directory */
+	int lock_fd; /* holds the flock */
+	uint8_t id[SPOOL_ID_LEN];
+	struct seal_key *key;
+	size_t segment_size;
+	uint32_t segments_max, segments_high, segments_low, reserve;
+	unsigned outcome_ms;
+	void (*on_durable)(void *arg);
+	void *on_durable_arg;
+	uint32_t epoch;
+
+	pthread_t writer_thread, helper_thread;
+	atomic_bool stop_helper;
+	struct writer writer;
+
+	pthread_mutex_t callback_lock;
+	pthread_mutex_t lock;
+	pthread_cond_t work;    /* for the writer */
+	pthread_cond_t prepare; /* for the helper */
+	pthread_cond_t ready;   /* a segment is ready, or cannot be */
+	pthread_cond_t durable_cond;
+
+	/* All below: under lock. */
+	bool closing;
+	struct list queue; /* records for the writer */
+	uint32_t n_queue;
+	struct list puts, waiters;
+	uint32_t n_puts;
+	struct outcomes outcomes;
+	uint64_t durable; /* highest durable sequence */
+	uint64_t loaded;  /* highest one found at the start */
+
+	struct list slabs; /* free ones */
+	size_t slabs_free, slabs_used, slabs_soft, slabs_hard;
+
+	struct segment **segments; /* in use, by number */
+	size_t n_segments, segments_room;
+	unsigned open_files;
+	uint32_t next_number;
+	struct ready_segment readies[READY_TARGET];
+	size_t n_ready;
+	uint32_t *frees; /* numbers of free files */
+	size_t n_free, frees_room;
+	bool preparing;       /* the helper is at work */
+	enum err prepare_err; /* why none is ready; ERR_OK: wait */
+	uint64_t prepare_again_ns;
+
+	bool full;          /* high-water mark */
+	uint64_t failed_ns; /* last write or flush error; 0: none since */
+	enum err failed_err;
+	char failed_text[SPOOL_WHY_LEN];
+	uint64_t stored, stored_bytes, records, flushes;
+	uint64_t prepare_flushes;
+	uint32_t retired;
+};
+
+/* spool_load.c */
+enum err spool_load(struct spool *s, const struct spool_options *o,
+		    char why[SPOOL_WHY_LEN]) MUST_CHECK;
+
+/* spool_segments.c. find, insert: under lock. hold gives an open descriptor. */
+struct segment *spool_segment_find(struct spool *s, uint32_t number);
+/* The first segment in use with a number above this one, or NULL. */
+struct segment *spool_segment_after(struct spool *s, uint32_t number);
+enum err spool_segment_insert(struct spool *s,
+			      struct segment *segment) MUST_CHECK;
+enum err spool_segment_hold(struct spool *s, struct segment *segment)
+    MUST_CHECK; /* under lock; ERR_IO */
+void spool_segment_drop(struct spool *s, struct segment *segment); /* lock */
+/* Under lock: take a segment nobody holds out of the table, remove its file. */
+enum err spool_segment_unlink(struct spool *s,
+			      struct segment *segment) MUST_CHECK;
+struct segment_place spool_segment_place(const struct spool *s,
+					 const struct segment *segment);
+void spool_update_full(struct spool *s); /* under lock */
+enum err spool_free_push(struct spool *s, uint32_t number) MUST_CHECK;
+
+/* spool_prepare.c */
+void *spool_helper_main(void *arg);
+/* For the writer: a segment with a fresh life, waiting for one if it can be
+ * had. reserve: the last ones of the quota may be used. */
+enum err spool_take_ready(struct spool *s, bool reserve,
+			  struct ready_segment *out) MUST_CHECK;
+
+/* spool_pool.c, under lock */
+/* NULL: the hard limit, or no memory. */
+struct slab *spool_slab_take(struct spool *s);
+void spool_slab_give(struct spool *s, struct slab *slab);
+bool spool_pool_full(const struct spool *s);
+
+/* spool_put.c */
+/* NULL: out of memory. Not under lock. */
+struct record *record_new(void);
+void record_free(struct record *r); /* its slabs are gone already */
+/* Under lock. */
+void spool_enqueue(struct spool *s, struct record *r);
+void record_give_slabs(struct spool *s, struct record *r);
+bool put_full_now(struct spool_put *put);
+/* One reference less; true: it is in no list any more and the caller frees it
+ * by put_free() after unlock. One that failed leaves an outcome ABANDONED. */
+bool put_unref(struct spool_put *put);
+void put_free(struct spool_put *put);
+void put_fail(struct spool_put *put, enum err e); /* the first one wins */
+
+/* spool_outcome.c, under lock except make_record */
+enum err spool_outcome_add(struct spool *s, const struct outcome *o) MUST_CHECK;
+bool spool_outcomes_due(const struct spool *s, uint64_t now_ns);
+/* Take up to OUTCOME_BATCH waiting ones. */
+size_t spool_outcomes_take(struct spool *s, struct outcome *out);
+/* A sealed record of n outcomes; it needs no slab of the pool's bound. */
+enum err spool_outcomes_record(struct spool *s, const struct outcome *o,
+			       size_t n, struct record **out) MUST_CHECK;
+
+/* spool_writer.c */
+void *spool_writer_main(void *arg);
+
+/* spool_tail.c: as spool_tail_open(), and every payload is opened too. */
+enum err spool_tail_open_verify(struct spool *s,
+				struct spool_tail **out) MUST_CHECK;
+struct tail_counts {
+	uint64_t repaired, torn;
+};
+struct tail_counts spool_tail_counts(const struct spool_tail *t);
+
+#endif
