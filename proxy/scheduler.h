@@ -30,6 +30,8 @@ struct transfer_id;
 struct uv_loop_s;
 struct worker;
 
+enum { SCHEDULER_WHY_LEN = 768 };
+
 /* Everything is borrowed and must outlive the scheduler. */
 struct scheduler_options {
 	struct uv_loop_s *loop;  /* the main loop */
@@ -51,7 +53,8 @@ struct scheduler_options {
  *
  * why: a line for a person, always set on failure. */
 enum err scheduler_start(const struct scheduler_options *opt,
-			 struct scheduler **out, char why[256]) MUST_CHECK;
+			 struct scheduler **out,
+			 char why[SCHEDULER_WHY_LEN]) MUST_CHECK;
 
 /* The ledger has queued something for this destination. Any thread; cheap,
  * hints are merged. */

@@ -19,6 +19,7 @@ enum task_end {
 struct task {
 	struct msg msg;   /* its way between threads */
 	struct list node; /* in the sender's queue */
+	void *lane;       /* the scheduler's */
 	void *owner;      /* the sender, for msg on the way out */
 	/* Runs on the main loop when the sender is done with it. */
 	void (*done)(struct msg *m);
