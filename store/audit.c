@@ -21,7 +21,7 @@ struct audit {
 	sqlite3 *db;
 	sqlite3_stmt *insert;
 	struct db_identity identity;
-	int64_t seq;	   /* of the last row added */
+	int64_t seq;       /* of the last row added */
 	int64_t committed; /* of the last row committed */
 	bool in_transaction;
 	bool unsynced;
@@ -114,9 +114,8 @@ static enum err fill_kinds(sqlite3 *db)
 
 static enum err month_try(struct audit *a)
 {
-	struct db_options o = {.path = a->path,
-			       .cache_bytes = AUDIT_CACHE,
-			       .busy_ms = 1000};
+	struct db_options o = {
+	    .path = a->path, .cache_bytes = AUDIT_CACHE, .busy_ms = 1000};
 	int64_t last = 0;
 	enum err e = db_open(&o, &a->db, a->why);
 
@@ -203,7 +202,7 @@ static enum err find_last(struct audit *a)
 		char path[DIR_LEN + 264];
 		int64_t last;
 
-		if (fnmatch("audit-????-??.db", d->d_name, 0) != 0)
+		if (fnmatch("audit-[0-9]*-[0-9][0-9].db", d->d_name, 0) != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", a->dir, d->d_name);
 		last = last_of(path);

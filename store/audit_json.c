@@ -120,7 +120,7 @@ void audit_json_number(struct audit_json *j, const char *key, int64_t value)
 
 void audit_json_end(struct audit_json *j)
 {
-	const char *tail = !j->cut	 ? "}"
+	const char *tail = !j->cut       ? "}"
 			   : j->len == 1 ? "\"cut\":true}"
 					 : ",\"cut\":true}";
 

@@ -28,8 +28,9 @@ struct db_options {
 };
 
 /* Open or (unless read_only) create, mode 0600. Writers: WAL,
- * synchronous=NORMAL, checkpoints left to the caller, foreign_keys off, no memory map.
- * ERR_NOTFOUND: read_only and absent. why (NULL is fine) in words. */
+ * synchronous=NORMAL, checkpoints left to the caller, foreign_keys off, no
+ * memory map. ERR_NOTFOUND: read_only and absent. why (NULL is fine) in words.
+ */
 enum err db_open(const struct db_options *options, sqlite3 **out,
 		 char why[DB_WHY_LEN]) MUST_CHECK;
 /* NULL is fine. All statements must be finalized. */

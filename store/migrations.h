@@ -12,8 +12,8 @@
 #include "store/db.h"
 
 struct migrations {
-	const char *what;	    /* "ledger": for messages */
-	int32_t application_id;	    /* tells our files from others */
+	const char *what;           /* "ledger": for messages */
+	int32_t application_id;     /* tells our files from others */
 	const char *const *scripts; /* scripts[v] leads from v to v + 1 */
 	int n;
 };

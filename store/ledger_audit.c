@@ -1,0 +1,163 @@
+/* ledger_audit.c - audit rows on the ledger thread, in their own database.
+ *
+ * Neither database waits for the other: when one fails its rows wait. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
+#include "store/ledger_in.h"
+
+enum { PATIENCE_S = 60, RETRY_MS = 1000 };
+
+void ledger_audit_text(struct ledger *l, enum audit_kind kind,
+		       enum audit_outcome outcome, const char *key,
+		       const char *text)
+{
+	struct audit_event e = {.kind = kind, .outcome = outcome};
+	struct audit_json j = audit_json_begin(e.detail, sizeof(e.detail));
+
+	audit_json_text(&j, key, text);
+	audit_json_end(&j);
+	ledger_audit(l, &e);
+}
+
+bool ledger_audit_ok(const struct ledger *l)
+{
+	uint64_t patience =
+	    l->o.audit_patience_s != 0 ? l->o.audit_patience_s : PATIENCE_S;
+
+	return l->audit_failed_ns == 0 ||
+	       clock_mono_ns() - l->audit_failed_ns < patience * 1000000000ULL;
+}
+
+static void failed(struct ledger *l)
+{
+	struct list all;
+	uint64_t now = clock_mono_ns();
+
+	audit_undo(l->audit);
+	list_init(&all);
+	list_splice_back(&all, &l->audit_written);
+	list_splice_back(&all, &l->audit_todo);
+	list_splice_back(&l->audit_todo, &all);
+	if (l->audit_failed_ns == 0) {
+		l->audit_failed_ns = now;
+		log_event(LOG_ERROR, "audit-failing",
+			  "why=\"%s\" action=\"trying again; new associations "
+			  "are refused if it lasts\"",
+			  audit_why(l->audit));
+	}
+	l->audit_retry_ns = now + RETRY_MS * 1000000ULL;
+}
+
+static enum err commit(struct ledger *l)
+{
+	enum err e = audit_commit(l->audit);
+
+	if (e != ERR_OK)
+		return e;
+	LIST_EACH(it, tmp, &l->audit_written)
+	{
+		struct post *p = CONTAINER_OF(it, struct post, node);
+
+		list_remove(it);
+		ledger_post_free(&l->posts, p);
+	}
+	if (l->audit_failed_ns != 0)
+		log_event(LOG_WARN, "audit-recovered", "dir=%s", l->dir);
+	l->audit_failed_ns = 0;
+	l->audit_committed_ns = clock_mono_ns();
+	return ERR_OK;
+}
+
+static void drop(struct ledger *l, struct post *p)
+{
+	log_event(LOG_ERROR, "audit-row-refused", "event=%s why=\"%s\"",
+		  audit_kind_text(p->as.audit.kind), audit_why(l->audit));
+	list_remove(&p->node);
+	ledger_post_free(&l->posts, p);
+}
+
+static enum err write_one(struct ledger *l, struct post *p)
+{
+	enum err e = audit_append(l->audit, &p->as.audit);
+
+	if (e == ERR_AGAIN) { /* another month */
+		e = commit(l);
+		if (e == ERR_OK)
+			e = audit_append(l->audit, &p->as.audit);
+	}
+	if (e == ERR_INVAL) {
+		drop(l, p);
+		return ERR_OK;
+	}
+	if (e != ERR_OK)
+		return e;
+	list_remove(&p->node);
+	list_push_back(&l->audit_written, &p->node);
+	return ERR_OK;
+}
+
+void ledger_audit_work(struct ledger *l)
+{
+	uint64_t now = clock_mono_ns();
+	enum err e = ERR_OK;
+
+	if (list_empty(&l->audit_todo) || now < l->audit_retry_ns)
+		return;
+	if (!l->stopping &&
+	    now - l->audit_committed_ns < LEDGER_COMMIT_GAP_MS * 1000000ULL)
+		return;
+	LIST_EACH(it, tmp, &l->audit_todo)
+	{
+		e = write_one(l, CONTAINER_OF(it, struct post, node));
+		if (e != ERR_OK)
+			break;
+	}
+	if (e == ERR_OK)
+		e = commit(l);
+	if (e != ERR_OK)
+		failed(l);
+}
+
+static void gap_event(struct ledger *l, const char *text, uint64_t rows)
+{
+	struct audit_event e = {.kind = AUDIT_AUDIT_GAP,
+				.outcome = AUDIT_SERIOUS};
+	struct audit_json j = audit_json_begin(e.detail, sizeof(e.detail));
+
+	audit_json_text(&j, "gap", text);
+	if (rows > 0)
+		audit_json_number(&j, "rows", (int64_t)rows);
+	audit_json_end(&j);
+	ledger_audit(l, &e);
+}
+
+/* Rows that were dropped because the queue was full are owed a row. */
+static void tell_dropped(struct ledger *l)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&l->posts.mutex);
+	n = l->posts.n < l->posts.max / 2 ? l->posts.untold : 0;
+	if (n > 0)
+		l->posts.untold = 0;
+	pthread_mutex_unlock(&l->posts.mutex);
+	if (n == 0)
+		return;
+	log_event(LOG_ERROR, "audit-gap", "rows=%llu", (unsigned long long)n);
+	gap_event(l, "records dropped: the queue to the ledger was full", n);
+}
+
+void ledger_audit_tick(struct ledger *l)
+{
+	const char *gap = audit_gap(l->audit);
+
+	if (gap != NULL)
+		gap_event(l, gap, 0);
+	tell_dropped(l);
+	if (audit_sync(l->audit) != ERR_OK && l->audit_failed_ns == 0)
+		failed(l);
+}

@@ -1,0 +1,468 @@
+/* ledger_in.h - what the files of the ledger share. Private to store/ledger*.c.
+ *
+ *   ledger.c        opening, the thread, batches
+ *   ledger_connect.c opening ledger.db, failure, loss, the write-ahead log
+ *   ledger_audit.c  audit rows, in their own database
+ *   ledger_post.c   the queue of posted writes and requests; any thread
+ *   ledger_write.c  posted writes become rows
+ *   ledger_load.c   the mirror: what the thread keeps in memory, read at start
+ *   ledger_tail.c   spool records: transfers that are not finished, damage
+ *   ledger_insert.c a finished transfer becomes rows
+ *   ledger_outcome.c outcomes change deliveries
+ *   ledger_space.c  which segments are dead; recycling and emptying them
+ *   ledger_fetch.c  answers to the scheduler
+ *
+ * Everything but ledger_post.c runs on the ledger thread. Any failure of the
+ * database ends the same way: roll back, close, forget the mirror, and after a
+ * pause open, load, and go on from what was committed. */
+#ifndef STORE_LEDGER_IN_H
+#define STORE_LEDGER_IN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "proxy/lib/list.h"
+#include "store/audit.h"
+#include "store/db.h"
+#include "store/ledger.h"
+#include "store/ledger_identity.h"
+#include "store/ledger_map.h"
+
+enum {
+	LEDGER_BATCH_RECORDS = 500,
+	LEDGER_BATCH_MS = 50,
+	LEDGER_COMMIT_GAP_MS = 20, /* a lone record waits at most this */
+	LEDGER_POLL_MS = 20,
+	LEDGER_TICK_MS = 1000,
+	LEDGER_SPACE_MS = 200,
+	LEDGER_DELIVERY_BITS = 5, /* deliveries of one instance: 32 */
+	LEDGER_DELIVERIES = 1 << LEDGER_DELIVERY_BITS,
+	LEDGER_CACHED = 256 /* series and origins remembered */
+};
+
+/* ---- statements ------------------------------------------------------ */
+
+/* Kept prepared on the one connection. */
+#define LEDGER_SQL(X)                                                          \
+	X(BEGIN, "BEGIN IMMEDIATE")                                            \
+	X(COMMIT, "COMMIT")                                                    \
+	X(STATE, "UPDATE spool_state SET applied=?1, resume=?2, "              \
+		 "applied_ms=?3, instances=?4, association=?5")                \
+	X(SYNCED, "UPDATE spool_state SET synced=applied")                     \
+	X(KIND, "INSERT INTO kinds VALUES(?,?,?)")                             \
+	X(ORIGIN, "INSERT INTO origins VALUES(?,?,?,?,?,?,?,0)")               \
+	X(ORIGIN_COUNT,                                                        \
+	  "UPDATE origins SET instances=instances+?2 WHERE id=?1")             \
+	X(SERIES, "INSERT INTO series VALUES(?,?,?,?,?,?)")                    \
+	X(DESTINATION, "INSERT INTO destinations(id,name) VALUES(?,?)")        \
+	X(DESTINATION_ERROR,                                                   \
+	  "UPDATE destinations SET error=?2, error_ms=?3 WHERE id="            \
+	  "(SELECT destination FROM deliveries WHERE id=?1)")                  \
+	X(TOTAL, "INSERT OR REPLACE INTO totals VALUES(?,?,?,?,?)")            \
+	X(DEVICE, "INSERT OR REPLACE INTO devices VALUES(?,?,?,?,?)")          \
+	X(INSTANCE, "INSERT INTO instances VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)") \
+	X(INSTANCE_GET, "SELECT transfer, length, sop_instance "               \
+			"FROM instances WHERE seq=?")                          \
+	X(INSTANCE_LAST, "SELECT transfer FROM instances WHERE seq=?")         \
+	X(DELIVERY, "INSERT INTO deliveries(id,destination,state,priority,"    \
+		    "attempts,next_attempt_ms,remote_status,changed_ms,"       \
+		    "uid_hash,last_error) VALUES(?,?,?,?,0,0,-1,?,?,?)")       \
+	X(DELIVERIES_OF,                                                       \
+	  "SELECT id,destination,state,priority,attempts,remote_status,"       \
+	  "uid_hash,outcome_segment,target,last_error,changed_ms "             \
+	  "FROM deliveries WHERE id>=?1 AND id<?1+32")                         \
+	X(DELIVERY_SET,                                                        \
+	  "UPDATE deliveries SET state=?2,attempts=?3,next_attempt_ms=0,"      \
+	  "remote_status=?4,changed_ms=?5,outcome_segment=?6,target=?7,"       \
+	  "last_error=?8 WHERE id=?1")                                         \
+	X(DELIVERY_PIN,                                                        \
+	  "UPDATE deliveries SET outcome_segment=?2 WHERE id=?1")              \
+	X(ATTEMPT, "UPDATE deliveries SET attempts=?2,next_attempt_ms=?3,"     \
+		   "remote_status=?4,last_error=?5 WHERE id=?1 AND state<=2")  \
+	X(TWIN, "INSERT OR IGNORE INTO twins VALUES(?,?)")                     \
+	X(TWIN_IS, "SELECT 1 FROM twins WHERE key=? AND delivery=?")           \
+	X(TWINS_OF, "SELECT count(*), min(delivery) FROM twins WHERE key=?")   \
+	X(TWIN_DELETE, "DELETE FROM twins WHERE key=? AND delivery=?")         \
+	X(CHUNK, "INSERT INTO chunks VALUES(?,?,?,?,?)")                       \
+	X(CHUNKS_OF, "SELECT idx,segment,offset,length FROM chunks "           \
+		     "WHERE instance=? AND idx>=? ORDER BY idx LIMIT ?")       \
+	X(CHUNK_MOVE, "UPDATE chunks SET segment=?3, offset=?4 "               \
+		      "WHERE instance=?1 AND idx=?2")                          \
+	X(CHUNKS_DELETE, "DELETE FROM chunks WHERE instance=?")                \
+	X(DAMAGE, "INSERT OR IGNORE INTO damage(found_ms,segment,offset,"      \
+		  "bytes,certain,transfer,text) VALUES(?,?,?,?,?,?,?)")        \
+	X(FETCH_PRIORITY,                                                      \
+	  "SELECT max(priority) FROM deliveries INDEXED BY deliveries_open "   \
+	  "WHERE destination=?1 AND state=?2 AND state<=2 AND priority<?3")    \
+	X(FETCH, "SELECT id,next_attempt_ms,uid_hash "                         \
+		 "FROM deliveries INDEXED BY deliveries_open "                 \
+		 "WHERE destination=?1 AND state=?2 AND state<=2 "             \
+		 "AND priority=?3 AND id>?4 ORDER BY id LIMIT ?5")             \
+	X(ITEM, "SELECT d.priority,d.attempts,i.transfer,i.received_ms,"       \
+		"i.dicom_priority,i.length,i.chunks,i.root,i.move_id,"         \
+		"i.move_originator,i.sop_instance,k.sop_class,"                \
+		"k.transfer_syntax,o.association,o.listener,o.device,"         \
+		"o.calling_ae,o.called_ae,s.study,c.segment,c.offset "         \
+		"FROM deliveries d JOIN instances i ON i.seq=d.id>>5 "         \
+		"JOIN kinds k ON k.id=i.kind JOIN origins o ON o.id=i.origin " \
+		"JOIN series s ON s.id=i.series "                              \
+		"LEFT JOIN chunks c ON c.instance=i.seq AND c.idx=0 "          \
+		"WHERE d.id=?")                                                \
+	X(ASSOCIATION, "INSERT OR REPLACE INTO associations(id,direction,"     \
+		       "party,device,peer,local,calling_ae,called_ae,"         \
+		       "impl_class,impl_version,max_pdu,tls_version,"          \
+		       "tls_suite,tls_group,fingerprint,subject,begun_ms,"     \
+		       "result,n_contexts) VALUES"                             \
+		       "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")              \
+	X(ASSOCIATION_END, "UPDATE associations SET ended_ms=?2,"              \
+			   "duration_ns=?3,bytes_in=?4,bytes_out=?5,"          \
+			   "stores=?6,echos=?7,others=?8,failures=?9,why=?10 " \
+			   "WHERE id=?1")                                      \
+	X(CONTEXT, "INSERT OR REPLACE INTO contexts VALUES(?,?,?,?,?,?)")      \
+	X(REFUSAL_ADD, "INSERT INTO refusals(first_ms,last_ms,count,"          \
+		       "listener,peer,calling_ae,called_ae,reason,remedy) "    \
+		       "VALUES(?1,?1,1,?2,?3,?4,?5,?6,?7)")                    \
+	X(REFUSAL_AGAIN, "UPDATE refusals SET count=count+?2,last_ms=?3 "      \
+			 "WHERE id=?1")                                        \
+	X(CAPABILITY, "INSERT OR REPLACE INTO capabilities "                   \
+		      "VALUES(?,?,?,?,?,?,?,?)")
+
+enum ledger_st {
+#define X(name, sql) ST_##name,
+	LEDGER_SQL(X)
+#undef X
+	    ST_N
+};
+
+/* ---- posts and requests (ledger_post.c) ------------------------------ */
+
+enum post_kind {
+	POST_ASSOCIATION,
+	POST_ASSOCIATION_END,
+	POST_REFUSAL,
+	POST_CAPABILITY,
+	POST_ATTEMPT,
+	POST_AUDIT
+};
+
+struct post {
+	struct list node;
+	enum post_kind kind;
+	size_t bytes; /* of this block */
+	union {
+		struct ledger_association association;
+		struct ledger_association_end end;
+		struct ledger_refusal refusal;
+		struct ledger_capability capability;
+		struct ledger_attempt attempt;
+		struct audit_event audit;
+	} as; /* allocated only as far as kind needs */
+};
+
+enum request_kind { REQUEST_FETCH, REQUEST_PLACES, REQUEST_BARRIER };
+
+struct request {
+	struct list node;
+	enum request_kind kind;
+	void *arg;
+	union {
+		struct {
+			struct ledger_query q;
+			ledger_fetched_fn *fn;
+		} fetch;
+		struct {
+			uint64_t seq;
+			uint32_t first;
+			unsigned n;
+			ledger_places_fn *fn;
+		} places;
+		struct {
+			uint64_t upto;
+			ledger_done_fn *fn;
+		} barrier;
+	} as;
+};
+
+struct posts {
+	pthread_mutex_t mutex;
+	pthread_cond_t cond; /* monotonic clock */
+	struct list rows;    /* struct post, for ledger.db */
+	struct list audit;   /* struct post, for the audit database */
+	struct list requests;
+	unsigned n;   /* posts alive: waiting or not yet committed */
+	size_t bytes; /* of them */
+	unsigned n_requests;
+	unsigned max;     /* of n */
+	uint64_t dropped; /* since start */
+	uint64_t untold;  /* of them, not yet in an audit-gap event */
+	bool woken;       /* the spool has something new */
+	bool stopping;
+};
+
+enum err ledger_posts_init(struct posts *p, unsigned max) MUST_CHECK;
+void ledger_posts_free(struct posts *p);
+/* Hundredths of the bound that are used. Under the mutex. */
+unsigned ledger_posts_fill(const struct posts *p);
+/* Give back a post that was written or given up. */
+void ledger_post_free(struct posts *p, struct post *post);
+
+/* ---- the mirror ------------------------------------------------------ */
+
+struct mirror_destination {
+	int64_t id;
+	char name[INSTANCE_NAME_LEN];
+	uint64_t count[DELIVERY_N_STATES];
+	uint64_t bytes[DELIVERY_N_STATES];
+	int64_t last_ms[DELIVERY_N_STATES];
+	unsigned dirty; /* bit per state */
+	uint64_t newly_queued;
+	int64_t oldest_queued_ms;
+};
+
+struct mirror_device {
+	char name[INSTANCE_NAME_LEN];
+	int64_t last_ms;
+	uint64_t instances, bytes, associations;
+	bool dirty;
+};
+
+struct mirror_kind {
+	int64_t id;
+	char sop_class[INSTANCE_UID_LEN];
+	char transfer_syntax[INSTANCE_UID_LEN];
+};
+
+struct mirror_origin {
+	int64_t id; /* 0: free */
+	uint64_t association;
+	char listener[INSTANCE_NAME_LEN], device[INSTANCE_NAME_LEN];
+	char peer[65], calling_ae[17], called_ae[17];
+	uint64_t uncounted; /* instances not yet added to the row */
+};
+
+struct mirror_series {
+	int64_t id; /* 0: free */
+	char study[INSTANCE_UID_LEN], series[INSTANCE_UID_LEN];
+	char modality[17];
+	struct ledger_identity identity;
+};
+
+/* A row of refusals that repeats are added to. */
+struct mirror_refusal {
+	uint64_t key;
+	int64_t id; /* 0: free */
+	int64_t first_ms;
+};
+
+/* What a segment is still needed for. */
+struct mirror_segment {
+	uint32_t number;
+	uint32_t chunks;   /* records of live or unfinished instances */
+	uint32_t outcomes; /* deliveries whose last outcome is in here */
+	uint64_t bytes;    /* of those chunks, as records */
+	uint64_t asked_ns; /* when its records were last asked to move */
+	bool stuck;        /* something in it cannot be moved */
+};
+
+struct unfinished_chunk {
+	uint32_t index;
+	uint32_t length;
+	uint64_t sequence;
+	struct place place;
+	bool damaged;
+};
+
+/* A transfer whose chunks or final record have not all been seen. */
+struct unfinished {
+	struct list node;
+	struct transfer_id id;
+	uint64_t first; /* its lowest sequence */
+	uint64_t final; /* sequence of the final record, 0: not seen */
+	bool damaged;   /* a record of it is certainly damaged */
+	bool suspect;   /* an unnamed damage may have been its record */
+	bool has_instance;
+	uint32_t expected; /* chunk records in all; 0: not known */
+	size_t n, cap;
+	struct unfinished_chunk *chunks; /* in order of index */
+	struct instance instance;
+};
+
+struct mirror {
+	uint64_t applied;  /* committed */
+	uint64_t position; /* last record taken from the tail */
+	uint64_t rebuilt;  /* up to here originals may be missing */
+	uint64_t instances;
+	bool caught_up; /* the tail has once said that it has no more */
+
+	struct mirror_destination *destinations;
+	size_t n_destinations;
+	struct mirror_device *devices;
+	size_t n_devices, last_device;
+	struct mirror_kind *kinds;
+	size_t n_kinds, last_kind;
+	struct mirror_origin origins[LEDGER_CACHED];
+	struct mirror_series series[LEDGER_CACHED];
+	int64_t next_origin, next_series;
+	struct mirror_refusal refusals[LEDGER_CACHED];
+
+	struct ledger_map transfers; /* first half of the id -> seq, if live */
+	struct ledger_map finished;  /* ids done while rebuilding */
+	struct ledger_map uids;      /* destination and UID -> open ones */
+	struct ledger_map unfinished_at; /* first half of the id -> pointer */
+	struct list unfinished;
+
+	struct mirror_segment *segments;
+	size_t n_segments, cap_segments;
+	bool space_dirty; /* a segment may have died */
+};
+
+/* ---- the ledger ------------------------------------------------------ */
+
+struct ledger {
+	struct ledger_options o; /* path points at dir */
+	char dir[512];
+	char path[544];
+	struct spool *spool;
+	struct posts posts;
+	pthread_t thread;
+	atomic_bool accepting;
+	atomic_uint_least64_t next_association;
+
+	pthread_mutex_t stats_mutex;
+	struct ledger_stats stats; /* under stats_mutex */
+
+	/* Ledger thread only from here. */
+	sqlite3 *db; /* NULL while it cannot be used */
+	sqlite3_stmt *st[ST_N];
+	struct db_identity identity;
+	struct seal *seal;
+	struct spool_tail *tail;
+	struct tail_record *record; /* scratch */
+	struct mirror m;
+
+	bool stopping;
+	bool in_transaction;
+	unsigned batch;        /* records and posts in it */
+	uint64_t began_ns;     /* the transaction */
+	uint64_t committed_ns; /* the last commit */
+	int wal_frames;        /* in the log after the last commit */
+	bool tail_empty;
+	uint64_t tail_retry_ns; /* the spool could not be read: not before */
+	struct list todo;       /* posts for ledger.db not written */
+	struct list written;    /* in the open transaction */
+	struct list barriers;   /* struct request, until it is caught up */
+	struct list requests;   /* to be answered in this round */
+
+	struct audit *audit;
+	struct list audit_todo;
+	struct list audit_written;
+	uint64_t audit_committed_ns;
+	uint64_t audit_failed_ns; /* since when; 0: fine */
+	uint64_t audit_retry_ns;
+
+	const char *aside; /* why ledger.db must be, or was, moved aside */
+	bool rebuild;      /* it must */
+	bool rebuilding;
+	bool failing;      /* and told */
+	bool told_queue;   /* on_queued may be called */
+	uint64_t retry_ns; /* not before */
+	unsigned backoff_ms;
+	char why[DB_WHY_LEN];
+	uint64_t tick_ns, space_ns, truncate_ns;
+};
+
+/* The first half of a transfer id, for maps. */
+uint64_t ledger_transfer_key(const struct transfer_id *id);
+uint64_t ledger_uid_key(uint64_t uid_hash, int64_t destination);
+
+/* ledger.c */
+void ledger_publish(struct ledger *l);
+
+/* ledger_connect.c: open, migrate, load, begin to tail; all or nothing. */
+enum err ledger_connect(struct ledger *l) MUST_CHECK;
+/* Forget the connection and the mirror; what was written but not committed
+ * waits again. */
+void ledger_disconnect(struct ledger *l);
+/* The database said e: disconnect, tell, and try again after a while. */
+void ledger_failed(struct ledger *l, enum err e);
+/* Somebody deleted or replaced ledger.db. */
+bool ledger_is_lost(struct ledger *l);
+void ledger_lost(struct ledger *l);
+/* Keep the log short. */
+enum err ledger_checkpoint(struct ledger *l) MUST_CHECK;
+
+/* ledger_audit.c: write what waits, unless it was tried just now. */
+void ledger_audit_work(struct ledger *l);
+void ledger_audit_tick(struct ledger *l);
+bool ledger_audit_ok(const struct ledger *l);
+
+/* ledger.c */
+/* Begin the transaction unless it is open. */
+enum err ledger_begin(struct ledger *l) MUST_CHECK;
+/* An audit row of the ledger's own. */
+void ledger_audit_text(struct ledger *l, enum audit_kind kind,
+		       enum audit_outcome outcome, const char *key,
+		       const char *text);
+
+/* ledger_load.c: fill l->m from the open database. ERR_NOTFOUND: the database
+ * does not belong to this spool (l->aside says how): rebuild. */
+enum err ledger_load(struct ledger *l) MUST_CHECK;
+void mirror_free(struct mirror *m);
+enum err mirror_destination_get(struct ledger *l, const char *name,
+				struct mirror_destination **out) MUST_CHECK;
+struct mirror_destination *mirror_destination_by_id(struct mirror *m,
+						    int64_t id);
+enum err mirror_device_get(struct mirror *m, const char *name,
+			   struct mirror_device **out) MUST_CHECK;
+/* Never NULL but for memory. */
+struct mirror_segment *mirror_segment_get(struct mirror *m, uint32_t number);
+/* n more (or fewer) deliveries of a state. */
+void mirror_count(struct mirror_destination *d, enum delivery_state s,
+		  uint64_t bytes, bool more);
+enum err mirror_flush(struct ledger *l) MUST_CHECK;
+
+/* ledger_tail.c */
+enum err ledger_apply(struct ledger *l, const struct tail_record *r) MUST_CHECK;
+/* The tail has no more for now: what is still incomplete stays so. */
+enum err ledger_settle(struct ledger *l) MUST_CHECK;
+void unfinished_free(struct unfinished *u);
+void unfinished_drop(struct mirror *m, struct unfinished *u);
+/* Where a restart must begin to read. */
+uint64_t ledger_resume(const struct mirror *m);
+
+/* ledger_insert.c: rows of a transfer. reason NULL: queued; else quarantined
+ * for that reason. */
+enum err ledger_insert(struct ledger *l, const struct unfinished *u,
+		       const char *reason) MUST_CHECK;
+/* A delivery becomes open, or ends to be. */
+enum err ledger_uid_open(struct ledger *l, uint64_t key,
+			 uint64_t delivery) MUST_CHECK;
+enum err ledger_uid_shut(struct ledger *l, uint64_t key,
+			 uint64_t delivery) MUST_CHECK;
+
+/* ledger_outcome.c */
+enum err ledger_outcome(struct ledger *l, const struct outcome *o,
+			uint32_t segment) MUST_CHECK;
+/* Have every decided delivery of a live instance written to the spool again. */
+enum err ledger_repeat_outcomes(struct ledger *l, uint64_t seq) MUST_CHECK;
+/* Quarantine what is open of an instance, because its bytes are damaged. */
+enum err ledger_quarantine(struct ledger *l, uint64_t seq,
+			   const char *reason) MUST_CHECK;
+
+/* ledger_space.c */
+void space_pin(struct mirror *m, const struct place *p, uint32_t length);
+void space_unpin(struct mirror *m, const struct place *p, uint32_t length);
+void space_pin_outcome(struct mirror *m, uint32_t segment);
+void space_unpin_outcome(struct mirror *m, uint32_t segment);
+enum err ledger_space(struct ledger *l) MUST_CHECK;
+/* Deliveries whose segment is gone are quarantined. */
+enum err ledger_space_check(struct ledger *l) MUST_CHECK;
+
+/* ledger_write.c */
+enum err ledger_write(struct ledger *l, const struct post *p) MUST_CHECK;
+
+/* ledger_fetch.c: answer the request and free it. why: ERR_OK to look, else
+ * what to answer instead of looking. Returns what the database said. */
+enum err ledger_answer(struct ledger *l, struct request *r, enum err why);
+
+#endif

@@ -1,0 +1,528 @@
+/* ledger_outcome.c - what became of an instance at a destination.
+ *
+ *   queued <-> held, quarantined (HELD, QUARANTINED, RELEASED)
+ *   any open one -> delivered, withdrawn, discarded: final, except that
+ *   delivered wins over the other two: it did arrive
+ *   REDIRECTED: withdrawn here, and queued (again) at the target
+ *
+ * When no delivery of an instance is queued, held or quarantined it is
+ * finished: its chunk rows go, and with them its hold on segments. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
+#include "store/ledger_in.h"
+
+enum { NO_SEGMENT = -1 };
+
+struct delivery {
+	uint64_t id;
+	int64_t destination;
+	enum delivery_state state;
+	int32_t priority;
+	uint32_t attempts;
+	int32_t remote_status;
+	int64_t changed_ms;
+	uint64_t uid_hash;
+	int64_t outcome_segment; /* NO_SEGMENT: none */
+	char target[INSTANCE_NAME_LEN];
+	char last_error[LEDGER_TEXT_LEN];
+};
+
+/* One instance while an outcome is applied to it. */
+struct subject {
+	uint64_t seq;
+	struct transfer_id id;
+	uint64_t length;
+	size_t n;
+	struct delivery deliveries[LEDGER_DELIVERIES];
+};
+
+static bool is_open(enum delivery_state s)
+{
+	return s == DELIVERY_QUEUED || s == DELIVERY_HELD;
+}
+
+static bool is_final(enum delivery_state s)
+{
+	return s > DELIVERY_QUARANTINED;
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+static enum err read_instance(struct ledger *l, struct subject *s)
+{
+	sqlite3_stmt *st = l->st[ST_INSTANCE_GET];
+	bool row;
+	enum err e;
+
+	db_bind_u64(st, 1, s->seq);
+	e = db_row(st, &row);
+	if (e != ERR_OK || !row)
+		return e != ERR_OK ? e : ERR_CORRUPT;
+	if (sqlite3_column_bytes(st, 0) == TRANSFER_ID_LEN)
+		memcpy(s->id.b, sqlite3_column_blob(st, 0), TRANSFER_ID_LEN);
+	else
+		e = ERR_CORRUPT;
+	s->length = db_u64(st, 1);
+	(void)sqlite3_reset(st);
+	return e;
+}
+
+static enum err read_delivery(sqlite3_stmt *st, struct delivery *d)
+{
+	uint64_t state = db_u64(st, 2);
+
+	if (state >= DELIVERY_N_STATES)
+		return ERR_CORRUPT;
+	*d = (struct delivery){
+	    .id = db_u64(st, 0),
+	    .destination = sqlite3_column_int64(st, 1),
+	    .state = (enum delivery_state)state,
+	    .priority = sqlite3_column_int(st, 3),
+	    .attempts = (uint32_t)db_u64(st, 4),
+	    .remote_status = sqlite3_column_int(st, 5),
+	    .uid_hash = db_u64(st, 6),
+	    .outcome_segment = NO_SEGMENT,
+	    .changed_ms = sqlite3_column_int64(st, 10),
+	};
+	if (sqlite3_column_type(st, 7) != SQLITE_NULL)
+		d->outcome_segment = sqlite3_column_int64(st, 7);
+	DB_TEXT(st, 8, d->target);
+	DB_TEXT(st, 9, d->last_error);
+	return ERR_OK;
+}
+
+static enum err read_subject(struct ledger *l, uint64_t seq, struct subject *s)
+{
+	sqlite3_stmt *st = l->st[ST_DELIVERIES_OF];
+	bool row;
+	enum err e;
+
+	s->seq = seq;
+	s->n = 0;
+	e = read_instance(l, s);
+	if (e != ERR_OK)
+		return e;
+	db_bind_u64(st, 1, seq << LEDGER_DELIVERY_BITS);
+	e = db_row(st, &row);
+	while (e == ERR_OK && row && s->n < LEDGER_DELIVERIES) {
+		e = read_delivery(st, &s->deliveries[s->n++]);
+		if (e == ERR_OK)
+			e = db_row(st, &row);
+	}
+	(void)sqlite3_reset(st);
+	return e;
+}
+
+/* ---- writing ----------------------------------------------------------- */
+
+static enum err write_delivery(struct ledger *l, const struct delivery *d)
+{
+	sqlite3_stmt *st = l->st[ST_DELIVERY_SET];
+
+	db_bind_u64(st, 1, d->id);
+	db_bind_int(st, 2, (int64_t)d->state);
+	db_bind_int(st, 3, d->attempts);
+	db_bind_int(st, 4, d->remote_status);
+	db_bind_int(st, 5, d->changed_ms);
+	if (d->outcome_segment != NO_SEGMENT)
+		db_bind_int(st, 6, d->outcome_segment);
+	else
+		(void)sqlite3_bind_null(st, 6);
+	db_bind_text(st, 7, d->target);
+	db_bind_text(st, 8, d->last_error);
+	return db_run(st);
+}
+
+/* Counters and the map of open UIDs follow a change of state. */
+static enum err account(struct ledger *l, const struct subject *s,
+			const struct delivery *d, enum delivery_state was)
+{
+	struct mirror_destination *to =
+	    mirror_destination_by_id(&l->m, d->destination);
+	uint64_t key = ledger_uid_key(d->uid_hash, d->destination);
+
+	if (to == NULL)
+		return ERR_CORRUPT;
+	if (was == d->state) {
+		if (was == DELIVERY_QUEUED) /* released: try at once */
+			to->newly_queued++;
+		return ERR_OK;
+	}
+	mirror_count(to, was, s->length, false);
+	mirror_count(to, d->state, s->length, true);
+	if (is_open(was) && !is_open(d->state))
+		return ledger_uid_shut(l, key, d->id);
+	if (!is_open(was) && is_open(d->state))
+		return ledger_uid_open(l, key, d->id);
+	return ERR_OK;
+}
+
+/* Where the record stands that says what d is now: a segment with it must not
+ * go while the instance lives. */
+static enum err pin(struct ledger *l, struct delivery *d, int64_t segment)
+{
+	if (segment != NO_SEGMENT &&
+	    mirror_segment_get(&l->m, (uint32_t)segment) == NULL)
+		return ERR_NOMEM;
+	if (d->outcome_segment != NO_SEGMENT)
+		space_unpin_outcome(&l->m, (uint32_t)d->outcome_segment);
+	d->outcome_segment = segment;
+	if (segment != NO_SEGMENT)
+		space_pin_outcome(&l->m, (uint32_t)segment);
+	return ERR_OK;
+}
+
+static bool all_final(const struct subject *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (!is_final(s->deliveries[i].state))
+			return false;
+	return true;
+}
+
+static enum err drop_chunks(struct ledger *l, uint64_t seq)
+{
+	sqlite3_stmt *st = l->st[ST_CHUNKS_OF];
+	bool row;
+	enum err e;
+
+	db_bind_u64(st, 1, seq);
+	db_bind_int(st, 2, 0);
+	db_bind_int(st, 3, INT64_MAX);
+	e = db_row(st, &row);
+	while (e == ERR_OK && row) {
+		struct place p = {(uint32_t)db_u64(st, 1),
+				  (uint32_t)db_u64(st, 2)};
+
+		space_unpin(&l->m, &p, (uint32_t)db_u64(st, 3));
+		e = db_row(st, &row);
+	}
+	(void)sqlite3_reset(st);
+	if (e != ERR_OK)
+		return e;
+	st = l->st[ST_CHUNKS_DELETE];
+	db_bind_u64(st, 1, seq);
+	return db_run(st);
+}
+
+/* Every delivery is done: the bytes are not needed any more. */
+static enum err finish(struct ledger *l, struct subject *s)
+{
+	uint64_t key = ledger_transfer_key(&s->id);
+	enum err e = drop_chunks(l, s->seq);
+
+	for (size_t i = 0; e == ERR_OK && i < s->n; i++) {
+		struct delivery *d = &s->deliveries[i];
+		sqlite3_stmt *st = l->st[ST_DELIVERY_PIN];
+
+		if (d->outcome_segment == NO_SEGMENT)
+			continue;
+		e = pin(l, d, NO_SEGMENT);
+		if (e != ERR_OK)
+			return e;
+		db_bind_u64(st, 1, d->id);
+		(void)sqlite3_bind_null(st, 2);
+		e = db_run(st);
+	}
+	if (e != ERR_OK)
+		return e;
+	ledger_map_delete(&l->m.transfers, key);
+	if (l->rebuilding)
+		e = ledger_map_set(&l->m.finished, key, 1);
+	return e;
+}
+
+/* ---- one outcome -------------------------------------------------------- */
+
+/* The state that an outcome leads to. False: it changes nothing. */
+static bool next_state(enum outcome_kind k, enum delivery_state was,
+		       enum delivery_state *next)
+{
+	switch (k) {
+	case OUTCOME_DELIVERED:
+	case OUTCOME_DELIVERED_FLAGGED:
+		*next = DELIVERY_DELIVERED;
+		return true;
+	case OUTCOME_WITHDRAWN:
+	case OUTCOME_REDIRECTED:
+		*next = DELIVERY_WITHDRAWN;
+		break;
+	case OUTCOME_DISCARDED:
+		*next = DELIVERY_DISCARDED;
+		break;
+	case OUTCOME_HELD:
+		*next = DELIVERY_HELD;
+		break;
+	case OUTCOME_QUARANTINED:
+		*next = DELIVERY_QUARANTINED;
+		break;
+	case OUTCOME_RELEASED:
+		*next = DELIVERY_QUEUED;
+		break;
+	case OUTCOME_ABANDONED:
+	case OUTCOME_RESTART:
+		return false;
+	}
+	/* The same again only moves the pin. */
+	return !is_final(was) || was == *next;
+}
+
+static void describe(struct delivery *d, const struct outcome *o,
+		     enum delivery_state was)
+{
+	if (d->state == was && o->kind != OUTCOME_RELEASED)
+		return;
+	d->changed_ms = o->at_ms;
+	switch (o->kind) {
+	case OUTCOME_DELIVERED:
+	case OUTCOME_DELIVERED_FLAGGED:
+		d->attempts++;
+		d->remote_status = o->status;
+		snprintf(d->last_error, sizeof(d->last_error), "%s",
+			 o->kind == OUTCOME_DELIVERED_FLAGGED
+			     ? "delivered, flagged by the destination"
+			     : "");
+		break;
+	case OUTCOME_REDIRECTED:
+		memcpy(d->target, o->target, sizeof(d->target));
+		snprintf(d->last_error, sizeof(d->last_error),
+			 "redirected to %s", o->target);
+		break;
+	case OUTCOME_RELEASED:
+		d->attempts = 0;
+		d->target[0] = '\0';
+		d->last_error[0] = '\0';
+		d->remote_status = -1;
+		break;
+	case OUTCOME_HELD:
+	case OUTCOME_QUARANTINED:
+		if (o->status != 0)
+			d->remote_status = o->status;
+		break;
+	case OUTCOME_WITHDRAWN:
+	case OUTCOME_DISCARDED:
+	case OUTCOME_ABANDONED:
+	case OUTCOME_RESTART:
+		break;
+	}
+}
+
+static enum err apply_to(struct ledger *l, struct subject *s,
+			 struct delivery *d, const struct outcome *o,
+			 uint32_t segment)
+{
+	enum delivery_state was = d->state;
+	enum err e;
+
+	if (!next_state(o->kind, was, &d->state))
+		return ERR_OK;
+	describe(d, o, was);
+	e = pin(l, d, segment);
+	if (e == ERR_OK)
+		e = write_delivery(l, d);
+	return e == ERR_OK ? account(l, s, d, was) : e;
+}
+
+/* ---- redirecting -------------------------------------------------------- */
+
+static struct delivery *delivery_to(struct subject *s, int64_t destination)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->deliveries[i].destination == destination)
+			return &s->deliveries[i];
+	return NULL;
+}
+
+static enum err add_delivery(struct ledger *l, struct subject *s,
+			     const struct delivery *from,
+			     struct mirror_destination *to)
+{
+	sqlite3_stmt *st = l->st[ST_DELIVERY];
+	struct delivery *d = &s->deliveries[s->n];
+	enum err e;
+
+	*d = (struct delivery){.id = (s->seq << LEDGER_DELIVERY_BITS) + s->n,
+			       .destination = to->id,
+			       .state = DELIVERY_QUEUED,
+			       .priority = from->priority,
+			       .outcome_segment = NO_SEGMENT,
+			       .uid_hash = from->uid_hash};
+	s->n++;
+	db_bind_u64(st, 1, d->id);
+	db_bind_int(st, 2, to->id);
+	db_bind_int(st, 3, (int64_t)d->state);
+	db_bind_int(st, 4, d->priority);
+	db_bind_int(st, 5, from->changed_ms);
+	db_bind_u64(st, 6, d->uid_hash);
+	(void)sqlite3_bind_null(st, 7);
+	e = db_run(st);
+	if (e != ERR_OK)
+		return e;
+	mirror_count(to, d->state, s->length, true);
+	return ledger_uid_open(l, ledger_uid_key(d->uid_hash, to->id), d->id);
+}
+
+/* What is queued, held or delivered at the target already stays so. */
+static enum err queue_at(struct ledger *l, struct subject *s,
+			 struct delivery *from, const struct outcome *o)
+{
+	struct outcome again = {.kind = OUTCOME_RELEASED, .at_ms = o->at_ms};
+	struct mirror_destination *to;
+	struct delivery *d;
+	enum delivery_state was;
+	enum err e = mirror_destination_get(l, o->target, &to);
+
+	if (e != ERR_OK)
+		return e;
+	d = delivery_to(s, to->id);
+	if (d == NULL)
+		return add_delivery(l, s, from, to);
+	was = d->state;
+	if (was != DELIVERY_QUARANTINED && was != DELIVERY_WITHDRAWN &&
+	    was != DELIVERY_DISCARDED)
+		return ERR_OK;
+	d->state = DELIVERY_QUEUED;
+	describe(d, &again, was);
+	e = write_delivery(l, d);
+	return e == ERR_OK ? account(l, s, d, was) : e;
+}
+
+static enum err redirect(struct ledger *l, struct subject *s,
+			 struct delivery *d, const struct outcome *o,
+			 uint32_t segment)
+{
+	bool again =
+	    d->state == DELIVERY_WITHDRAWN && strcmp(d->target, o->target) == 0;
+	enum err e;
+
+	if (is_final(d->state) && !again)
+		return ERR_OK;
+	if (!again && s->n == LEDGER_DELIVERIES) {
+		log_event(LOG_ERROR, "redirect-refused",
+			  "delivery=%llu why=\"this instance was redirected "
+			  "too often\"",
+			  (unsigned long long)d->id);
+		return ERR_OK;
+	}
+	e = apply_to(l, s, d, o, segment);
+	if (e != ERR_OK || again)
+		return e;
+	return queue_at(l, s, d, o);
+}
+
+/* ---- outcomes of an instance --------------------------------------------- */
+
+static enum err apply_all(struct ledger *l, struct subject *s,
+			  const struct outcome *o, uint32_t segment)
+{
+	size_t n = s->n;
+	enum err e = ERR_OK;
+
+	for (size_t i = 0; e == ERR_OK && i < n; i++) {
+		struct delivery *d = &s->deliveries[i];
+		const struct mirror_destination *to =
+		    mirror_destination_by_id(&l->m, d->destination);
+
+		if (to == NULL)
+			return ERR_CORRUPT;
+		if (o->destination[0] != '\0' &&
+		    strcmp(o->destination, to->name) != 0)
+			continue;
+		if (o->kind == OUTCOME_REDIRECTED)
+			e = redirect(l, s, d, o, segment);
+		else
+			e = apply_to(l, s, d, o, segment);
+	}
+	if (e == ERR_OK && all_final(s))
+		e = finish(l, s);
+	return e;
+}
+
+enum err ledger_outcome(struct ledger *l, const struct outcome *o,
+			uint32_t segment)
+{
+	uint64_t *seq =
+	    ledger_map_get(&l->m.transfers, ledger_transfer_key(&o->id));
+	struct subject s;
+	enum err e;
+
+	if (seq == NULL)
+		return ERR_OK; /* finished before */
+	e = read_subject(l, *seq, &s);
+	if (e != ERR_OK || !transfer_id_equal(&s.id, &o->id))
+		return e;
+	return apply_all(l, &s, o, segment);
+}
+
+enum err ledger_quarantine(struct ledger *l, uint64_t seq, const char *reason)
+{
+	struct subject s;
+	enum err e = read_subject(l, seq, &s);
+
+	for (size_t i = 0; e == ERR_OK && i < s.n; i++) {
+		struct delivery *d = &s.deliveries[i];
+		enum delivery_state was = d->state;
+
+		if (!is_open(was))
+			continue;
+		d->state = DELIVERY_QUARANTINED;
+		snprintf(d->last_error, sizeof(d->last_error), "%s", reason);
+		e = write_delivery(l, d);
+		if (e == ERR_OK)
+			e = account(l, &s, d, was);
+	}
+	return e;
+}
+
+/* ---- saying it again ------------------------------------------------------
+ */
+
+static enum outcome_kind outcome_of(const struct delivery *d)
+{
+	switch (d->state) {
+	case DELIVERY_QUEUED:
+		return OUTCOME_RELEASED;
+	case DELIVERY_HELD:
+		return OUTCOME_HELD;
+	case DELIVERY_QUARANTINED:
+		return OUTCOME_QUARANTINED;
+	case DELIVERY_DELIVERED:
+		return d->last_error[0] != '\0' ? OUTCOME_DELIVERED_FLAGGED
+						: OUTCOME_DELIVERED;
+	case DELIVERY_WITHDRAWN:
+		return d->target[0] != '\0' ? OUTCOME_REDIRECTED
+					    : OUTCOME_WITHDRAWN;
+	case DELIVERY_DISCARDED:
+		return OUTCOME_DISCARDED;
+	}
+	return OUTCOME_HELD;
+}
+
+enum err ledger_repeat_outcomes(struct ledger *l, uint64_t seq)
+{
+	struct subject s;
+	enum err e = read_subject(l, seq, &s);
+
+	for (size_t i = 0; e == ERR_OK && i < s.n; i++) {
+		const struct delivery *d = &s.deliveries[i];
+		const struct mirror_destination *to =
+		    mirror_destination_by_id(&l->m, d->destination);
+		struct outcome o = {
+		    .id = s.id, .kind = outcome_of(d), .at_ms = d->changed_ms};
+
+		if (to == NULL)
+			return ERR_CORRUPT;
+		if (d->outcome_segment == NO_SEGMENT)
+			continue;
+		if (d->remote_status > 0)
+			o.status = (uint16_t)d->remote_status;
+		INSTANCE_SET(o.destination, to->name);
+		INSTANCE_SET(o.target, d->target);
+		if (spool_outcome(l->spool, &o) == ERR_BUSY)
+			break; /* its segment stays pinned: again later */
+	}
+	return e;
+}
