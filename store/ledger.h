@@ -201,6 +201,7 @@ struct ledger_stats {
 	uint64_t dropped_posts; /* since start */
 	bool writable;          /* false: SQLite fails now; it keeps trying */
 	bool rebuilding;        /* a lost ledger is being filled again */
+	bool audit_ok;          /* false: not written for audit_patience_s */
 	char alert[LEDGER_WHY_LEN]; /* "" or why writable is false */
 	size_t n_destinations;
 	struct ledger_destination_stats destinations[LEDGER_N_DESTINATIONS];
