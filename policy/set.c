@@ -340,7 +340,7 @@ static enum err add_syntax(const struct set *s, const struct node *n)
 	if (known == NULL && value_uid(n->text))
 		known = n->text;
 	if (known != NULL) {
-		memcpy(uid, known, strlen(known));
+		snprintf(uid, sizeof(uid), "%s", known);
 		return append(s, n, uid, sizeof(uid));
 	}
 	for (size_t i = 0; (each = syntax_at(i)) != NULL; i++)
