@@ -101,7 +101,9 @@ static const struct suite *suite_find(const char *name, size_t n)
 	return NULL;
 }
 
-static enum err suites_asked(const char *names, char list[LIST_LEN], char *why)
+/* kinds: bit 0 TLS 1.2, bit 1 TLS 1.3 suites among them. */
+static enum err suites_asked(const char *names, char list[LIST_LEN],
+			     unsigned *kinds, char *why)
 {
 	while (*names != '\0') {
 		size_t n = strcspn(names, ":, ");
@@ -118,24 +120,43 @@ static enum err suites_asked(const char *names, char list[LIST_LEN], char *why)
 				 n > 64 ? 64 : (int)n, names);
 			return ERR_INVAL;
 		}
-		if (s != NULL)
+		if (s != NULL) {
 			list_add(list, s->wolf);
+			*kinds |= s->tls13 ? 2 : 1;
+		}
 		names += n + (names[n] != '\0');
 	}
+	return ERR_OK;
+}
+
+/* The versions follow the suites: one without suites must not be offered. */
+static enum err set_versions(struct tls_context *c, bool tls12, bool tls13)
+{
+	if (wolfSSL_CTX_SetMinVersion(c->wolf, tls12 ? WOLFSSL_TLSV1_2
+						     : WOLFSSL_TLSV1_3) !=
+	    WOLFSSL_SUCCESS)
+		return ERR_TLS;
+	if (!tls13 && wolfSSL_CTX_set_max_proto_version(
+			  c->wolf, TLS1_2_VERSION) != WOLFSSL_SUCCESS)
+		return ERR_TLS;
 	return ERR_OK;
 }
 
 static enum err set_suites(struct tls_context *c, const struct tls_options *o,
 			   char *why)
 {
+	unsigned kinds = o->suites != NULL ? 0 : 3;
 	char list[LIST_LEN] = "";
 	enum err e = ERR_OK;
 
 	if (o->suites != NULL)
-		e = suites_asked(o->suites, list, why);
+		e = suites_asked(o->suites, list, &kinds, why);
 	else
 		for (size_t i = 0; i < ARRAY_LEN(bcp195); i++)
 			list_add(list, bcp195[i].wolf);
+	if (e == ERR_OK)
+		e = set_versions(c, (kinds & 1) && !o->tls13_only,
+				 (kinds & 2) && !o->tls12_only);
 	if (e != ERR_OK)
 		return e;
 	if (wolfSSL_CTX_set_cipher_list(c->wolf, list) == WOLFSSL_SUCCESS)
@@ -224,6 +245,22 @@ static enum err set_fingerprint(struct tls_context *c, const char *text,
 
 /* ---- files ------------------------------------------------------------ */
 
+static enum err remember_ca(struct tls_context *c, const char *subject)
+{
+	size_t n = c->ca_names != NULL ? strlen(c->ca_names) : 0;
+	size_t more = strlen(subject) + 2;
+	char *names;
+
+	if (n + more > TLS_CA_NAMES_MAX)
+		return ERR_OK; /* only for a text */
+	names = mem_realloc(c->ca_names, n + more);
+	if (names == NULL)
+		return ERR_NOMEM;
+	snprintf(names + n, more, "%s\n", subject);
+	c->ca_names = names;
+	return ERR_OK;
+}
+
 /* An expired CA is left out, so that the others still serve. */
 static enum err add_ca(struct tls_context *c, const char *path,
 		       const uint8_t *der, size_t len, unsigned *n)
@@ -245,7 +282,7 @@ static enum err add_ca(struct tls_context *c, const char *path,
 	    WOLFSSL_SUCCESS)
 		return ERR_INVAL;
 	(*n)++;
-	return ERR_OK;
+	return remember_ca(c, cert.subject);
 }
 
 static enum err add_cas(struct tls_context *c, const char *path,
@@ -446,18 +483,6 @@ static int io_send(WOLFSSL *wolf, char *buf, int size, void *arg)
 	return t->emit_error == ERR_OK ? size : WOLFSSL_CBIO_ERR_GENERAL;
 }
 
-static enum err set_versions(struct tls_context *c, const struct tls_options *o)
-{
-	if (wolfSSL_CTX_SetMinVersion(
-		c->wolf, o->tls13_only ? WOLFSSL_TLSV1_3 : WOLFSSL_TLSV1_2) !=
-	    WOLFSSL_SUCCESS)
-		return ERR_TLS;
-	if (o->tls12_only && wolfSSL_CTX_set_max_proto_version(
-				 c->wolf, TLS1_2_VERSION) != WOLFSSL_SUCCESS)
-		return ERR_TLS;
-	return ERR_OK;
-}
-
 static void set_verify(struct tls_context *c)
 {
 	int mode = WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT;
@@ -477,9 +502,7 @@ static enum err context_fill(struct tls_context *c, const struct tls_options *o,
 	enum err e;
 
 	set_verify(c);
-	e = set_versions(c, o);
-	if (e == ERR_OK)
-		e = set_suites(c, o, why);
+	e = set_suites(c, o, why);
 	if (e == ERR_OK)
 		e = set_groups(
 		    c, o->groups != NULL ? o->groups : "X25519:P-256:P-384",
@@ -567,6 +590,7 @@ void tls_context_unref(struct tls_context *c)
 	wolfSSL_CTX_free(c->wolf);
 	pthread_mutex_destroy(&c->lock);
 	mem_free(c->ca_file);
+	mem_free(c->ca_names);
 	mem_free(c);
 }
 

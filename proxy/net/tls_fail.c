@@ -45,6 +45,17 @@ static void fail_dates(struct tls *t, const char *what, const char *desc,
 			     what, desc, tls_date(c->not_before, date));
 }
 
+static bool ca_is_known(const struct tls *t, const char *subject)
+{
+	const char *at = t->ctx->ca_names;
+	size_t n = strlen(subject);
+
+	for (; at != NULL && *at != '\0'; at += strcspn(at, "\n") + 1)
+		if (strncmp(at, subject, n) == 0 && at[n] == '\n')
+			return true;
+	return false;
+}
+
 void tls_fail_verify(struct tls *t, int wolf_error, int depth,
 		     const struct tls_certificate *cert)
 {
@@ -60,6 +71,14 @@ void tls_fail_verify(struct tls *t, int wolf_error, int depth,
 			 "the %s's intermediate certificate", peer_role(t));
 	if (wolf_error == ASN_AFTER_DATE_E || wolf_error == ASN_BEFORE_DATE_E)
 		fail_dates(t, what, desc, cert, wolf_error == ASN_AFTER_DATE_E);
+	else if (wolf_error == ASN_SIG_CONFIRM_E ||
+		 (wolf_error == ASN_NO_SIGNER_E &&
+		  ca_is_known(t, cert->issuer)))
+		tls_fail_set(t,
+			     "%s %s was not signed by the CA of that name in "
+			     "%.150s: it comes from another CA with the same "
+			     "name; get the right CA certificate",
+			     what, desc, ca);
 	else if (wolf_error == ASN_NO_SIGNER_E ||
 		 wolf_error == ASN_SELF_SIGNED_E)
 		tls_fail_set(t,
@@ -68,12 +87,6 @@ void tls_fail_verify(struct tls *t, int wolf_error, int depth,
 			     "trusted, or let the peer send its intermediate "
 			     "certificates",
 			     what, desc, cert->issuer, ca);
-	else if (wolf_error == ASN_SIG_CONFIRM_E)
-		tls_fail_set(t,
-			     "%s %s was not signed by the CA of that name in "
-			     "%.150s: another CA has the same name; get the "
-			     "right CA certificate",
-			     what, desc, ca);
 	else if (wolf_error == RSA_KEY_SIZE_E || wolf_error == ECC_KEY_SIZE_E)
 		tls_fail_set(
 		    t,
@@ -345,6 +358,8 @@ static bool explain_by_error(struct tls *t, int error)
 		return true;
 	case DECRYPT_ERROR:
 	case VERIFY_MAC_ERROR:
+	case AES_GCM_AUTH_E:
+	case MAC_CMP_FAILED_E:
 		tls_fail_set(t, "a record failed its integrity check: bytes "
 				"were changed on the way, or the peer's TLS "
 				"is faulty");

@@ -20,7 +20,8 @@ enum {
 	TLS_SESSIONS_MAX = 64,      /* endpoints a client remembers */
 	TLS_SESSION_KEY_LEN = 528,  /* endpoint and server name */
 	TLS_FILE_MAX = 1024 * 1024, /* bytes of a PEM file */
-	TLS_HEAD_LEN = 16,          /* first bytes of a peer kept for texts */
+	TLS_CA_NAMES_MAX = 32 * 1024,
+	TLS_HEAD_LEN = 16, /* first bytes of a peer kept for texts */
 };
 
 /* Who a peer is: taken from its certificate, kept with its sessions. */
@@ -38,6 +39,7 @@ struct tls_context {
 	bool has_own;
 	struct tls_certificate own;
 	char *ca_file;
+	char *ca_names; /* subjects, a line each; cut at TLS_CA_NAMES_MAX */
 	char fingerprint[TLS_FINGERPRINT_LEN]; /* "" any */
 	/* sessions; under lock */
 	pthread_mutex_t lock;

@@ -270,13 +270,14 @@ enum err tls_sessions_init(struct tls_context *c)
 	}
 	wolfSSL_CTX_set_timeout(c->wolf, TLS_SESSION_SECONDS);
 	if (!c->server) {
-		/* no internal store: its sessions would have no identity */
+		/* No internal store: its sessions would have no identity.
+		 * No tickets in TLS 1.2: the library takes an archive that
+		 * has lost its ticket keys for one that resumes, and fails;
+		 * session ids, and TLS 1.3, fall back as they should. */
 		wolfSSL_CTX_set_session_cache_mode(
 		    c->wolf, WOLFSSL_SESS_CACHE_NO_INTERNAL);
 		wolfSSL_CTX_sess_set_new_cb(c->wolf, on_new_session);
-		return wolfSSL_CTX_UseSessionTicket(c->wolf) == WOLFSSL_SUCCESS
-			   ? ERR_OK
-			   : ERR_NOMEM;
+		return ERR_OK;
 	}
 	wolfSSL_CTX_set_session_cache_mode(c->wolf, WOLFSSL_SESS_CACHE_OFF);
 	c->tickets = mem_zarray(TLS_TICKETS_MAX, sizeof(*c->tickets));
