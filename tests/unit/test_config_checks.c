@@ -197,6 +197,21 @@ static void depth_and_size_are_bounded(void **state)
 	mem_free(text);
 }
 
+static void a_list_has_at_most_256_entries(void **state)
+{
+	char text[4096] =
+	    "listeners: {in: {address: 0.0.0.0:104, protocol: dicom, "
+	    "ae_titles: [A0";
+
+	(void)state;
+	for (int i = 1; i <= CONFIG_LIST_MAX; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			 ", A%d", i);
+	snprintf(text + strlen(text), sizeof(text) - strlen(text), "]}}\n");
+	bad(text, "'A256' is one too many");
+	assert_int_equal(errors.n_errors, 1);
+}
+
 static void many_values_are_refused_soon(void **state)
 {
 	size_t size = CONFIG_FILE_MAX;
@@ -268,6 +283,7 @@ int main(void)
 	    cmocka_unit_test(tags_are_refused),
 	    cmocka_unit_test(aliases_cannot_be_used_to_grow),
 	    cmocka_unit_test(depth_and_size_are_bounded),
+	    cmocka_unit_test(a_list_has_at_most_256_entries),
 	    cmocka_unit_test(many_values_are_refused_soon),
 	    cmocka_unit_test(every_failed_allocation_is_survived),
 	};

@@ -276,6 +276,18 @@ static void ranges_of_one_family_do_not_cover_the_other(void **state)
 	assert_false(device_network_covers(&all_v4, (struct sockaddr *)&v6));
 }
 
+static void ranges_may_end_inside_a_byte(void **state)
+{
+	/* 10.1.4.128/25 */
+	struct config_network half = {
+	    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 4, 128}, 121};
+	struct sockaddr_storage in = at("10.1.4.200"), out = at("10.1.4.127");
+
+	(void)state;
+	assert_true(device_network_covers(&half, (struct sockaddr *)&in));
+	assert_false(device_network_covers(&half, (struct sockaddr *)&out));
+}
+
 static void every_reason_has_a_name(void **state)
 {
 	(void)state;
@@ -390,6 +402,7 @@ int main(void)
 	    cmocka_unit_test(other_families_are_nobodys),
 	    cmocka_unit_test(an_address_alone_can_be_asked_for),
 	    cmocka_unit_test(ranges_of_one_family_do_not_cover_the_other),
+	    cmocka_unit_test(ranges_may_end_inside_a_byte),
 	    cmocka_unit_test(every_reason_has_a_name),
 	    cmocka_unit_test(overlapping_devices_are_an_error),
 	    cmocka_unit_test(devices_that_cannot_arrive_are_an_error),

@@ -64,6 +64,11 @@ static void the_largest_rate_does_not_overflow(void **state)
 	struct config_rate most = {UINT32_MAX, 24ull * 3600 * 1000};
 
 	(void)state;
+	limit_bucket_init(&b, (struct config_rate){3, 1000}, 0);
+	for (int i = 0; i < 3; i++)
+		assert_true(limit_bucket_take(&b, 0));
+	/* Times three, this wraps around to almost nothing. */
+	assert_true(limit_bucket_take(&b, UINT64_MAX / 3 + 1));
 	limit_bucket_init(&b, most, 0);
 	assert_true(limit_bucket_take(&b, UINT64_MAX));
 	assert_true(b.credit <= most.n * most.per_ms);
