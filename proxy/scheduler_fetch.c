@@ -69,36 +69,50 @@ static void take(struct dest *d, const struct ledger_item *li)
 		note_skipped(d, li, h);
 }
 
-/* The answer began at level b->level and went down: what it passed over is
- * empty; a lower level takes what is its own only if it was never read. */
+/* Go down to level: what is passed over has nothing. False: that level has a
+ * cursor of its own, further on; it is asked for by itself. */
+static bool descend(struct dest *d, unsigned *at, unsigned level)
+{
+	bool fresh = true;
+
+	while (*at > level) {
+		d->levels[*at].end = true;
+		(*at)--;
+		fresh = !d->levels[*at].begun;
+	}
+	return fresh;
+}
+
+static void advance(struct dest *d, unsigned level, struct ledger_cursor to)
+{
+	d->levels[level].begun = true;
+	d->levels[level].after = to;
+}
+
+/* The answer began at level b->level and may go down from there. */
 static void take_all(struct dest *d, const struct batch *b)
 {
 	unsigned at = b->level;
-	bool stale = false;
 
 	for (size_t i = 0; i < b->n; i++) {
-		unsigned level = level_of(b->items[i].priority);
+		const struct ledger_item *li = &b->items[i];
 
-		while (at > level) {
-			d->levels[at].end = true;
-			at--;
-			stale = d->levels[at].begun;
-		}
-		if (stale)
-			return; /* it is asked for by itself */
-		take(d, &b->items[i]);
-		d->levels[at].begun = true;
-		d->levels[at].after =
-		    (struct ledger_cursor){.priority = b->items[i].priority,
-					   .delivery = b->items[i].delivery};
-	}
-	if (at == level_of(b->next.priority) && b->n == 0)
-		d->levels[at].after = b->next; /* rows without items */
-	while (b->end) {
-		d->levels[at].end = true;
-		if (at == 0 || (d->levels[at - 1].begun && b->n > 0))
+		if (!descend(d, &at, level_of(li->priority)))
 			return;
-		at--;
+		take(d, li);
+		advance(d, at,
+			(struct ledger_cursor){.priority = li->priority,
+					       .delivery = li->delivery});
+	}
+	/* rows that are not due lie between the last item and next */
+	if (b->next.priority != INT32_MAX) {
+		if (!descend(d, &at, level_of(b->next.priority)))
+			return;
+		advance(d, at, b->next);
+	}
+	if (b->end) {
+		for (unsigned i = 0; i <= at; i++)
+			d->levels[i].end = true;
 	}
 }
 
