@@ -856,6 +856,7 @@ int main(void)
 	    cmocka_unit_test(what_sequences_say_does_not_count),
 	    cmocka_unit_test(an_undefined_un_is_a_sequence_in_implicit_vr),
 	    cmocka_unit_test(missing_delimiters_are_supplied),
+	    cmocka_unit_test(delimiters_too_many_are_passed_over),
 	    cmocka_unit_test(a_sequence_without_items_is_damage),
 	    cmocka_unit_test(endless_nesting_ends),
 	    cmocka_unit_test(spoilt_vrs_are_survived),
