@@ -5,7 +5,7 @@
 
 #include "policy/config.h"
 #include "policy/option.h"
-#include "policy/tree.h"
+#include "policy/document.h"
 
 /* Where each option was set, sorted by path once loading has ended. */
 struct config_places {

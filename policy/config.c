@@ -83,12 +83,12 @@ static enum err build(struct config *cfg, const char *text, size_t len,
 {
 	struct build b = {.cfg = cfg, .errors = errors, .dir = dir};
 	struct node *root;
-	enum err e = tree_parse(text, len, errors, &root);
+	enum err e = document_parse(text, len, errors, &root);
 
 	if (e != ERR_OK)
 		return e;
 	e = build_config(&b, root);
-	tree_free(root);
+	document_free(root);
 	if (e != ERR_OK)
 		return e;
 	/* What is missing because it was wrong would only be wrong again. */

@@ -1,17 +1,17 @@
-/* tree.h - a YAML document as a tree whose nodes know their place.
+/* document.h - a YAML document as a tree whose nodes know their place.
  *
  * The only user of libyaml. Bounded: CONFIG_FILE_MAX bytes, CONFIG_DEPTH_MAX
- * levels, TREE_NODES_MAX nodes, aliases counted as what they stand for. No
+ * levels, DOCUMENT_NODES_MAX nodes, aliases counted as what they stand for. No
  * tags, one document. Internal to policy. */
-#ifndef POLICY_TREE_H
-#define POLICY_TREE_H
+#ifndef POLICY_DOCUMENT_H
+#define POLICY_DOCUMENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "policy/config.h"
 
-enum { TREE_NODES_MAX = 100000 };
+enum { DOCUMENT_NODES_MAX = 100000 };
 
 enum node_kind { NODE_NULL, NODE_SCALAR, NODE_MAP, NODE_LIST };
 
@@ -27,12 +27,13 @@ struct node {
 
 /* Parse text[0..len).
  *
- *   ERR_OK     *out is the root, to be freed with tree_free()
+ *   ERR_OK     *out is the root, to be freed with document_free()
  *   ERR_INVAL  one error was added to errors
  *   ERR_NOMEM */
-enum err tree_parse(const char *text, size_t len, struct config_errors *errors,
-		    struct node **out) MUST_CHECK;
-void tree_free(struct node *n);
+enum err document_parse(const char *text, size_t len,
+			struct config_errors *errors,
+			struct node **out) MUST_CHECK;
+void document_free(struct node *n);
 
 /* "a map", "a list", "nothing", "a single value". */
 const char *node_kind_text(enum node_kind k);

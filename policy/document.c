@@ -1,4 +1,4 @@
-#include "policy/tree.h"
+#include "policy/document.h"
 
 #include <limits.h>
 #include <string.h>
@@ -46,12 +46,12 @@ static struct config_mark mark_of(yaml_mark_t m)
 	return (struct config_mark){(int)m.line + 1, (int)m.column + 1};
 }
 
-void tree_free(struct node *n)
+void document_free(struct node *n)
 {
 	while (n != NULL) {
 		struct node *next = n->next;
 
-		tree_free(n->child); /* at most CONFIG_DEPTH_MAX deep */
+		document_free(n->child); /* at most CONFIG_DEPTH_MAX deep */
 		mem_free(n->key);
 		mem_free(n->text);
 		mem_free(n);
@@ -90,7 +90,7 @@ static enum err next_event(struct parse *p, yaml_event_t *ev)
 
 static enum err new_node(struct parse *p, yaml_mark_t at, struct node **out)
 {
-	if (++p->n_nodes > TREE_NODES_MAX)
+	if (++p->n_nodes > DOCUMENT_NODES_MAX)
 		return fail(p, at, "too many values in one file");
 	*out = mem_zalloc(sizeof(**out));
 	if (*out == NULL)
@@ -382,8 +382,8 @@ static enum err parse_document(struct parse *p, struct node **root)
 	return e == ERR_OK ? expect_end(p) : e;
 }
 
-enum err tree_parse(const char *text, size_t len, struct config_errors *errors,
-		    struct node **out)
+enum err document_parse(const char *text, size_t len,
+			struct config_errors *errors, struct node **out)
 {
 	struct parse p = {.errors = errors};
 	struct node *root = NULL;
@@ -403,7 +403,7 @@ enum err tree_parse(const char *text, size_t len, struct config_errors *errors,
 	for (size_t i = 0; i < p.n_anchors; i++)
 		mem_free(p.anchors[i].name);
 	if (e != ERR_OK) {
-		tree_free(root);
+		document_free(root);
 		return e;
 	}
 	*out = root;
