@@ -1,4 +1,4 @@
-#include "args.h"
+#include "tests/bench/args.h"
 
 #include <stdbool.h>
 #include <stdint.h>

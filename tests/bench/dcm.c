@@ -1,4 +1,4 @@
-#include "dcm.h"
+#include "tests/bench/dcm.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -5,9 +5,9 @@
  * as devices do it. Instances differ in their UIDs and instance number; their
  * pixels come from one shared buffer, repeated for what is larger, so that
  * memory stays small at any size. */
-#include "args.h"
-#include "dcm.h"
-#include "wire.h"
+#include "tests/bench/args.h"
+#include "tests/bench/dcm.h"
+#include "tests/bench/wire.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -519,6 +519,7 @@ static void dump_one(uint32_t instance)
 	uint8_t meta[DCM_SMALL];
 	struct dcm_head h;
 	char name[4096];
+	size_t n;
 	FILE *f;
 
 	dcm_head_make(&h, opt.prefix, 0, (uint32_t)opt.first + instance,
@@ -529,7 +530,8 @@ static void dump_one(uint32_t instance)
 		perror(name);
 		exit(1);
 	}
-	fwrite(meta, 1, dcm_file_meta(meta, &h), f);
+	n = dcm_file_meta(meta, &h);
+	fwrite(meta, 1, n, f);
 	for (uint64_t at = 0; at < opt.size;) {
 		size_t part = PIXELS;
 		const uint8_t *b = slice(&h, at, &part);

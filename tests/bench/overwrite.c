@@ -2,7 +2,7 @@
  *
  * By default over a file that was written and flushed before, as a recycled
  * spool segment is; with --append at the end of a growing one. Prints JSON. */
-#include "args.h"
+#include "tests/bench/args.h"
 
 #include <errno.h>
 #include <fcntl.h>

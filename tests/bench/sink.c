@@ -9,9 +9,9 @@
  *   wait COUNT SECONDS  until COUNT distinct instances came, or time is up
  *   stat                what came so far
  * SIGTERM, or the number of --count: a last JSON line, and the end. */
-#include "args.h"
-#include "dcm.h"
-#include "wire.h"
+#include "tests/bench/args.h"
+#include "tests/bench/dcm.h"
+#include "tests/bench/wire.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -168,8 +168,8 @@ static void note_instance(const char *uid, uint64_t bytes, uint64_t begun)
 			tally.last_ns = t;
 		}
 		pthread_cond_broadcast(&arrived);
-		if (opt.count && tally.distinct >= opt.count)
-			finish();
+		if (opt.count && tally.distinct == opt.count)
+			kill(getpid(), SIGTERM);
 	}
 	pthread_mutex_unlock(&lock);
 }
@@ -443,6 +443,8 @@ static void *run_signals(void *arg)
 	int which;
 
 	sigwait(arg, &which);
+	if (opt.count)
+		usleep(200000); /* the last one's response goes out first */
 	pthread_mutex_lock(&lock);
 	finish();
 	return NULL;

@@ -1,4 +1,4 @@
-#include "wire.h"
+#include "tests/bench/wire.h"
 
 #include <errno.h>
 #include <netdb.h>
