@@ -319,7 +319,10 @@ static void remember_names(struct stream *s)
 
 static enum err emit(void *arg, const uint8_t *p, size_t n)
 {
-	return stream_out_append(arg, p, n);
+	struct stream *s = arg;
+
+	worker_job_flush(s->worker, &s->flush);
+	return stream_out_append(s, p, n);
 }
 
 static enum err engine_new(struct stream *s)
