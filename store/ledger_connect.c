@@ -182,7 +182,8 @@ enum err ledger_connect(struct ledger *l)
 	l->tail_empty = false;
 	l->batch = 0;
 	if (l->rebuilding)
-		log_event(LOG_WARN, "ledger-rebuilding", "why=%s upto=%llu",
+		log_event(l->aside != NULL ? LOG_WARN : LOG_INFO,
+			  "ledger-rebuilding", "why=%s upto=%llu",
 			  l->aside != NULL ? l->aside : "missing",
 			  (unsigned long long)l->m.rebuilt);
 	if (l->failing)

@@ -1,0 +1,839 @@
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
+#include "store/db.h"
+#include "tests/unit/ledger_fixture.h"
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	fixture_init(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fixture_free(*state);
+	free(*state);
+	return 0;
+}
+
+/* ---- from the spool to the queue ------------------------------------------
+ */
+
+static void an_instance_in_the_spool_is_queued_as_it_came(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture_items got;
+	struct instance in = fixture_instance(1);
+	struct transfer_id id;
+
+	fixture_open(f);
+	in.priority = 1;
+	in.has_move = true;
+	in.move_originator_id = 99;
+	INSTANCE_SET(in.move_originator, "MOVER");
+	id = fixture_put(f, &in, 5000);
+	fixture_barrier(f);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 1);
+	assert_true(got.end);
+	assert_true(transfer_id_equal(&got.items[0].transfer, &id));
+	assert_int_equal(got.items[0].length, 5000);
+	assert_int_equal(got.items[0].chunks, 1);
+	assert_int_equal(got.items[0].priority, 2);
+	assert_int_equal(got.items[0].dicom_priority, 1);
+	assert_int_equal(got.items[0].association, 7);
+	assert_true(got.items[0].has_move);
+	assert_int_equal(got.items[0].move_originator_id, 99);
+	assert_string_equal(got.items[0].move_originator, "MOVER");
+	assert_string_equal(got.items[0].sop_instance, in.sop_instance);
+	assert_string_equal(got.items[0].sop_class, in.sop_class);
+	assert_string_equal(got.items[0].transfer_syntax, in.transfer_syntax);
+	assert_string_equal(got.items[0].study, in.study);
+	assert_string_equal(got.items[0].calling_ae, "CT2");
+	assert_string_equal(got.items[0].called_ae, "ARCHIVE");
+	assert_string_equal(got.items[0].device, "ct-room-2");
+	assert_false(got.items[0].earlier_open);
+	assert_int_equal(f->hints, 1);
+}
+
+static void the_first_place_and_the_others_can_be_read(void **state)
+{
+	static uint8_t chunk[CHUNK_LEN];
+	struct fixture *f = *state;
+	struct fixture_items got;
+	struct instance in = fixture_instance(1);
+	struct place places[8];
+	size_t len, n;
+
+	fixture_open(f);
+	fixture_put(f, &in, 2 * CHUNK_LEN + 77);
+	fixture_barrier(f);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 1);
+	n = fixture_places(f, got.items[0].seq, places, 8);
+	assert_int_equal(n, 3);
+	assert_memory_equal(&places[0], &got.items[0].first, sizeof(places[0]));
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(spool_read_chunk(f->spool, places[i],
+						  &got.items[0].transfer, i,
+						  chunk, &len),
+				 ERR_OK);
+	assert_int_equal(len, 77);
+}
+
+static void an_empty_instance_is_queued_too(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture_items got;
+	struct instance in = fixture_instance(1);
+
+	fixture_open(f);
+	fixture_put(f, &in, 0);
+	fixture_barrier(f);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 1);
+	assert_int_equal(got.items[0].chunks, 0);
+}
+
+static void an_instance_without_destination_is_quarantined(void **state)
+{
+	struct fixture *f = *state;
+	struct instance in = fixture_instance(1);
+
+	fixture_open(f);
+	in.n_destinations = 0;
+	fixture_put(f, &in, 10);
+	fixture_barrier(f);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM v_queue"
+					" WHERE state='quarantined'"
+					" AND last_error LIKE '%redirect%'"),
+			 1);
+}
+
+static void put_many(struct fixture *f, unsigned from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct instance in = fixture_instance(from + i);
+
+		fixture_put(f, &in, 100);
+	}
+}
+
+static void the_queue_is_in_order_of_priority_then_arrival(void **state)
+{
+	static const int8_t device[] = {0, 5, 0, 5, -3};
+	static const unsigned want[] = {2, 4, 1, 3, 5};
+	struct fixture *f = *state;
+	struct fixture_items got;
+	struct ledger_query q = {
+	    .destination = "cloud", .after = LEDGER_CURSOR_START, .max = 2};
+	unsigned seen = 0;
+
+	fixture_open(f);
+	for (unsigned i = 0; i < 5; i++) {
+		struct instance in = fixture_instance(i + 1);
+
+		in.device_priority = device[i];
+		fixture_put(f, &in, 100);
+	}
+	fixture_barrier(f);
+	do {
+		fixture_fetch(f, &q, &got);
+		for (size_t i = 0; i < got.n; i++) {
+			char uid[65];
+
+			snprintf(uid, sizeof(uid), "1.2.3.4.%u", want[seen++]);
+			assert_string_equal(got.items[i].sop_instance, uid);
+		}
+		q.after = got.next;
+	} while (!got.end);
+	assert_int_equal(seen, 5);
+}
+
+static void what_is_due_later_is_left_out_and_named(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture_items got;
+	struct ledger_attempt a = {.attempts = 2,
+				   .remote_status = 0xa700,
+				   .next_attempt_ms = clock_wall_ms() + 60000,
+				   .error = "out of resources"};
+	struct ledger_query q = {
+	    .destination = "cloud", .after = LEDGER_CURSOR_START, .max = 10};
+
+	fixture_open(f);
+	put_many(f, 1, 2);
+	fixture_barrier(f);
+	fixture_queued(f, "cloud", &got);
+	a.delivery = got.items[0].delivery;
+	ledger_attempt(f->l, &a);
+	fixture_await(f, "SELECT max(attempts) FROM deliveries", 2);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 1);
+	assert_string_equal(got.items[0].sop_instance, "1.2.3.4.2");
+	assert_int_equal(got.next_due_ms, a.next_attempt_ms);
+	q.now_ms = a.next_attempt_ms;
+	fixture_fetch(f, &q, &got);
+	assert_int_equal(got.n, 2);
+	assert_int_equal(got.items[0].attempts, 2);
+}
+
+static void a_later_delivery_of_one_uid_waits_for_the_earlier(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture_items got;
+	struct instance in = fixture_instance(1);
+	struct transfer_id first, second;
+
+	fixture_open(f);
+	first = fixture_put(f, &in, 10);
+	second = fixture_put(f, &in, 10);
+	fixture_put(f, &in, 10);
+	fixture_settle(f);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 3);
+	assert_false(got.items[0].earlier_open);
+	assert_true(got.items[1].earlier_open);
+	assert_true(got.items[2].earlier_open);
+	assert_true(got.items[0].uid_hash == got.items[2].uid_hash);
+	fixture_outcome(f, &first, OUTCOME_DELIVERED, "cloud");
+	fixture_settle(f);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 2);
+	assert_false(got.items[0].earlier_open);
+	assert_true(got.items[1].earlier_open);
+	/* The same after what is in memory was read again. */
+	fixture_close_ledger(f);
+	fixture_open_ledger(f);
+	fixture_queued(f, "cloud", &got);
+	assert_false(got.items[0].earlier_open);
+	assert_true(got.items[1].earlier_open);
+	fixture_outcome(f, &second, OUTCOME_QUARANTINED, "cloud");
+	fixture_settle(f);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 1);
+	assert_false(got.items[0].earlier_open);
+}
+
+/* ---- outcomes
+ * ----------------------------------------------------------------- */
+
+static void
+a_delivered_instance_keeps_its_rows_and_frees_its_chunks(void **state)
+{
+	struct fixture *f = *state;
+	struct instance in = fixture_instance(1);
+	struct transfer_id id;
+
+	fixture_open(f);
+	in.n_destinations = 2;
+	INSTANCE_SET(in.destinations[1], "second");
+	id = fixture_put(f, &in, 10);
+	fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
+	fixture_settle(f);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM chunks"), 1);
+	fixture_outcome(f, &id, OUTCOME_DELIVERED_FLAGGED, "second");
+	fixture_settle(f);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM chunks"), 0);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 1);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM deliveries"
+					" WHERE state=3 AND attempts=1"),
+			 2);
+	assert_int_equal(fixture_sql(f, "SELECT sum(count) FROM totals"
+					" WHERE state=3"),
+			 2);
+	assert_int_equal(fixture_sql(f, "SELECT sum(count) FROM totals"
+					" WHERE state=0"),
+			 0);
+}
+
+static int64_t state_of(struct fixture *f, const char *destination)
+{
+	char sql[160];
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT d.state FROM deliveries d JOIN destinations t"
+		 " ON t.id=d.destination WHERE t.name='%s'",
+		 destination);
+	return fixture_sql(f, sql);
+}
+
+static void held_and_quarantined_ones_come_back_when_released(void **state)
+{
+	struct fixture *f = *state;
+	struct instance in = fixture_instance(1);
+	struct fixture_items got;
+	struct transfer_id id;
+
+	fixture_open(f);
+	id = fixture_put(f, &in, 10);
+	fixture_outcome(f, &id, OUTCOME_HELD, "cloud");
+	fixture_settle(f);
+	assert_int_equal(state_of(f, "cloud"), DELIVERY_HELD);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 0);
+	fixture_outcome(f, &id, OUTCOME_RELEASED, "cloud");
+	fixture_outcome(f, &id, OUTCOME_QUARANTINED, "cloud");
+	fixture_settle(f);
+	assert_int_equal(state_of(f, "cloud"), DELIVERY_QUARANTINED);
+	fixture_outcome(f, &id, OUTCOME_RELEASED, "cloud");
+	fixture_settle(f);
+	assert_int_equal(state_of(f, "cloud"), DELIVERY_QUEUED);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 1);
+	assert_int_equal(f->hints, 3);
+}
+
+static void a_redirected_delivery_is_queued_at_the_target(void **state)
+{
+	struct fixture *f = *state;
+	struct instance in = fixture_instance(1);
+	struct fixture_items got;
+	struct transfer_id id;
+
+	fixture_open(f);
+	id = fixture_put(f, &in, 10);
+	fixture_redirect(f, &id, "cloud", "second");
+	fixture_settle(f);
+	assert_int_equal(state_of(f, "cloud"), DELIVERY_WITHDRAWN);
+	fixture_queued(f, "second", &got);
+	assert_int_equal(got.n, 1);
+	assert_string_equal(got.items[0].sop_instance, in.sop_instance);
+	/* And back again. */
+	fixture_redirect(f, &id, "second", "cloud");
+	fixture_settle(f);
+	assert_int_equal(state_of(f, "cloud"), DELIVERY_QUEUED);
+	assert_int_equal(state_of(f, "second"), DELIVERY_WITHDRAWN);
+}
+
+static void a_discarded_one_frees_its_space_and_stays_discarded(void **state)
+{
+	struct fixture *f = *state;
+	struct instance in = fixture_instance(1);
+	struct transfer_id id;
+
+	fixture_open(f);
+	id = fixture_put(f, &in, 10);
+	fixture_outcome(f, &id, OUTCOME_DISCARDED, "");
+	fixture_outcome(f, &id, OUTCOME_RELEASED, "cloud");
+	fixture_settle(f);
+	assert_int_equal(state_of(f, "cloud"), DELIVERY_DISCARDED);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM chunks"), 0);
+}
+
+/* ---- restart, loss, damage
+ * ------------------------------------------------------- */
+
+static void a_restart_goes_on_where_it_was(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture_items got;
+	struct instance in = fixture_instance(2);
+	struct transfer_id id;
+
+	fixture_open(f);
+	put_many(f, 1, 1);
+	fixture_barrier(f);
+	fixture_close_ledger(f);
+	id = fixture_put(f, &in, 10); /* while no ledger is there */
+	fixture_outcome(f, &id, OUTCOME_HELD, "cloud");
+	put_many(f, 3, 1);
+	fixture_close(f);
+	fixture_open(f);
+	fixture_settle(f);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 2);
+	assert_string_equal(got.items[0].sop_instance, "1.2.3.4.1");
+	assert_string_equal(got.items[1].sop_instance, "1.2.3.4.3");
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 3);
+	assert_true(ledger_association_id(f->l) >= 8);
+}
+
+static void ignore_done(void *arg, enum err e, const struct instance *stored)
+{
+	(void)arg;
+	(void)e;
+	(void)stored;
+}
+
+/* A transfer that began before the last commit and ended after it. */
+static void a_transfer_that_spans_a_restart_of_the_ledger_is_whole(void **state)
+{
+	static const uint8_t bytes[CHUNK_LEN];
+	struct fixture *f = *state;
+	struct fixture_items got;
+	struct instance in = fixture_instance(1);
+	struct spool_put_events events = {.on_done = ignore_done};
+	struct spool_put *put;
+	struct place places[4];
+
+	fixture_open(f);
+	assert_int_equal(spool_put_begin(f->spool, &in, &events, &put), ERR_OK);
+	assert_int_equal(spool_put_data(put, bytes, sizeof(bytes)), ERR_OK);
+	assert_int_equal(spool_put_data(put, bytes, 10), ERR_OK);
+	put_many(f, 2, 3);
+	fixture_barrier(f);
+	fixture_close_ledger(f);
+	fixture_open_ledger(f);
+	assert_int_equal(spool_put_data(put, bytes, sizeof(bytes)), ERR_OK);
+	assert_int_equal(spool_put_finish(put, &in), ERR_OK);
+	fixture_await(f, "SELECT count(*) FROM instances", 4);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 4);
+	assert_string_equal(got.items[3].sop_instance, "1.2.3.4.1");
+	assert_int_equal(fixture_places(f, got.items[3].seq, places, 4), 3);
+}
+
+static void an_aborted_transfer_leaves_nothing(void **state)
+{
+	static const uint8_t bytes[CHUNK_LEN];
+	struct fixture *f = *state;
+	struct instance in = fixture_instance(1);
+	struct spool_put_events events = {.on_done = ignore_done};
+	struct spool_put *put;
+
+	fixture_open(f);
+	assert_int_equal(spool_put_begin(f->spool, &in, &events, &put), ERR_OK);
+	assert_int_equal(spool_put_data(put, bytes, sizeof(bytes)), ERR_OK);
+	assert_int_equal(spool_put_data(put, bytes, 10), ERR_OK);
+	spool_put_abort(put);
+	put_many(f, 2, 1);
+	fixture_settle(f);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 1);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM chunks"), 1);
+}
+
+struct load {
+	struct fixture *f;
+	unsigned from, n;
+};
+
+static void *put_load(void *arg)
+{
+	struct load *load = arg;
+
+	for (unsigned i = 0; i < load->n; i++) {
+		struct instance in = fixture_instance(load->from + i);
+		struct transfer_id id = fixture_put(load->f, &in, 300);
+
+		if (i % 4 == 0)
+			fixture_outcome(load->f, &id, OUTCOME_DELIVERED,
+					"cloud");
+	}
+	return NULL;
+}
+
+static void a_ledger_deleted_under_load_is_rebuilt_from_the_spool(void **state)
+{
+	struct fixture *f = *state;
+	struct load load = {.f = f, .from = 1, .n = 400};
+	pthread_t thread;
+
+	fixture_open(f);
+	assert_int_equal(pthread_create(&thread, NULL, put_load, &load), 0);
+	fixture_await(f, "SELECT count(*)>100 FROM instances", 1);
+	assert_int_equal(unlink(f->ledger), 0);
+	fixture_await(f, "SELECT count(*)>200 FROM instances", 1);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	fixture_await(f, "SELECT count(*) FROM instances", 400);
+	fixture_settle(f);
+	assert_int_equal(fixture_sql(f, "SELECT count(DISTINCT transfer)"
+					" FROM instances"),
+			 400);
+	assert_int_equal(
+	    fixture_sql(f, "SELECT count(*) FROM deliveries WHERE state=3"),
+	    100);
+	assert_int_equal(
+	    fixture_sql(f, "SELECT count(*) FROM deliveries WHERE state=0"),
+	    300);
+	assert_int_equal(
+	    fixture_sql(f, "SELECT sum(count) FROM totals WHERE state=0"), 300);
+}
+
+static void scribble(const char *path, long at)
+{
+	FILE *file = fopen(path, "r+b");
+	char junk[2048];
+
+	assert_non_null(file);
+	memset(junk, 0x5a, sizeof(junk));
+	assert_int_equal(fseek(file, at, SEEK_SET), 0);
+	assert_int_equal(fwrite(junk, 1, sizeof(junk), file), sizeof(junk));
+	assert_int_equal(fclose(file), 0);
+}
+
+static void a_damaged_ledger_is_moved_aside_and_rebuilt(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_open(f);
+	put_many(f, 1, 20);
+	fixture_barrier(f);
+	fixture_close(f);
+	scribble(f->ledger, 0);
+	fixture_open(f);
+	fixture_barrier(f);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 20);
+	assert_true(fixture_has(f, "ledger.db.corrupt-"));
+}
+
+static void a_ledger_of_another_spool_is_moved_aside(void **state)
+{
+	struct fixture *f = *state;
+	struct db_options o = {.path = f->ledger, .cache_bytes = 1 << 20};
+	sqlite3 *db;
+
+	fixture_open(f);
+	put_many(f, 1, 3);
+	fixture_barrier(f);
+	fixture_close(f);
+	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
+	assert_int_equal(db_exec(db, "UPDATE spool_state SET spool_id="
+				     "x'00112233445566778899aabbccddeeff'"),
+			 ERR_OK);
+	db_close(db);
+	fixture_open(f);
+	fixture_barrier(f);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 3);
+	assert_true(fixture_has(f, "ledger.db.foreign-"));
+}
+
+static void a_ledger_of_a_newer_program_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct db_options o = {.path = f->ledger, .cache_bytes = 1 << 20};
+	char why[LEDGER_WHY_LEN];
+	sqlite3 *db;
+
+	fixture_open(f);
+	put_many(f, 1, 1);
+	fixture_barrier(f);
+	fixture_close_ledger(f);
+	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
+	assert_int_equal(db_exec(db, "PRAGMA user_version=77"), ERR_OK);
+	db_close(db);
+	assert_int_equal(ledger_open(&f->ledger_options, f->spool, &f->l, why),
+			 ERR_UNSUPPORTED);
+	assert_non_null(strstr(why, "version 77"));
+	assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 77);
+	assert_false(fixture_has(f, "ledger.db."));
+}
+
+static void rebuild_writes_the_ledger_anew(void **state)
+{
+	struct fixture *f = *state;
+	char why[LEDGER_WHY_LEN];
+	uint64_t n = 0;
+
+	fixture_open(f);
+	put_many(f, 1, 12);
+	fixture_barrier(f);
+	fixture_close_ledger(f);
+	assert_int_equal(ledger_rebuild(&f->ledger_options, f->spool, &n, why),
+			 ERR_OK);
+	assert_int_equal(n, 12);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 12);
+	assert_true(fixture_has(f, "ledger.db.before-rebuild-"));
+}
+
+static void while_the_database_is_locked_instances_are_still_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct db_options o = {.path = f->ledger, .cache_bytes = 1 << 20};
+	struct ledger_stats st;
+	sqlite3 *db;
+
+	fixture_open(f);
+	put_many(f, 1, 1);
+	fixture_barrier(f);
+	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
+	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE"), ERR_OK);
+	put_many(f, 2, 20);
+	do {
+		usleep(5000);
+		ledger_stats(f->l, &st);
+	} while (st.writable);
+	assert_true(st.alert[0] != '\0');
+	put_many(f, 22, 20);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 1);
+	assert_int_equal(db_exec(db, "ROLLBACK"), ERR_OK);
+	db_close(db);
+	fixture_await(f, "SELECT count(*) FROM instances", 41);
+	ledger_stats(f->l, &st);
+	assert_true(st.writable);
+}
+
+/* ---- space
+ * ---------------------------------------------------------------------- */
+
+static void segments_whose_instances_are_done_are_recycled(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_stats st;
+
+	fixture_open(f);
+	/* Three times the quota goes through. */
+	for (unsigned i = 0; i < 240; i++) {
+		struct instance in = fixture_instance(i);
+		struct transfer_id id = fixture_put(f, &in, 800000);
+
+		fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
+	}
+	fixture_settle(f);
+	do {
+		usleep(20000);
+		spool_stats(f->spool, &st);
+	} while (st.segments > 3);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM chunks"), 0);
+}
+
+static void one_held_instance_does_not_pin_its_segment(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture_items got;
+	struct ledger_query q = {.destination = "cloud",
+				 .state = DELIVERY_HELD,
+				 .after = LEDGER_CURSOR_START,
+				 .max = 10};
+	struct instance held = fixture_instance(9999);
+	static uint8_t chunk[CHUNK_LEN];
+	struct place before;
+	struct transfer_id id;
+	size_t len;
+
+	fixture_open(f);
+	id = fixture_put(f, &held, 1000);
+	fixture_outcome(f, &id, OUTCOME_HELD, "cloud");
+	fixture_settle(f);
+	fixture_fetch(f, &q, &got);
+	assert_int_equal(got.n, 1);
+	before = got.items[0].first;
+	for (unsigned i = 0; i < 300; i++) {
+		struct instance in = fixture_instance(i);
+		struct transfer_id done;
+
+		/* Half of the quota stays in use, so that space is short. */
+		done = fixture_put(f, &in, 1000000);
+		if (i < 5 || i >= 40)
+			fixture_outcome(f, &done, OUTCOME_DELIVERED, "cloud");
+		fixture_fetch(f, &q, &got);
+		if (got.items[0].first.segment != before.segment && i > 40)
+			break;
+	}
+	assert_int_equal(got.n, 1);
+	assert_true(got.items[0].first.segment != before.segment);
+	assert_int_equal(
+	    spool_read_chunk(f->spool, got.items[0].first, &id, 0, chunk, &len),
+	    ERR_OK);
+	assert_int_equal(len, 1000);
+	/* A rebuild still knows that it is held. */
+	fixture_settle(f);
+	assert_int_equal(unlink(f->ledger), 0);
+	fixture_await(f, "SELECT count(*) FROM deliveries WHERE state=1", 1);
+}
+
+/* ---- posted rows
+ * ---------------------------------------------------------------- */
+
+static void associations_and_their_contexts_are_on_record(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger_context c[2] = {
+	    {.id = 1,
+	     .abstract = "1.2.840.10008.1.1",
+	     .accepted = "1.2.840.10008.1.2",
+	     .proposed = "1.2.840.10008.1.2 1.2.840.10008.1.2.1"},
+	    {.id = 3, .result = 3, .abstract = "1.2.3"}};
+	struct ledger_association a = {.party = "modalities",
+				       .device = "ct-room-2",
+				       .peer = "10.1.4.20",
+				       .begun_ms = clock_wall_ms(),
+				       .result = "accepted",
+				       .n_contexts = 2,
+				       .contexts = c};
+	struct ledger_association_end end = {
+	    .ended_ms = clock_wall_ms(), .stores = 4, .why = "released"};
+
+	fixture_open(f);
+	a.id = end.id = ledger_association_id(f->l);
+	ledger_association_begin(f->l, &a);
+	ledger_association_end(f->l, &end);
+	fixture_await(f, "SELECT stores FROM associations", 4);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM contexts"), 2);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM v_associations"
+					" WHERE why='released'"),
+			 1);
+	assert_int_equal(fixture_sql(f, "SELECT associations FROM devices"), 1);
+	fixture_close_ledger(f);
+	fixture_open_ledger(f);
+	assert_true(ledger_association_id(f->l) > a.id);
+}
+
+static void repeated_refusals_become_counts(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger_refusal r = {.listener = "modalities",
+				   .peer = "10.9.9.9",
+				   .calling_ae = "WHO",
+				   .reason = "unknown-ae",
+				   .remedy = "declare the device",
+				   .at_ms = 1000000};
+
+	fixture_open(f);
+	for (int i = 0; i < 50; i++)
+		ledger_refusal(f->l, &r);
+	r.at_ms += 3600 * 1000;
+	ledger_refusal(f->l, &r);
+	fixture_await(f, "SELECT sum(count) FROM refusals", 51);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM refusals"), 2);
+	assert_int_equal(fixture_sql(f, "SELECT max(count) FROM refusals"), 50);
+}
+
+static void a_capability_seen_again_replaces_the_older(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger_capability c = {.destination = "cloud",
+				      .endpoint = "pacs:2762",
+				      .abstract = "1.2.3",
+				      .transfer_syntax = "1.2",
+				      .checked_ms = 1};
+
+	fixture_open(f);
+	ledger_capability(f->l, &c);
+	c.accepted = true;
+	c.checked_ms = 2;
+	ledger_capability(f->l, &c);
+	fixture_await(f, "SELECT max(checked_ms) FROM capabilities", 2);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM capabilities"
+					" WHERE accepted"),
+			 1);
+}
+
+static void a_flood_of_refusals_is_dropped_with_a_counted_gap(void **state)
+{
+	struct fixture *f = *state;
+	struct db_options o = {.path = f->ledger, .cache_bytes = 1 << 20};
+	struct ledger_refusal r = {.reason = "unknown-ae"};
+	struct ledger_association a = {.result = "accepted"};
+	struct ledger_stats st;
+	char month[32], text[CLOCK_TEXT_LEN];
+	sqlite3 *db;
+
+	f->ledger_options.queue_max = 400;
+	fixture_open(f);
+	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
+	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE"), ERR_OK);
+	for (int i = 0; i < 1000; i++)
+		ledger_refusal(f->l, &r);
+	ledger_stats(f->l, &st);
+	assert_true(st.dropped_posts >= 800);
+	assert_true(ledger_accepting(f->l));
+	for (int i = 0; i < 150; i++) {
+		a.id = ledger_association_id(f->l);
+		ledger_association_begin(f->l, &a);
+	}
+	assert_false(ledger_accepting(f->l));
+	assert_int_equal(db_exec(db, "ROLLBACK"), ERR_OK);
+	db_close(db);
+	fixture_await(f, "SELECT count(*) FROM associations", 150);
+	snprintf(month, sizeof(month), "audit-%.7s.db",
+		 clock_text(clock_wall_ms(), text));
+	for (int i = 0; i < 2000 && !fixture_has(f, month); i++)
+		usleep(5000);
+	assert_true(fixture_sql_in(f, month,
+				   "SELECT sum(detail->>'rows') FROM audit"
+				   " WHERE kind=43") >= 800);
+	assert_true(ledger_accepting(f->l));
+}
+
+static void audit_events_are_written_and_survive_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	struct audit_event e = {.kind = AUDIT_MANUAL_ACTION,
+				.user = "uid 1000 alice"};
+	char month[32], text[CLOCK_TEXT_LEN];
+
+	fixture_open(f);
+	ledger_audit(f->l, &e);
+	fixture_close(f);
+	fixture_open(f);
+	ledger_audit(f->l, &e);
+	fixture_close(f);
+	snprintf(month, sizeof(month), "audit-%.7s.db",
+		 clock_text(clock_wall_ms(), text));
+	assert_int_equal(fixture_sql_in(f, month,
+					"SELECT count(*) FROM v_audit"
+					" WHERE event='manual-action'"),
+			 2);
+	assert_int_equal(
+	    fixture_sql_in(f, month, "SELECT max(seq)=count(*) FROM audit"), 1);
+}
+
+static void identity_is_in_no_file_in_clear(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_open(f);
+	put_many(f, 1, 5);
+	fixture_settle(f);
+	assert_true(fixture_grep(f, "ct-room-2")); /* the test can find */
+	assert_false(fixture_grep(f, "VERYSECRET"));
+	fixture_close(f);
+	assert_false(fixture_grep(f, "VERYSECRET"));
+	assert_true(fixture_sql(f, "SELECT length(identity) FROM series") > 40);
+}
+
+int main(int argc, char **argv)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	    T(an_instance_in_the_spool_is_queued_as_it_came),
+	    T(the_first_place_and_the_others_can_be_read),
+	    T(an_empty_instance_is_queued_too),
+	    T(an_instance_without_destination_is_quarantined),
+	    T(the_queue_is_in_order_of_priority_then_arrival),
+	    T(what_is_due_later_is_left_out_and_named),
+	    T(a_later_delivery_of_one_uid_waits_for_the_earlier),
+	    T(a_delivered_instance_keeps_its_rows_and_frees_its_chunks),
+	    T(held_and_quarantined_ones_come_back_when_released),
+	    T(a_redirected_delivery_is_queued_at_the_target),
+	    T(a_discarded_one_frees_its_space_and_stays_discarded),
+	    T(a_restart_goes_on_where_it_was),
+	    T(a_transfer_that_spans_a_restart_of_the_ledger_is_whole),
+	    T(an_aborted_transfer_leaves_nothing),
+	    T(a_ledger_deleted_under_load_is_rebuilt_from_the_spool),
+	    T(a_damaged_ledger_is_moved_aside_and_rebuilt),
+	    T(a_ledger_of_another_spool_is_moved_aside),
+	    T(a_ledger_of_a_newer_program_is_left_alone),
+	    T(rebuild_writes_the_ledger_anew),
+	    T(while_the_database_is_locked_instances_are_still_taken),
+	    T(segments_whose_instances_are_done_are_recycled),
+	    T(one_held_instance_does_not_pin_its_segment),
+	    T(associations_and_their_contexts_are_on_record),
+	    T(repeated_refusals_become_counts),
+	    T(a_capability_seen_again_replaces_the_older),
+	    T(a_flood_of_refusals_is_dropped_with_a_counted_gap),
+	    T(audit_events_are_written_and_survive_a_restart),
+	    T(identity_is_in_no_file_in_clear),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
