@@ -1,4 +1,4 @@
-/* recent.h - the presentation contexts lately used towards a destination.
+/* recent.h - the presentation contexts lately queued for a destination.
  *
  * A sender opens its association with the contexts that its first instance
  * needs, and with these, so that a mixed queue does not open an association
@@ -18,7 +18,7 @@ enum { RECENT_MAX = 512 }; /* contexts of all AE pairs; the oldest go */
 enum err recent_new(struct recent **out) MUST_CHECK; /* ERR_NOMEM */
 void recent_free(struct recent *r);                  /* NULL is fine */
 
-/* Used now. The key's destination is not looked at. */
+/* Needed now. The key's destination is not looked at. */
 void recent_use(struct recent *r, const struct capability_key *key);
 
 /* The latest first, of this AE pair, at most max. Returns how many. */

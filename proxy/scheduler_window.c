@@ -163,6 +163,18 @@ static enum err chain(struct dest *d, struct item *it)
 	return ERR_OK;
 }
 
+/* So that an association is opened with all that the queue needs. */
+static void announce(struct dest *d, const struct item *it)
+{
+	struct capability_key key = {.destination = d->config->name,
+				     .calling_ae = it->calling_ae,
+				     .called_ae = it->called_ae,
+				     .abstract = it->li.sop_class,
+				     .transfer_syntax = it->li.transfer_syntax};
+
+	recent_use(d->recent, &key);
+}
+
 enum err window_add(struct dest *d, const struct ledger_item *li,
 		    unsigned level, struct item **out)
 {
@@ -191,6 +203,7 @@ enum err window_add(struct dest *d, const struct ledger_item *li,
 		return e;
 	}
 	d->levels[level].n++;
+	announce(d, it);
 	*out = it;
 	if (idmap_get(&d->by_uid, li->uid_hash) == it)
 		window_ready(d, it);

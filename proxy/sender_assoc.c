@@ -52,7 +52,7 @@ struct capability_key sender_key(const struct sender *s,
 				       .transfer_syntax = c->transfer_syntax};
 }
 
-/* First what the queue needs, then what was used lately. */
+/* First what these tasks need, then what the queue needed lately. */
 static void choose_contexts(struct sender *s)
 {
 	struct capability_pair pairs[ASSOC_MAX_CONTEXTS];

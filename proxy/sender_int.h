@@ -25,14 +25,12 @@ enum {
 	SENDER_QUEUE_LOW = 256 * 1024,
 	SENDER_MAX_PDU = 256 * 1024, /* bytes, whatever the peer allows */
 	SENDER_ARTIM_MS = 10 * 1000,
-	SENDER_STALL_MS = 60 * 1000, /* nothing leaves while sending */
 };
 
 /* A presentation context of the association that is open. */
 struct sender_context {
 	uint8_t id;
 	uint8_t result;
-	bool used; /* by this association */
 	char abstract[UID_SIZE];
 	char transfer_syntax[UID_SIZE];
 };

@@ -81,6 +81,7 @@ static bool send_store_rq(struct sender *s, const struct task *t)
 static void all_sent(struct sender *s)
 {
 	s->phase = PHASE_AWAITING;
+	stream_ack_at_once(s->stream);
 	s->progress = stream_bytes_out(s->stream);
 	sender_timer(s, s->config->timeouts.response);
 	feed_fill(&s->feed); /* the next instance meanwhile */
@@ -152,15 +153,6 @@ static struct sender_context *context_for(struct sender *s,
 	return NULL;
 }
 
-static void context_used(struct sender *s, struct sender_context *c)
-{
-	struct capability_key key = sender_key(s, c);
-
-	if (!c->used)
-		recent_use(s->env.recent, &key);
-	c->used = true;
-}
-
 static void context_refused(struct sender *s, struct task *t, uint8_t result)
 {
 	struct verdict v = outcome_of_context(result);
@@ -193,14 +185,13 @@ static bool begin(struct sender *s, struct task *t)
 	}
 	e = t->item.chunks > 0 ? feed_get(&s->feed, t, &data, &len) : ERR_OK;
 	if (e == ERR_AGAIN) {
-		sender_timer(s, SENDER_STALL_MS);
+		sender_timer(s, s->config->timeouts.response);
 		return false;
 	}
 	if (e != ERR_OK) {
 		unreadable(s, t, e);
 		return true;
 	}
-	context_used(s, c);
 	s->context = c;
 	s->offset = 0;
 	s->have_status = false;
@@ -209,7 +200,7 @@ static bool begin(struct sender *s, struct task *t)
 	s->stores++;
 	t->association = s->id;
 	s->progress = stream_bytes_out(s->stream);
-	sender_timer(s, SENDER_STALL_MS);
+	sender_timer(s, s->config->timeouts.response);
 	return send_store_rq(s, t);
 }
 

@@ -436,9 +436,7 @@ void sender_on_timer(struct sender *s)
 			s->phase = PHASE_SENDING; /* it does not read */
 		else if (out != s->progress) {
 			s->progress = out;
-			sender_timer(s, s->phase == PHASE_AWAITING
-					    ? s->config->timeouts.response
-					    : SENDER_STALL_MS);
+			sender_timer(s, s->config->timeouts.response);
 			return;
 		}
 		time_up(s);

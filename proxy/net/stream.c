@@ -486,6 +486,14 @@ void stream_eof_ok(struct stream *s, bool ok)
 	s->eof_ok = ok;
 }
 
+void stream_ack_at_once(struct stream *s)
+{
+	int fd, on = 1;
+
+	if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 const char *stream_peer(const struct stream *s)
 {
 	return s->peer;

@@ -109,6 +109,11 @@ void stream_set_idle(struct stream *s, uint64_t ms);
  * is released). Default false: on_closed(ERR_CLOSED). */
 void stream_eof_ok(struct stream *s, bool ok);
 
+/* The next answer is acknowledged without delay. For peers with Nagle's
+ * algorithm on that answer in two pieces (DCMTK): each answer would take 40 ms
+ * more. Lasts for one exchange; cheap. */
+void stream_ack_at_once(struct stream *s);
+
 /* Send what is queued, close_notify, FIN; then drop what still comes until the
  * peer closes or finish_ms passes; then on_closed(ERR_OK). No on_read, on_eof
  * or on_drain comes any more. Idempotent. Before on_open: as stream_close()
