@@ -245,8 +245,10 @@ good=yes
 await_arrival || good=
 
 title "What arrived"
-find "$dir/archive" -type f -name '*.dcm' | sed "s|$PWD/||" | sort |
-	sed -n '1,5p;6s/.*/.../p'
+cd "$dir/archive"
+find . -type f -name '*.dcm' -printf '%h\n' | sort | uniq -c |
+	sed 's|^ *\([0-9]*\) \./\(.*\)/\(.*\)|\1 images of study \2\n    series \3|'
+cd - >/dev/null
 du -sh "$dir/archive" | sed 's/\t.*/ in all/'
 
 title "Is it what was sent? (culvert hash, over every data set)"
