@@ -64,7 +64,8 @@ free_port() {
 
 # configure TEMPLATE FILE
 configure() {
-	sed -e "s|:11101|:$edge_port|" -e "s|:11102|:$cloud_port|" \
+	sed -e "s|:11101|:@EDGE@|" -e "s|:11102|:$cloud_port|" \
+		-e "s|:@EDGE@|:$edge_port|" \
 		-e "s|\(control: {path: \)|\1$run/|" "conf/$1" >"$2"
 }
 
@@ -220,7 +221,7 @@ mkdir -p "$dir"/{edge,cloud,archive}
 # A Unix socket's name has room for about a hundred characters.
 run=$(mktemp -d /tmp/culvert-demo.XXXXXX)
 edge_port=$(free_port 11101)
-cloud_port=$(free_port 11102)
+cloud_port=$(free_port $((edge_port + 1)))
 configure demo-edge.yaml "$dir/edge/culvert.yaml"
 configure demo-archive.yaml "$dir/cloud/culvert.yaml"
 
