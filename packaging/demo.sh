@@ -36,8 +36,6 @@ cleanup() {
 	trap '' INT TERM
 	for p in "${pids[@]}"; do
 		kill -TERM "$p" 2>/dev/null || true
-	done
-	for p in "${pids[@]}"; do
 		for _ in $(seq 100); do
 			kill -0 "$p" 2>/dev/null || break
 			sleep 0.1
@@ -82,7 +80,8 @@ serve() {
 	setsid "$culvert" serve -c "$dir/$name/culvert.yaml" \
 		>"$dir/$name/culvert.log" 2>&1 &
 	pid=$!
-	pids+=("$pid")
+	# The last one started is the first one stopped.
+	pids=("$pid" "${pids[@]}")
 	for _ in $(seq 100); do
 		if in_use "$port"; then
 			echo "$name: process $pid, port $port," \
