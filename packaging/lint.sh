@@ -16,6 +16,7 @@ if [ "${1:-}" = --tidy-one ]; then
 	set -- "${@:1:$#-1}"
 fi
 cpp=("$@")
+[ $# -gt 0 ] || exec make lint
 
 mapfile -t sources < <(git ls-files -co --exclude-standard -- \
 	'proxy/*.c' 'policy/*.c' 'store/*.c' 'web-status/*.c' 'tests/*.c' |
@@ -113,7 +114,7 @@ tidy_one() {
 }
 
 tidy() {
-	printf '%s\n' "${sources[@]}" | each 1 "$0" --tidy-one "${cpp[@]}"
+	printf '%s\n' "${compiled[@]}" | each 1 "$0" --tidy-one "${cpp[@]}"
 }
 
 python_syntax() {
@@ -247,7 +248,7 @@ step structure ${#product[@]} structure
 step words $((${#sources[@]} + ${#headers[@]} + ${#pythons[@]})) words
 step lengths ${#product[@]} lengths
 step cppcheck ${#compiled[@]} check_cppcheck
-step tidy ${#sources[@]} tidy
+step tidy ${#compiled[@]} tidy
 step python ${#pythons[@]} python_syntax
 step shell ${#shells[@]} shell_syntax
 files=$((${#sources[@]} + ${#headers[@]} + ${#pythons[@]} + ${#shells[@]}))
