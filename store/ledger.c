@@ -277,39 +277,20 @@ void ledger_publish(struct ledger *l)
 	pthread_mutex_unlock(&l->stats_mutex);
 }
 
-/* The lowest id queued of each priority; priorities are few. */
 static enum err find_oldest(struct ledger *l, struct mirror_destination *d)
 {
-	sqlite3_stmt *st;
+	sqlite3_stmt *st = l->st[ST_OLDEST];
 	bool row;
 	enum err e;
 
 	d->oldest_queued_ms = 0;
 	if (d->count[DELIVERY_QUEUED] == 0)
 		return ERR_OK;
-	e = db_prepare(l->db,
-		       "WITH RECURSIVE p(v) AS ("
-		       " SELECT max(priority) FROM deliveries"
-		       "  INDEXED BY deliveries_open"
-		       "  WHERE destination=?1 AND state=0 AND state<=2"
-		       " UNION ALL SELECT (SELECT max(priority)"
-		       "  FROM deliveries INDEXED BY deliveries_open"
-		       "  WHERE destination=?1 AND state=0 AND state<=2"
-		       "  AND priority<p.v) FROM p WHERE p.v IS NOT NULL)"
-		       "SELECT min(i.received_ms) FROM p JOIN instances i"
-		       " ON i.seq=(SELECT id>>5 FROM deliveries"
-		       "  INDEXED BY deliveries_open"
-		       "  WHERE destination=?1 AND state=0 AND state<=2"
-		       "  AND priority=p.v ORDER BY id LIMIT 1)"
-		       " WHERE p.v IS NOT NULL",
-		       &st);
-	if (e != ERR_OK)
-		return e;
 	db_bind_int(st, 1, d->id);
 	e = db_row(st, &row);
 	if (e == ERR_OK && row)
 		d->oldest_queued_ms = sqlite3_column_int64(st, 0);
-	(void)sqlite3_finalize(st);
+	(void)sqlite3_reset(st);
 	return e;
 }
 

@@ -42,6 +42,20 @@ enum {
 
 /* ---- statements ------------------------------------------------------ */
 
+/* When the oldest queued instance of destination ?1 was received: the lowest
+ * id of each priority, and priorities are few. */
+#define LEDGER_SQL_OLDEST                                                      \
+	"WITH RECURSIVE p(v) AS ("                                             \
+	" SELECT max(priority) FROM deliveries INDEXED BY deliveries_open"     \
+	"  WHERE destination=?1 AND state=0 AND state<=2"                      \
+	" UNION ALL SELECT (SELECT max(priority) FROM deliveries"              \
+	"  INDEXED BY deliveries_open WHERE destination=?1 AND state=0"        \
+	"  AND state<=2 AND priority<p.v) FROM p WHERE p.v IS NOT NULL)"       \
+	"SELECT min(i.received_ms) FROM p JOIN instances i ON i.seq="          \
+	"(SELECT id>>5 FROM deliveries INDEXED BY deliveries_open"             \
+	" WHERE destination=?1 AND state=0 AND state<=2 AND priority=p.v"      \
+	" ORDER BY id LIMIT 1) WHERE p.v IS NOT NULL"
+
 /* Kept prepared on the one connection. */
 #define LEDGER_SQL(X)                                                          \
 	X(BEGIN, "BEGIN IMMEDIATE")                                            \
@@ -108,6 +122,7 @@ enum {
 		"JOIN series s ON s.id=i.series "                              \
 		"LEFT JOIN chunks c ON c.instance=i.seq AND c.idx=0 "          \
 		"WHERE d.id=?")                                                \
+	X(OLDEST, LEDGER_SQL_OLDEST)                                           \
 	X(ASSOCIATION, "INSERT OR REPLACE INTO associations(id,direction,"     \
 		       "party,device,peer,local,calling_ae,called_ae,"         \
 		       "impl_class,impl_version,max_pdu,tls_version,"          \

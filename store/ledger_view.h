@@ -94,7 +94,7 @@ enum err ledger_view_receipts(struct ledger_view *v, const char *destination,
 			      view_delivery_fn *fn, void *arg) MUST_CHECK;
 
 /* The sealed identity of an instance into sealed (cap bytes), for an auditor
- * who has the key: ledger_identity_open(). ERR_NOTFOUND, ERR_LIMIT. */
+ * who has the key: store/ledger_identity.h. ERR_NOTFOUND, ERR_LIMIT. */
 enum err ledger_view_identity(struct ledger_view *v, uint64_t seq,
 			      uint8_t *sealed, size_t cap,
 			      size_t *len) MUST_CHECK;
@@ -153,8 +153,8 @@ struct view_destination {
 	uint64_t bytes[DELIVERY_N_STATES];
 	int64_t oldest_queued_ms;         /* 0: none */
 	int64_t last_delivered_ms;        /* 0: never */
-	char last_error[LEDGER_TEXT_LEN]; /* of an open delivery, or "" */
-	int64_t last_error_ms;
+	char last_error[LEDGER_TEXT_LEN]; /* the newest noted, or "" */
+	int64_t last_error_ms; /* older than last_delivered_ms: it is over */
 };
 typedef bool view_destination_fn(void *arg, const struct view_destination *d);
 enum err ledger_view_destinations(struct ledger_view *v,

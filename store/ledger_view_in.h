@@ -1,0 +1,25 @@
+/* ledger_view_in.h - shared by the files of the view. Private to them. */
+#ifndef STORE_LEDGER_VIEW_IN_H
+#define STORE_LEDGER_VIEW_IN_H
+
+#include "store/db.h"
+#include "store/ledger_view.h"
+
+struct ledger_view {
+	char path[544];
+	sqlite3 *db; /* NULL: to be opened at the next call */
+	struct db_identity identity;
+	char why[LEDGER_WHY_LEN];
+};
+
+/* Prepare sql on the file that is there now. Same errors as every call. */
+enum err view_prepare(struct ledger_view *v, const char *sql,
+		      sqlite3_stmt **out) MUST_CHECK;
+/* Next row; at the end or on an error the statement is finalized and *st is
+ * NULL. */
+enum err view_row(struct ledger_view *v, sqlite3_stmt **st) MUST_CHECK;
+/* Stop early. */
+void view_done(sqlite3_stmt **st);
+unsigned view_limit(unsigned limit);
+
+#endif
