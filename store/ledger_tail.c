@@ -251,8 +251,8 @@ static enum err apply_move(struct ledger *l, const struct tail_record *r,
 			   uint64_t seq)
 {
 	sqlite3_stmt *st = l->st[ST_CHUNK_MOVE];
-	struct place old;
-	uint32_t length;
+	struct place old = {0};
+	uint32_t length = 0;
 	bool found;
 	enum err e = old_place(l, seq, r->index, &old, &length, &found);
 
