@@ -251,4 +251,4 @@ build/release/fault/%.so: tests/fault/%.c Makefile build/flags
 	@$(CC_release) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -O2 -fPIC -shared \
 		-MMD -MP -MF $(@:.so=.d) -MT $@ $< -ldl -o $@
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build/*/obj build/*/fault -type f -name '*.d' 2>/dev/null)
