@@ -62,7 +62,7 @@ struct record_head {
 	uint32_t segment;
 	uint32_t offset; /* of this page in the segment file */
 	uint32_t previous; /* the segment before it in its epoch; 0: first */
-	uint32_t epoch;  /* counts the starts of the spool */
+	uint32_t epoch;  /* counts starts of the spool, and failed writes */
 	uint32_t index;  /* chunk index */
 	uint64_t sequence;
 	uint64_t flushed; /* highest sequence known durable when written */

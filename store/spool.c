@@ -54,6 +54,7 @@ static enum err set_sizes(struct spool *s, const struct spool_options *o,
 	s->reserve = s->segments_max >= 8 ? 2 : 1;
 	s->slabs_hard = buffers / SLAB_LEN;
 	s->slabs_soft = s->slabs_hard - s->slabs_hard / 4;
+	s->slabs_middle = s->slabs_hard - s->slabs_hard / 8;
 	return ERR_OK;
 }
 
@@ -178,6 +179,13 @@ static enum err start_threads(struct spool *s)
 	return ERR_NOMEM;
 }
 
+static void log_open(const struct spool *s)
+{
+	log_event(LOG_INFO, "spool-open",
+		  "segments=%zu of=%u sequence=%llu epoch=%u", s->n_segments,
+		  s->segments_max, (unsigned long long)s->durable, s->epoch);
+}
+
 enum err spool_open(const struct spool_options *o, struct spool **out,
 		    char why[SPOOL_WHY_LEN])
 {
@@ -194,6 +202,7 @@ enum err spool_open(const struct spool_options *o, struct spool **out,
 	if (e == ERR_OK)
 		e = spool_load(s, o, why);
 	if (e == ERR_OK) {
+		log_open(s);
 		e = note_restart(s);
 		if (e == ERR_OK)
 			e = start_threads(s);
@@ -205,9 +214,6 @@ enum err spool_open(const struct spool_options *o, struct spool **out,
 		spool_free(s);
 		return e;
 	}
-	log_event(LOG_INFO, "spool-open",
-		  "segments=%zu of=%u sequence=%llu epoch=%u", s->n_segments,
-		  s->segments_max, (unsigned long long)s->durable, s->epoch);
 	*out = s;
 	return ERR_OK;
 }

@@ -30,14 +30,14 @@
 #include "store/tree.h"
 
 enum {
-	SLAB_LEN = 64 * 1024,  /* record buffers come in this size */
+	SLAB_LEN = 32 * 1024,  /* record buffers come in this size */
 	SLICE_LEN = 16 * 1024, /* hashed and sealed at once, while in cache */
 	RECORD_SLABS = RECORD_PAYLOAD_MAX / SLAB_LEN,
 	PUT_INFLIGHT_MAX = 4 * 1024 * 1024, /* bytes of one put in the queue */
 	GRANT_SLABS = 4,        /* given to a waiting put when all are taken */
 	TICK_MS = 50,           /* between such grants */
 	OUTCOMES_MAX = 65536,   /* waiting in memory */
-	OUTCOME_BATCH = 512,    /* of one record; fits one slab */
+	OUTCOME_BATCH = 320,    /* of one record; fits one slab */
 	READY_TARGET = 2,       /* segments prepared ahead */
 	FREE_MAX = 16,          /* free segments kept on disk */
 	OPEN_FILES_MAX = 128,   /* segments kept open for reading */
@@ -114,7 +114,8 @@ struct writer {
 	uint32_t offset;       /* where the next record goes */
 	uint32_t previous;     /* segment before the current one */
 	uint64_t sequence;     /* of the next record */
-	uint64_t good;         /* the next one at the last good flush */
+	uint64_t first;        /* of the first record in this segment */
+	uint32_t epoch;        /* of what is written now */
 	uint64_t tick_ns;      /* when to help a waiting put; 0: none waits */
 	uint64_t unflushed_ns; /* since when */
 	size_t unflushed;      /* bytes */
@@ -140,7 +141,6 @@ struct spool {
 	unsigned outcome_ms;
 	void (*on_durable)(void *arg);
 	void *on_durable_arg;
-	uint32_t epoch;
 
 	pthread_t writer_thread, helper_thread;
 	atomic_bool stop_helper;
@@ -164,12 +164,13 @@ struct spool {
 	uint64_t loaded;  /* highest one found at the start */
 
 	struct list slabs; /* free ones */
-	size_t slabs_free, slabs_used, slabs_soft, slabs_hard;
+	size_t slabs_free, slabs_used, slabs_soft, slabs_middle, slabs_hard;
 
 	struct segment **segments; /* in use, by number */
 	size_t n_segments, segments_room;
 	unsigned open_files;
 	uint32_t next_number;
+	uint32_t epoch; /* counts starts and failures */
 	struct ready_segment readies[READY_TARGET];
 	size_t n_ready;
 	uint32_t *frees; /* numbers of free files */
@@ -216,8 +217,10 @@ enum err spool_take_ready(struct spool *s, bool reserve,
 			  struct ready_segment *out) MUST_CHECK;
 
 /* spool_pool.c, under lock */
-/* NULL: the hard limit, or no memory. */
-struct slab *spool_slab_take(struct spool *s);
+/* NULL: no memory, or as many as limit are in use. Three limits: from soft on
+ * puts are asked to wait; up to middle they may still take what they have in
+ * hand; the rest is for those who are granted more. */
+struct slab *spool_slab_take(struct spool *s, size_t limit);
 void spool_slab_give(struct spool *s, struct slab *slab);
 bool spool_pool_full(const struct spool *s);
 

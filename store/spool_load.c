@@ -396,6 +396,6 @@ enum err spool_load(struct spool *s, const struct spool_options *o,
 	s->writer.sequence = l.max_sequence + 1;
 	if (l.have_id) /* no number is ever given out twice */
 		s->writer.sequence += SEQUENCE_SLACK;
-	s->writer.good = s->writer.sequence;
+	s->writer.epoch = s->epoch;
 	return ERR_OK;
 }

@@ -109,14 +109,10 @@ static enum err seal_outcomes(struct spool *s, struct record *r, uint8_t *p)
  * whatever the bound says. */
 static struct slab *slab_beyond_bound(struct spool *s)
 {
-	size_t hard;
 	struct slab *slab;
 
 	pthread_mutex_lock(&s->lock);
-	hard = s->slabs_hard;
-	s->slabs_hard = SIZE_MAX;
-	slab = spool_slab_take(s);
-	s->slabs_hard = hard;
+	slab = spool_slab_take(s, SIZE_MAX);
 	pthread_mutex_unlock(&s->lock);
 	return slab;
 }

@@ -5,12 +5,12 @@
  * the allocator when more are free than in use. */
 enum { KEEP_FREE = 32 };
 
-struct slab *spool_slab_take(struct spool *s)
+struct slab *spool_slab_take(struct spool *s, size_t limit)
 {
 	struct list *n;
 	struct slab *slab;
 
-	if (s->slabs_used >= s->slabs_hard)
+	if (s->slabs_used >= limit)
 		return NULL;
 	n = list_pop_front(&s->slabs);
 	if (n != NULL) {

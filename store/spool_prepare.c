@@ -46,20 +46,16 @@ static void remove_file(struct spool *s, uint32_t number)
 }
 
 /* A free file becomes a segment that may be begun. */
-static enum err begin(struct spool *s, uint32_t free_number, uint32_t number,
-		      uint64_t sequence, struct ready_segment *out)
+static enum err begin(struct spool *s, uint32_t free_number,
+		      struct segment_head h, struct ready_segment *out)
 {
-	struct segment_head h = {.number = number,
-				 .epoch = s->epoch,
-				 .size = s->segment_size,
-				 .sequence = sequence};
 	enum err e = seal_random(h.salt, sizeof(h.salt));
 
 	if (e != ERR_OK)
 		return e;
 	memcpy(h.key_id, seal_key_id(s->key), sizeof(h.key_id));
 	memcpy(h.spool_id, s->id, sizeof(h.spool_id));
-	out->number = number;
+	out->number = h.number;
 	memcpy(out->salt, h.salt, sizeof(out->salt));
 	return segment_begin(s->dir, free_number, &h, &out->fd);
 }
@@ -88,7 +84,10 @@ static void prepare(struct spool *s, enum task task)
 	uint32_t number = s->next_number++;
 	uint32_t free_number = number;
 	struct ready_segment ready;
-	uint64_t sequence = s->durable;
+	struct segment_head h = {.number = number,
+				 .epoch = s->epoch,
+				 .size = s->segment_size,
+				 .sequence = s->durable};
 	enum err e = ERR_OK;
 
 	if (task == TASK_REUSE)
@@ -99,7 +98,7 @@ static void prepare(struct spool *s, enum task task)
 		e = segment_create(s->dir, number, s->segment_size,
 				   &s->stop_helper);
 	if (e == ERR_OK) {
-		e = begin(s, free_number, number, sequence, &ready);
+		e = begin(s, free_number, h, &ready);
 		task = TASK_REUSE; /* the file is there */
 	}
 	pthread_mutex_lock(&s->lock);

@@ -190,9 +190,10 @@ static enum err record_room(struct spool_put *put, struct record *r)
 	if (r->filled < (size_t)r->n_slabs * SLAB_LEN)
 		return ERR_OK;
 	pthread_mutex_lock(&s->lock);
+	slab = spool_slab_take(s, put->grant > 0 ? s->slabs_hard
+						 : s->slabs_middle);
 	if (put->grant > 0)
 		put->grant--;
-	slab = spool_slab_take(s);
 	pthread_mutex_unlock(&s->lock);
 	if (slab == NULL)
 		return ERR_NOMEM;

@@ -135,7 +135,7 @@ static enum err take_slabs(struct spool *s, struct record *r)
 	else if (s->n_segments >= s->segments_max && s->n_ready == 0)
 		e = ERR_NOSPACE;
 	while (e == ERR_OK && r->n_slabs < n) {
-		r->slabs[r->n_slabs] = spool_slab_take(s);
+		r->slabs[r->n_slabs] = spool_slab_take(s, s->slabs_middle);
 		if (r->slabs[r->n_slabs] == NULL)
 			e = ERR_NOMEM;
 		else

@@ -16,10 +16,7 @@
  *
  *   flushed   sequence <= highest mark in the segment, or the next segment was
  *             begun in the same epoch (the writer flushes before it moves on)
- *   else      the record counts only if its payload opens
- *
- * Sequences from the successor's first on were given out again after a failed
- * write: such records do not count. */
+ *   else      the record counts only if its payload opens */
 
 enum { IO_RETRIES = 5 };
 
@@ -379,7 +376,7 @@ static enum err take_record(struct spool_tail *t, struct tail_record *out,
 	clear(t, out);
 	out->sequence = h->sequence;
 	out->flushed = surely_flushed(t, h->sequence);
-	if (h->sequence > t->after && h->sequence < t->limit) {
+	if (h->sequence > t->after) {
 		e = open_record(t, out, h, copy);
 		if (e != ERR_OK)
 			return e == ERR_AGAIN ? ERR_IO : e;
@@ -389,8 +386,7 @@ static enum err take_record(struct spool_tail *t, struct tail_record *out,
 		}
 		t->after = h->sequence;
 	}
-	if (h->sequence < t->limit)
-		t->seen = h->sequence;
+	t->seen = h->sequence;
 	t->offset = next;
 	return e;
 }
@@ -411,7 +407,7 @@ static enum err pass_gap(struct spool_tail *t, struct tail_record *out,
 	gap(t, out, next - t->offset, before);
 	t->offset = next;
 	t->io_errors = 0;
-	if (out->sequence <= t->after || before > t->limit)
+	if (out->sequence <= t->after)
 		return ERR_AGAIN;
 	t->after = out->sequence;
 	return ERR_OK;

@@ -24,12 +24,12 @@
  * segment: one flush is always of one file.
  *
  * A write or flush that fails is not repeated on that file. Everything since
- * the last good flush fails with it, the segment is retired, and its sequence
- * numbers are given out again in the next one: what may have reached the disk
- * after all is recognised by that and not counted. */
+ * the last good flush fails with it, the segment is retired, and a new epoch
+ * begins as after a restart: no flush mark will vouch for what may have reached
+ * the disk after all. */
 
 enum {
-	RUN_RECORDS = 48, /* written by one pwritev */
+	RUN_RECORDS = 30, /* written by one pwritev */
 	RUN_VECTORS = RUN_RECORDS * (RECORD_SLABS + 2),
 	TURN_BYTES = 16 * 1024 * 1024,     /* written before a flush */
 	UNFLUSHED_BYTES = 8 * 1024 * 1024, /* of chunks nobody waits for */
@@ -141,7 +141,9 @@ static void fail_turn(struct spool *s, const char *what, int number)
 	note_failure(s, what, number, e);
 	fail_unflushed_puts(s, e);
 	retire_segment(s);
-	s->writer.sequence = s->writer.good;
+	s->writer.epoch = ++s->epoch;
+	s->writer.previous = 0;
+	s->writer.sequence += RUN_RECORDS; /* given out, perhaps on the disk */
 	s->writer.unflushed = 0;
 	s->writer.unflushed_ns = 0;
 	pthread_mutex_unlock(&s->lock);
@@ -159,8 +161,7 @@ static void note_durable(struct spool *s)
 
 	pthread_mutex_lock(&s->lock);
 	if (g->first == 0)
-		g->first = w->good;
-	w->good = w->sequence;
+		g->first = w->first;
 	s->durable = w->sequence - 1;
 	g->last = s->durable;
 	g->end = w->offset;
@@ -221,7 +222,7 @@ static enum err begin_segment(struct spool *s, const struct ready_segment *rd)
 	g->refs = 1;
 	g->current = true;
 	g->end = RECORD_PAGE;
-	g->epoch = s->epoch;
+	g->epoch = w->epoch;
 	g->previous = w->previous;
 	pthread_mutex_lock(&s->lock);
 	e = spool_segment_insert(s, g);
@@ -235,6 +236,7 @@ static enum err begin_segment(struct spool *s, const struct ready_segment *rd)
 	}
 	w->segment = g;
 	w->offset = RECORD_PAGE;
+	w->first = w->sequence;
 	memcpy(w->salt, rd->salt, sizeof(w->salt));
 	return ERR_OK;
 }
@@ -302,7 +304,7 @@ static enum err place_record(struct spool *s, struct run *run, struct record *r)
 	h->segment = w->segment->number;
 	h->offset = w->offset + run->bytes;
 	h->previous = w->previous;
-	h->epoch = s->epoch;
+	h->epoch = w->epoch;
 	h->sequence = w->sequence + run->n;
 	h->flushed = s->durable;
 	return record_page_seal(h, r->meta, w->life, r->page);
