@@ -1,0 +1,311 @@
+#include "tests/unit/delivery_kit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <ftw.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
+
+static void on_queued(void *arg, const char *destination, uint64_t count)
+{
+	struct kit *k = arg;
+	struct scheduler *s = __atomic_load_n(&k->scheduler, __ATOMIC_ACQUIRE);
+
+	(void)count;
+	if (s != NULL)
+		scheduler_queued(s, destination);
+}
+
+void kit_open(struct kit *k)
+{
+	struct spool_options so = {.segment = 4 * 1024 * 1024,
+				   .quota = 256 * 1024 * 1024,
+				   .outcome_ms = 20};
+	struct ledger_options lo = {.on_queued = on_queued, .arg = k};
+	char why[SPOOL_WHY_LEN];
+
+	memset(k, 0, sizeof(*k));
+	log_set_level(LOG_ERROR + 1);
+	strcpy(k->dir, "/tmp/culvert-delivery-XXXXXX");
+	assert_non_null(mkdtemp(k->dir));
+	(void)snprintf(k->spool_dir, sizeof(k->spool_dir), "%s/spool", k->dir);
+	(void)snprintf(k->ledger_dir, sizeof(k->ledger_dir), "%s/ledger",
+		       k->dir);
+	assert_int_equal(mkdir(k->spool_dir, 0700), 0);
+	assert_int_equal(mkdir(k->ledger_dir, 0700), 0);
+	so.path = k->spool_dir;
+	lo.path = k->ledger_dir;
+	assert_int_equal(spool_open(&so, &k->spool, why), ERR_OK);
+	assert_int_equal(ledger_open(&lo, k->spool, &k->ledger, why), ERR_OK);
+	assert_int_equal(capability_new(k->ledger, &k->capabilities), ERR_OK);
+	assert_int_equal(uv_loop_init(&k->loop), 0);
+	assert_int_equal(mailbox_init(&k->mailbox, &k->loop), ERR_OK);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(worker_start(i, &k->workers[i]), ERR_OK);
+		k->scp[i].max_pdu = 16384;
+		fake_start(&k->scp[i], 0);
+	}
+}
+
+static int remove_one(const char *path, const struct stat *st, int type,
+		      struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+void kit_close(struct kit *k)
+{
+	if (k->scheduler != NULL)
+		kit_unschedule(k);
+	for (unsigned i = 0; i < 2; i++) {
+		worker_stop(k->workers[i]);
+		fake_stop(&k->scp[i]);
+		fake_free(&k->scp[i]);
+	}
+	mailbox_close(&k->mailbox, NULL, NULL);
+	uv_run(&k->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&k->loop), 0);
+	ledger_close(k->ledger);
+	spool_close(k->spool);
+	capability_free(k->capabilities);
+	config_free(k->config);
+	(void)nftw(k->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- scheduler --------------------------------------------------------- */
+
+void kit_config(struct kit *k, const char *text)
+{
+	static const char head[] =
+	    "node: test\n"
+	    "listeners: {in: {address: \"127.0.0.1:1\", protocol: dicom, "
+	    "ae_titles: [X]}}\n"
+	    "devices: {dev: {ae_title: DEV, address: 127.0.0.1}}\n"
+	    "spool: {path: spool}\n"
+	    "records: {path: ledger}\n";
+	char body[4096], all[8192], name[96];
+	struct config_errors *errors = calloc(1, sizeof(*errors));
+
+	(void)snprintf(body, sizeof(body), text, k->scp[0].port,
+		       k->scp[1].port);
+	(void)snprintf(all, sizeof(all), "%s%s", head, body);
+	(void)snprintf(name, sizeof(name), "%s/c.yaml", k->dir);
+	if (config_load_from_memory(all, strlen(all), name, &k->config,
+				    errors) != ERR_OK) {
+		config_errors_print(errors, stderr);
+		fail();
+	}
+	free(errors);
+}
+
+void kit_schedule(struct kit *k)
+{
+	struct scheduler_options o = {.loop = &k->loop,
+				      .mailbox = &k->mailbox,
+				      .config = k->config,
+				      .spool = k->spool,
+				      .ledger = k->ledger,
+				      .capabilities = k->capabilities,
+				      .workers = k->workers,
+				      .n_workers = 2};
+	struct scheduler *s;
+	char why[SCHEDULER_WHY_LEN];
+
+	assert_int_equal(scheduler_start(&o, &s, why), ERR_OK);
+	__atomic_store_n(&k->scheduler, s, __ATOMIC_RELEASE);
+}
+
+static void on_stopped(void *arg)
+{
+	((struct kit *)arg)->stopped = true;
+}
+
+void kit_unschedule(struct kit *k)
+{
+	struct scheduler *s = k->scheduler;
+
+	__atomic_store_n(&k->scheduler, NULL, __ATOMIC_RELEASE);
+	kit_barrier(k); /* no hint is under way any more */
+	k->stopped = false;
+	scheduler_stop(s, 300, on_stopped, k);
+	KIT_UNTIL(k, k->stopped);
+}
+
+/* ---- instances --------------------------------------------------------- */
+
+struct waiting {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done, writable;
+	enum err e;
+};
+
+static void wake(struct waiting *w, bool *what, enum err e)
+{
+	pthread_mutex_lock(&w->lock);
+	*what = true;
+	w->e = e;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void await(struct waiting *w, bool *what)
+{
+	pthread_mutex_lock(&w->lock);
+	while (!*what)
+		pthread_cond_wait(&w->cond, &w->lock);
+	*what = false;
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void on_put_done(void *arg, enum err e, const struct instance *stored)
+{
+	struct waiting *w = arg;
+
+	(void)stored;
+	wake(w, &w->done, e);
+}
+
+static void on_writable(void *arg)
+{
+	struct waiting *w = arg;
+
+	wake(w, &w->writable, ERR_OK);
+}
+
+uint8_t kit_byte(unsigned n, size_t i)
+{
+	return (uint8_t)(i * 7 + i / 251 + n);
+}
+
+static void fill(struct instance *in, const struct kit_instance *i, unsigned n)
+{
+	char uid[65];
+
+	(void)snprintf(uid, sizeof(uid), "1.2.3.%u", n);
+	INSTANCE_SET(in->listener, "in");
+	INSTANCE_SET(in->device, "dev");
+	INSTANCE_SET(in->peer, "127.0.0.1");
+	INSTANCE_SET(in->calling_ae,
+		     i->calling_ae != NULL ? i->calling_ae : "DEV");
+	INSTANCE_SET(in->called_ae, i->called_ae != NULL ? i->called_ae : "X");
+	INSTANCE_SET(in->sop_class, i->sop_class != NULL
+					? i->sop_class
+					: "1.2.840.10008.5.1.4.1.1.7");
+	INSTANCE_SET(in->sop_instance,
+		     i->sop_instance != NULL ? i->sop_instance : uid);
+	INSTANCE_SET(in->transfer_syntax, i->transfer_syntax != NULL
+					      ? i->transfer_syntax
+					      : "1.2.840.10008.1.2.1");
+	INSTANCE_SET(in->study, i->study != NULL ? i->study : "1.2.3");
+	INSTANCE_SET(in->series, "1.2.4");
+	in->association = 1;
+	in->received_ms =
+	    i->received_ms != 0 ? i->received_ms : clock_wall_ms();
+	in->priority = i->dicom_priority;
+	in->device_priority = i->device_priority;
+	if (i->originator != NULL) {
+		in->has_move = true;
+		INSTANCE_SET(in->move_originator, i->originator);
+		in->move_originator_id = i->originator_id;
+	}
+	for (unsigned d = 0; d < 3 && i->to[d] != NULL; d++)
+		INSTANCE_SET(in->destinations[in->n_destinations++], i->to[d]);
+	if (in->n_destinations == 0)
+		INSTANCE_SET(in->destinations[in->n_destinations++], "a");
+}
+
+unsigned kit_put(struct kit *k, const struct kit_instance *i,
+		 struct transfer_id *id)
+{
+	struct waiting w = {.lock = PTHREAD_MUTEX_INITIALIZER,
+			    .cond = PTHREAD_COND_INITIALIZER};
+	struct spool_put_events ev = {
+	    .on_done = on_put_done, .on_writable = on_writable, .arg = &w};
+	struct instance *in = calloc(1, sizeof(*in));
+	size_t length = i->empty ? 0 : (i->length != 0 ? i->length : 1000);
+	struct spool_put *put;
+	unsigned n = k->n_put++;
+	uint8_t piece[65536];
+
+	fill(in, i, n);
+	assert_int_equal(spool_put_begin(k->spool, in, &ev, &put), ERR_OK);
+	if (id != NULL)
+		*id = *spool_put_id(put);
+	for (size_t at = 0; at < length;) {
+		size_t part =
+		    length - at < sizeof(piece) ? length - at : sizeof(piece);
+
+		for (size_t b = 0; b < part; b++)
+			piece[b] = kit_byte(n, at + b);
+		assert_int_equal(spool_put_data(put, piece, part), ERR_OK);
+		at += part;
+		if (spool_put_full(put))
+			await(&w, &w.writable);
+	}
+	assert_int_equal(spool_put_finish(put, in), ERR_OK);
+	await(&w, &w.done);
+	assert_int_equal(w.e, ERR_OK);
+	free(in);
+	return n;
+}
+
+static void on_barrier(void *arg, enum err e)
+{
+	struct waiting *w = arg;
+
+	wake(w, &w->done, e);
+}
+
+void kit_barrier(struct kit *k)
+{
+	struct waiting w = {.lock = PTHREAD_MUTEX_INITIALIZER,
+			    .cond = PTHREAD_COND_INITIALIZER};
+
+	assert_int_equal(ledger_barrier(k->ledger, on_barrier, &w), ERR_OK);
+	await(&w, &w.done);
+}
+
+/* ---- time -------------------------------------------------------------- */
+
+void kit_turn(struct kit *k)
+{
+	uv_run(&k->loop, UV_RUN_NOWAIT);
+	usleep(1000);
+}
+
+void kit_for(struct kit *k, unsigned ms)
+{
+	uint64_t until = clock_mono_ns() + ms * UINT64_C(1000000);
+
+	while (clock_mono_ns() < until)
+		kit_turn(k);
+}
+
+uint64_t kit_count(struct kit *k, const char *destination,
+		   enum delivery_state state)
+{
+	struct ledger_stats *s = calloc(1, sizeof(*s));
+	uint64_t n = 0;
+
+	ledger_stats(k->ledger, s);
+	for (size_t i = 0; i < s->n_destinations; i++) {
+		if (strcmp(s->destinations[i].name, destination) == 0)
+			n = s->destinations[i].count[state];
+	}
+	free(s);
+	return n;
+}

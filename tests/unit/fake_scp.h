@@ -1,0 +1,77 @@
+/* fake_scp.h - a storage SCP on loopback whose behaviour is scripted. A thread
+ * an association, blocking sockets, nothing of the code under test but the
+ * bytes of the standard. */
+#ifndef TESTS_UNIT_FAKE_SCP_H
+#define TESTS_UNIT_FAKE_SCP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { FAKE_MAX = 4096 };
+
+enum fake_on_rq {
+	FAKE_ACCEPT,
+	FAKE_REJECT,     /* with fake.reject */
+	FAKE_SILENT_RQ,  /* no answer */
+	FAKE_CLOSE_RQ,   /* close instead of an answer */
+	FAKE_GARBAGE_RQ, /* answer with what is no PDU */
+};
+
+enum fake_on_store {
+	FAKE_ANSWER,       /* with fake.status */
+	FAKE_ABORT,        /* A-ABORT once the data set is here */
+	FAKE_CLOSE,        /* close then */
+	FAKE_SILENT,       /* no response */
+	FAKE_STOP_READING, /* not even the data set */
+	FAKE_GARBAGE,      /* what is no PDU */
+	FAKE_EARLY,        /* fake.status after the first fragment */
+};
+
+/* What came of one C-STORE. */
+struct fake_store {
+	char sop_class[65], sop_instance[65], originator[17];
+	uint16_t priority, originator_id;
+	bool has_originator;
+	unsigned association; /* counts from 1 */
+	uint32_t largest;     /* P-DATA length */
+	bool odd;             /* a fragment but the last was odd */
+	size_t length;
+	uint8_t *bytes; /* the first 4 MiB */
+};
+
+struct fake_scp {
+	/* Set by the test, before or while it runs. */
+	_Atomic int on_rq, on_store;
+	_Atomic unsigned status;
+	uint8_t reject[3];
+	uint32_t max_pdu;      /* item 51; 0 too */
+	char refuse_class[65]; /* context result 3 for this class */
+	atomic_bool refuse;    /* heed refuse_class */
+	char bad_instance[65]; /* on_bad instead of on_store for it */
+	_Atomic int on_bad;    /* and bad_status */
+	_Atomic unsigned bad_status;
+	_Atomic unsigned delay_ms; /* before a response */
+
+	uint16_t port;
+	int listener;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	_Atomic unsigned associations, open, releases, aborts, echoes;
+	_Atomic unsigned at_once; /* most stores of one UID at one time: 1 */
+	_Atomic size_t n_stores;
+	struct fake_store *stores;    /* FAKE_MAX; under lock while it runs */
+	char calling[17], called[17]; /* of the last association */
+	char busy[64][65];            /* UIDs being received */
+	int fds[256];
+};
+
+/* port 0: any. Asserts that it could listen. */
+void fake_start(struct fake_scp *f, uint16_t port);
+/* Close the listener and every connection, join. Stores stay. */
+void fake_stop(struct fake_scp *f);
+void fake_free(struct fake_scp *f);
+
+#endif
