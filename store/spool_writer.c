@@ -506,8 +506,10 @@ static void turn(struct spool *s)
 {
 	struct run run;
 
-	take_queue(s);
+	/* outcomes first: RESTART must stand before all of this epoch's chunks,
+	 * and ABANDONED is only queued when all of its chunks were written */
 	take_outcomes(s);
+	take_queue(s);
 	while (first_pending(s) != NULL && s->writer.unflushed < TURN_BYTES) {
 		gather(s, &run);
 		if (run.n > 0)
