@@ -470,7 +470,7 @@ static void take_apart(struct server *s)
 	struct scheduler *scheduler = atomic_exchange(&s->scheduler, NULL);
 
 	control_stop(s->control);
-	if (s->acceptor != NULL)
+	if (s->acceptor != NULL && s->n_workers > 0)
 		acceptor_drain(s->acceptor, true);
 	if (scheduler != NULL) { /* a start that failed after it */
 		scheduler_stop(scheduler, 0, NULL, NULL);
