@@ -113,10 +113,13 @@ def test_strangers_are_refused_with_reason_and_remedy(daemons, scps, tls,
 def test_device_may_use_only_its_services(daemons, scps, tls, edge_config):
     scp = scps(tls=tls.server())
     config = edge_config(scp.port)
-    config['devices']['scanner']['services'] = ['verification']
+    config['devices']['tester'] = {'ae_title': 'TESTER',
+                                   'address': '127.0.0.1',
+                                   'services': ['verification']}
     edge = daemons(config)
     a = dicom.Association(edge.port(), [(1, CT, [EVLE]),
-                                        (3, VERIFICATION, [IVLE])])
+                                        (3, VERIFICATION, [IVLE])],
+                          calling='TESTER')
     assert a.results == {1: 1, 3: 0}
     a.release()
 
