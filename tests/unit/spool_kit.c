@@ -258,9 +258,9 @@ static void keep(struct kit_records *out, const struct tail_record *r)
 	out->at[out->n++] = *r;
 	if (r->n_outcomes == 0)
 		return;
-	out->outcomes = mem_realloc(out->outcomes,
-				    (out->n_outcomes + r->n_outcomes) *
-					sizeof(*out->outcomes));
+	out->outcomes =
+	    mem_realloc(out->outcomes, (out->n_outcomes + r->n_outcomes) *
+					   sizeof(*out->outcomes));
 	CHECK(out->outcomes != NULL);
 	memcpy(out->outcomes + out->n_outcomes, r->outcomes,
 	       r->n_outcomes * sizeof(*out->outcomes));
@@ -326,9 +326,9 @@ enum err kit_verify(struct spool *s, const struct kit_records *r,
 		const struct tail_record *c = kit_chunk(r, &in->id, i);
 		size_t len = 0;
 
-		e = c == NULL ? ERR_NOTFOUND
-			      : spool_read_chunk(s, c->place, &in->id, i, got,
-						 &len);
+		e = c == NULL
+			? ERR_NOTFOUND
+			: spool_read_chunk(s, c->place, &in->id, i, got, &len);
 		if (e == ERR_OK &&
 		    (len > in->length - (uint64_t)i * CHUNK_LEN ||
 		     memcmp(got, want + (size_t)i * CHUNK_LEN, len) != 0))
