@@ -232,6 +232,7 @@ static void start_over(struct dest *d)
 		d->levels[i].end = false;
 	}
 	d->rescan_at_ms = 0;
+	hold_count_again(d);
 }
 
 void fetch_more(struct dest *d)

@@ -159,6 +159,12 @@ void hold_forget(struct dest *d, struct item *it)
 	fetch_rescan(d, RESCAN_MS);
 }
 
+void hold_count_again(struct dest *d)
+{
+	LIST_EACH(n, tmp, &d->holds)
+	CONTAINER_OF(n, struct hold, node)->skipped = 0;
+}
+
 void hold_prune(struct dest *d)
 {
 	LIST_EACH(n, tmp, &d->holds)

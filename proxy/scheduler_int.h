@@ -234,6 +234,8 @@ void hold_release(struct dest *d, struct hold *h);
 bool hold_take(struct dest *d, struct hold *h, struct item *it);
 /* it leaves the window. */
 void hold_forget(struct dest *d, struct item *it);
+/* The queue is read from its beginning: what is left out is counted anew. */
+void hold_count_again(struct dest *d);
 /* Holds that nothing in the queue falls under any more are over. */
 void hold_prune(struct dest *d);
 void hold_free_all(struct dest *d);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/lib/log.h"
+#include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 #include "proxy/sender_int.h"
 
@@ -229,6 +229,7 @@ void sender_give(struct sender *s, struct task *t)
 {
 	t->owner = s;
 	t->msg.run = on_give;
+	t->given_ns = clock_mono_ns();
 	t->next = 0;
 	t->failed_index = 0;
 	t->places_stale = false;

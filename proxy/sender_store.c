@@ -179,6 +179,10 @@ static bool begin(struct sender *s, struct task *t)
 		sender_event(s, UL_EVT11); /* and open another */
 		return false;
 	}
+	if (c->result != CONTEXT_ACCEPTED && t->given_ns > s->begun_ns) {
+		sender_event(s, UL_EVT11); /* that was before: ask again */
+		return false;
+	}
 	if (c->result != CONTEXT_ACCEPTED) {
 		context_refused(s, t, c->result);
 		return true;

@@ -28,7 +28,8 @@ struct task {
 	char calling_ae[17], called_ae[17]; /* as used there */
 
 	/* The sender's. */
-	uint32_t next; /* chunk to be sent next */
+	uint64_t given_ns; /* monotonic */
+	uint32_t next;     /* chunk to be sent next */
 	struct place *places;
 	uint32_t places_first, n_places;
 	bool places_asked;     /* an answer of the ledger is awaited */

@@ -154,6 +154,7 @@ static void send_accept(struct link *l, const uint8_t *rq, size_t n)
 static bool on_rq(struct link *l, const uint8_t *body, size_t n)
 {
 	struct fake_scp *f = l->f;
+	enum fake_on_rq how = (enum fake_on_rq)atomic_load(&f->on_rq);
 	uint8_t rj[10] = {
 	    3, 0, 0, 0, 0, 4, 0, f->reject[0], f->reject[1], f->reject[2]};
 	uint8_t byte;
@@ -161,8 +162,11 @@ static bool on_rq(struct link *l, const uint8_t *body, size_t n)
 	pthread_mutex_lock(&f->lock);
 	text(f->called, 17, body + 4, 16);
 	text(f->calling, 17, body + 20, 16);
+	if (f->reject_calling[0] != '\0' &&
+	    strcmp(f->reject_calling, f->calling) == 0)
+		how = FAKE_REJECT;
 	pthread_mutex_unlock(&f->lock);
-	switch ((enum fake_on_rq)atomic_load(&f->on_rq)) {
+	switch (how) {
 	case FAKE_ACCEPT:
 		send_accept(l, body, n);
 		return true;
@@ -309,6 +313,13 @@ static enum fake_on_store behaviour(const struct link *l)
 					      : atomic_load(&l->f->on_store));
 }
 
+static void forget(struct link *l)
+{
+	free(l->now.bytes);
+	l->now = (struct fake_store){0};
+	l->cap = 0;
+}
+
 /* The data set is complete. False: the association ends. */
 static bool stored(struct link *l, uint8_t context)
 {
@@ -322,21 +333,18 @@ static bool stored(struct link *l, uint8_t context)
 	if (f->delay_ms > 0)
 		usleep(f->delay_ms * 1000);
 	if (how != FAKE_ANSWER && how != FAKE_EARLY) {
-		free(l->now.bytes);
-		l->now = (struct fake_store){0};
+		forget(l);
 	}
 	switch (how) {
 	case FAKE_ANSWER:
 		if (status < 0xA000 && status != 0x0110)
 			record(l);
 		else
-			free(l->now.bytes);
-		l->now = (struct fake_store){0};
+			forget(l);
 		respond(l, context, 1, (uint16_t)status);
 		return true;
 	case FAKE_EARLY:
-		free(l->now.bytes);
-		l->now = (struct fake_store){0};
+		forget(l);
 		return true;
 	case FAKE_ABORT:
 		tx(l->fd, "\x07\0\0\0\0\x04\0\0\0\0", 10);

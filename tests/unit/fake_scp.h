@@ -47,11 +47,12 @@ struct fake_scp {
 	_Atomic int on_rq, on_store;
 	_Atomic unsigned status;
 	uint8_t reject[3];
-	uint32_t max_pdu;      /* item 51; 0 too */
-	char refuse_class[65]; /* context result 3 for this class */
-	atomic_bool refuse;    /* heed refuse_class */
-	char bad_instance[65]; /* on_bad instead of on_store for it */
-	_Atomic int on_bad;    /* and bad_status */
+	char reject_calling[17]; /* reject only this one; under lock */
+	uint32_t max_pdu;        /* item 51; 0 too */
+	char refuse_class[65];   /* context result 3 for this class */
+	atomic_bool refuse;      /* heed refuse_class */
+	char bad_instance[65];   /* on_bad instead of on_store for it */
+	_Atomic int on_bad;      /* and bad_status */
 	_Atomic unsigned bad_status;
 	_Atomic unsigned delay_ms; /* before a response */
 
