@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -250,7 +251,9 @@ unsigned kit_put(struct kit *k, const struct kit_instance *i,
 		    length - at < sizeof(piece) ? length - at : sizeof(piece);
 
 		for (size_t b = 0; b < part; b++)
-			piece[b] = kit_byte(n, at + b);
+			piece[b] = at + b < i->head_len
+				       ? ((const uint8_t *)i->head)[at + b]
+				       : kit_byte(n, at + b);
 		assert_int_equal(spool_put_data(put, piece, part), ERR_OK);
 		at += part;
 		if (spool_put_full(put))
@@ -277,6 +280,50 @@ void kit_barrier(struct kit *k)
 
 	assert_int_equal(ledger_barrier(k->ledger, on_barrier, &w), ERR_OK);
 	await(&w, &w.done);
+}
+
+struct first {
+	struct waiting w;
+	struct place place;
+};
+
+static void on_first(void *arg, const struct ledger_fetched *f)
+{
+	struct first *first = arg;
+
+	if (f->n > 0)
+		first->place = f->items[0].first;
+	wake(&first->w, &first->w.done, f->n > 0 ? ERR_OK : ERR_NOTFOUND);
+}
+
+struct place kit_place(struct kit *k, const char *destination)
+{
+	struct first first = {.w = {.lock = PTHREAD_MUTEX_INITIALIZER,
+				    .cond = PTHREAD_COND_INITIALIZER}};
+	struct ledger_query q = {
+	    .state = DELIVERY_QUEUED, .after = LEDGER_CURSOR_START, .max = 1};
+
+	(void)snprintf(q.destination, sizeof(q.destination), "%s", destination);
+	assert_int_equal(ledger_fetch(k->ledger, &q, on_first, &first), ERR_OK);
+	await(&first.w, &first.w.done);
+	assert_int_equal(first.w.e, ERR_OK);
+	return first.place;
+}
+
+void kit_damage(struct kit *k, struct place place)
+{
+	char path[160];
+	uint8_t byte;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/segment-%08x.spool",
+		       k->spool_dir, place.segment);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, place.offset + 4096 + 100), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(fd, &byte, 1, place.offset + 4096 + 100), 1);
+	close(fd);
 }
 
 /* ---- time -------------------------------------------------------------- */

@@ -48,6 +48,8 @@ struct kit_instance {
 	const char *to[3]; /* destinations; none: "a" */
 	size_t length;     /* of the data set; 0: 1000 */
 	bool empty;        /* length is 0 */
+	const void *head;  /* the first head_len bytes, instead of the usual */
+	size_t head_len;
 	uint16_t dicom_priority;
 	int8_t device_priority;
 	const char *originator;
@@ -73,6 +75,11 @@ void kit_barrier(struct kit *k);
 	} while (0)
 void kit_turn(struct kit *k); /* about a millisecond */
 void kit_for(struct kit *k, unsigned ms);
+
+/* Where chunk 0 of the first one queued for destination is, and flipping a bit
+ * of the data at a place. */
+struct place kit_place(struct kit *k, const char *destination);
+void kit_damage(struct kit *k, struct place place);
 
 /* Deliveries of a destination in a state, as the ledger counts them. */
 uint64_t kit_count(struct kit *k, const char *destination,

@@ -5,11 +5,9 @@
 
 #include <cmocka.h>
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "proxy/destination.h"
 #include "proxy/lib/mem.h"
@@ -415,23 +413,6 @@ static void nobody_there_speaks_of_the_destination(void **state)
 	assert_int_equal(f->tasks[1]->verdict.fate, FATE_DELIVERED);
 }
 
-/* Flip a byte of chunk index in the spool's files. */
-static void damage(const struct fixture *f, struct place place)
-{
-	char path[160];
-	uint8_t byte;
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/segment-%08x.spool",
-		       f->k.spool_dir, place.segment);
-	fd = open(path, O_RDWR);
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &byte, 1, place.offset + 4096 + 100), 1);
-	byte ^= 1;
-	assert_int_equal(pwrite(fd, &byte, 1, place.offset + 4096 + 100), 1);
-	close(fd);
-}
-
 static struct place second_place;
 static _Atomic bool have_second;
 
@@ -459,7 +440,7 @@ static void damage_in_the_middle_stops_that_instance_only(void **state)
 	    ledger_places(f->k.ledger, f->items[0].seq, 1, 1, on_second, NULL),
 	    ERR_OK);
 	KIT_UNTIL(&f->k, atomic_load(&have_second));
-	damage(f, second_place);
+	kit_damage(&f->k, second_place);
 	give(f, 0);
 	give(f, 1);
 	KIT_UNTIL(&f->k, f->n_back == 2);
@@ -476,7 +457,7 @@ static void damage_in_the_first_chunk_keeps_the_association(void **state)
 	kit_put(&f->k, &(struct kit_instance){0}, NULL);
 	kit_put(&f->k, &(struct kit_instance){0}, NULL);
 	fetch(f, 2);
-	damage(f, f->items[0].first);
+	kit_damage(&f->k, f->items[0].first);
 	give(f, 0);
 	give(f, 1);
 	KIT_UNTIL(&f->k, f->n_back == 2);
