@@ -109,7 +109,7 @@ int cli_hash(int argc, char **argv)
 		first = 2;
 	}
 	room = mem_zalloc(READ_SIZE);
-	if (argc <= first || room == NULL) {
+	if (argc <= first || argv[first][0] == '-' || room == NULL) {
 		fputs(help, stderr);
 		mem_free(room);
 		return CLI_USAGE;

@@ -362,32 +362,52 @@ static bool take_arguments(struct query *q, int argc, char **argv)
 	return q->limit > 0 && q->limit <= LEDGER_PAGE_MAX;
 }
 
-static int run(const struct config *cfg, const char *op, const struct query *q)
-{
-	bool scoped = q->transfer != NULL || q->destination != NULL;
+enum {
+	NEEDS_TRANSFER = 1,
+	NEEDS_SCOPE = 2,
+	NEEDS_FILE = 4,
+	NEEDS_TO = 8,
+	NEEDS_YES = 16
+};
 
-	if (strcmp(op, "list") == 0 && q->transfer == NULL)
-		return list(cfg, q);
-	if (strcmp(op, "show") == 0 && q->transfer != NULL)
-		return show(cfg, q);
-	if (strcmp(op, "export") == 0 && q->file != NULL)
-		return export_file(cfg, q);
-	if ((strcmp(op, "retry") == 0 || strcmp(op, "hold") == 0 ||
-	     strcmp(op, "release") == 0) &&
-	    scoped)
-		return order(cfg, op, q);
-	if (strcmp(op, "redirect") == 0 && scoped && q->to != NULL)
-		return order(cfg, op, q);
-	if (strcmp(op, "discard") == 0 && scoped) {
-		if (q->yes)
-			return order(cfg, op, q);
+static const struct {
+	const char *name;
+	unsigned is;
+	int (*run)(const struct config *cfg, const struct query *q);
+} commands[] = {
+    {"list", 0, list},
+    {"show", NEEDS_TRANSFER, show},
+    {"export", NEEDS_TRANSFER | NEEDS_FILE, export_file},
+    {"retry", NEEDS_SCOPE, NULL},
+    {"hold", NEEDS_SCOPE, NULL},
+    {"release", NEEDS_SCOPE, NULL},
+    {"redirect", NEEDS_SCOPE | NEEDS_TO, NULL},
+    {"discard", NEEDS_SCOPE | NEEDS_YES, NULL},
+};
+
+/* The command, or -1: the reason is said. */
+static int find_command(const char *op, const struct query *q)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		unsigned is = commands[i].is;
+
+		if (strcmp(op, commands[i].name) != 0)
+			continue;
+		if (((is & NEEDS_TRANSFER) != 0 && q->transfer == NULL) ||
+		    ((is & NEEDS_SCOPE) != 0 && q->transfer == NULL &&
+		     q->destination == NULL) ||
+		    ((is & NEEDS_FILE) != 0) != (q->file != NULL) ||
+		    ((is & NEEDS_TO) != 0) != (q->to != NULL))
+			break;
+		if ((is & NEEDS_YES) == 0 || q->yes)
+			return (int)i;
 		fputs("culvert queue: discard deletes images for good; add "
 		      "--yes if that is meant\n",
 		      stderr);
-		return CLI_USAGE;
+		return -1;
 	}
 	fputs(help, stderr);
-	return CLI_USAGE;
+	return -1;
 }
 
 int cli_queue(int argc, char **argv)
@@ -395,7 +415,7 @@ int cli_queue(int argc, char **argv)
 	const char *path;
 	struct config *cfg;
 	struct query q;
-	int rc;
+	int rc, which;
 
 	if (cli_wants_help(argc, argv)) {
 		fputs(help, stdout);
@@ -406,10 +426,14 @@ int cli_queue(int argc, char **argv)
 		fputs(help, stderr);
 		return CLI_USAGE;
 	}
+	which = find_command(argv[1], &q);
+	if (which < 0)
+		return CLI_USAGE;
 	cfg = cli_config(path);
 	if (cfg == NULL)
 		return CLI_FAILED;
-	rc = run(cfg, argv[1], &q);
+	rc = commands[which].run != NULL ? commands[which].run(cfg, &q)
+					 : order(cfg, argv[1], &q);
 	config_free(cfg);
 	return rc;
 }
