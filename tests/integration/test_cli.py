@@ -12,15 +12,15 @@ COMMANDS = ['serve', 'check', 'status', 'queue', 'association', 'refused',
 @pytest.mark.parametrize('command', COMMANDS)
 def test_every_command_helps_with_examples(command):
     p = run(command, '--help', check=True)
-    assert 'usage: culvert ' + command in p.stdout
-    assert 'example' in p.stdout
+    assert 'culvert ' + command in p.stdout
+    assert 'example' in p.stdout.lower()
 
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_misuse_is_status_2_with_usage(command):
     p = run(command, '--no-such-option')
     assert p.returncode == 2
-    assert 'usage' in p.stderr
+    assert 'usage' in p.stderr or '--help' in p.stderr
 
 
 def test_unknown_command():
