@@ -1,6 +1,7 @@
 #include "store/db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -157,6 +158,16 @@ static enum err open_configure(sqlite3 *db, const struct db_options *o)
 	return writer_pragmas(db);
 }
 
+/* Group-readable for the status page, unlike SQLite's own 0644. Only a new
+ * file: closing a descriptor of an open database would drop its locks. */
+static void create_private(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 enum err db_open(const struct db_options *o, sqlite3 **out,
 		 char why[DB_WHY_LEN])
 {
@@ -169,6 +180,8 @@ enum err db_open(const struct db_options *o, sqlite3 **out,
 	(void)pthread_once(&once, library_init);
 	if (o->read_only && access(o->path, F_OK) != 0)
 		return errno == ENOENT ? ERR_NOTFOUND : ERR_IO;
+	if (!o->read_only)
+		create_private(o->path);
 	flags |= o->read_only ? SQLITE_OPEN_READONLY
 			      : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	code = sqlite3_open_v2(o->path, &db, flags, NULL);

@@ -27,7 +27,7 @@ struct db_options {
 	int busy_ms;
 };
 
-/* Open or (unless read_only) create, mode 0600. Writers: WAL,
+/* Open or (unless read_only) create, mode 0640. Writers: WAL,
  * synchronous=NORMAL, checkpoints left to the caller, foreign_keys off, no
  * memory map. ERR_NOTFOUND: read_only and absent. why (NULL is fine) in words.
  */

@@ -296,13 +296,23 @@ static enum err find_oldest(struct ledger *l, struct mirror_destination *d)
 
 static void set_accepting(struct ledger *l)
 {
-	bool room;
+	bool before, now;
 
 	pthread_mutex_lock(&l->posts.mutex);
-	room = ledger_posts_fill(&l->posts) < 45;
-	if (room || !ledger_audit_ok(l))
-		atomic_store(&l->accepting, room && ledger_audit_ok(l));
+	before = atomic_load(&l->accepting);
+	now = before;
+	if (!ledger_audit_ok(l))
+		now = false;
+	else if (ledger_posts_fill(&l->posts) < 45)
+		now = true;
+	atomic_store(&l->accepting, now);
 	pthread_mutex_unlock(&l->posts.mutex);
+	if (now == before)
+		return;
+	log_event(now ? LOG_WARN : LOG_ERROR,
+		  now ? "ledger-accepting-again" : "ledger-not-accepting",
+		  "new-associations=%s", now ? "taken" : "refused");
+	ledger_publish(l);
 }
 
 static enum err tick(struct ledger *l)

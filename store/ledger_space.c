@@ -361,26 +361,29 @@ static bool in_spool(const struct round *r, uint32_t number)
 	return false;
 }
 
-static enum err quarantine_segment(struct ledger *l, uint32_t number)
+static enum err quarantine_missing(struct ledger *l, const struct round *r)
 {
 	sqlite3_stmt *st;
+	uint64_t last = 0;
 	bool row;
 	enum err e = ledger_begin(l);
 
 	if (e == ERR_OK)
-		e = db_prepare(l->db,
-			       "SELECT DISTINCT instance FROM chunks"
-			       " WHERE segment=?",
+		e = db_prepare(l->db, "SELECT instance,segment FROM chunks",
 			       &st);
 	if (e != ERR_OK)
 		return e;
-	log_event(LOG_ERROR, "spool-segment-missing", "segment=%u", number);
-	db_bind_int(st, 1, number);
 	e = db_row(st, &row);
 	while (e == ERR_OK && row) {
-		e = ledger_quarantine(l, db_u64(st, 0),
-				      "its segment is missing from the spool: "
-				      "have it sent again");
+		uint64_t seq = db_u64(st, 0);
+
+		if (seq != last && !in_spool(r, (uint32_t)db_u64(st, 1))) {
+			last = seq;
+			e = ledger_quarantine(
+			    l, seq,
+			    "its segment is missing from the spool: have it "
+			    "sent again");
+		}
 		if (e == ERR_OK)
 			e = db_row(st, &row);
 	}
@@ -391,12 +394,19 @@ static enum err quarantine_segment(struct ledger *l, uint32_t number)
 enum err ledger_space_check(struct ledger *l)
 {
 	struct round r = {0};
+	bool missing = false;
 	enum err e = round_read(l, &r);
 
-	for (size_t i = 0; e == ERR_OK && i < l->m.n_segments; i++)
-		if (l->m.segments[i].chunks > 0 &&
-		    !in_spool(&r, l->m.segments[i].number))
-			e = quarantine_segment(l, l->m.segments[i].number);
+	for (size_t i = 0; e == ERR_OK && i < l->m.n_segments; i++) {
+		if (l->m.segments[i].chunks == 0 ||
+		    in_spool(&r, l->m.segments[i].number))
+			continue;
+		missing = true;
+		log_event(LOG_ERROR, "spool-segment-missing", "segment=%u",
+			  l->m.segments[i].number);
+	}
+	if (e == ERR_OK && missing)
+		e = quarantine_missing(l, &r);
 	mem_free(r.info);
 	return e;
 }
