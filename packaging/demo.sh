@@ -32,7 +32,8 @@ die() {
 
 # Only what this script started, by process id, politely first.
 cleanup() {
-	local p
+	local result=$? p status
+
 	trap '' INT TERM
 	for p in "${pids[@]}"; do
 		kill -TERM "$p" 2>/dev/null || true
@@ -41,9 +42,16 @@ cleanup() {
 			sleep 0.1
 		done
 		kill -KILL "$p" 2>/dev/null || true
-		wait "$p" 2>/dev/null || true
+		status=0
+		wait "$p" 2>/dev/null || status=$?
+		[ "$status" = 0 ] || {
+			echo "demo: process $p ended with status $status" >&2
+			tail -qn 5 "$dir"/{edge,cloud}/culvert.log >&2
+			result=1
+		}
 	done
 	[ -z "$run" ] || rm -rf "$run"
+	exit "$result"
 }
 
 in_use() {
@@ -118,13 +126,14 @@ find_images() {
 }
 
 # storescu parses what it sends and writes it anew. So that the hashes of the
-# files here are those of the bytes on the wire, each is written once by DCMTK.
+# files here are those of the bytes on the wire, each is written once by DCMTK,
+# without the padding at its end, which storescu leaves out.
 gather_study() {
 	local f n=0
 	mkdir -p "$dir/study"
 	while read -r f; do
 		n=$((n + 1))
-		dcmconv +te "$f" "$dir/study/$(printf %04d "$n").dcm" \
+		dcmconv +te -p "$f" "$dir/study/$(printf %04d "$n").dcm" \
 			2>/dev/null || rm -f "$dir/study/$(printf %04d "$n").dcm"
 	done < <(find_images | sort)
 	sent=$(find "$dir/study" -type f | wc -l)
