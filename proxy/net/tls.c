@@ -432,7 +432,7 @@ static int on_verify(int ok, WOLFSSL_X509_STORE_CTX *store)
 	struct tls_certificate cert;
 
 	if (store->error_depth < 0 || store->error_depth >= store->totalCerts) {
-		tls_fail_set(t, "the peer's certificate chain is unusable");
+		tls_fail_no_certificate(t);
 		return 0;
 	}
 	der = &store->certs[store->error_depth];

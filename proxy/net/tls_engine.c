@@ -104,6 +104,15 @@ void tls_free(struct tls *t)
 
 /* ---- input ------------------------------------------------------------ */
 
+static void keep_tail(struct tls *t, const uint8_t *p, size_t n)
+{
+	size_t fresh = n < TLS_ALERT_LEN ? n : TLS_ALERT_LEN;
+
+	memmove(t->tail, t->tail + fresh, TLS_ALERT_LEN - fresh);
+	if (fresh > 0)
+		memcpy(t->tail + TLS_ALERT_LEN - fresh, p + n - fresh, fresh);
+}
+
 void tls_feed(struct tls *t, const uint8_t *p, size_t n)
 {
 	size_t room = TLS_HEAD_LEN - t->head_len;
@@ -116,6 +125,8 @@ void tls_feed(struct tls *t, const uint8_t *p, size_t n)
 		memcpy(t->head + t->head_len, p, take);
 		t->head_len += take;
 	}
+	if (t->phase == TLS_HANDSHAKE)
+		keep_tail(t, p, n);
 }
 
 size_t tls_pending_input(const struct tls *t, const uint8_t **rest)
@@ -170,9 +181,7 @@ static enum err handshake_done(struct tls *t)
 	if (t->info.resumed)
 		who = t->resumed;
 	if (who == NULL && !(t->ctx->server && t->ctx->no_client_cert)) {
-		tls_fail_set(t, "the peer showed no certificate, and one is "
-				"required: configure a client certificate at "
-				"the peer");
+		tls_fail_no_certificate(t);
 		return fail(t, 0);
 	}
 	remember_info(t, who != NULL ? &who->cert : NULL);

@@ -103,6 +103,12 @@ void tls_fail_verify(struct tls *t, int wolf_error, int depth,
 			     wc_GetErrorString(wolf_error));
 }
 
+void tls_fail_no_certificate(struct tls *t)
+{
+	tls_fail_set(t, "the peer showed no certificate, and one is required: "
+			"configure a client certificate at the peer");
+}
+
 void tls_fail_name(struct tls *t, const struct tls_certificate *cert)
 {
 	const char *has = cert->sans[0] != '\0' ? cert->sans : cert->subject;
@@ -344,9 +350,7 @@ static bool explain_by_error(struct tls *t, int error)
 			     peer_role(t));
 		return true;
 	case NO_PEER_CERT:
-		tls_fail_set(t, "the peer showed no certificate, and one is "
-				"required: configure a client certificate at "
-				"the peer");
+		tls_fail_no_certificate(t);
 		return true;
 	case BAD_KEY_SHARE_DATA:
 	case ECC_CURVE_ERROR:
@@ -371,6 +375,19 @@ static bool explain_by_error(struct tls *t, int error)
 	return false;
 }
 
+/* OpenSSL's clients refuse a TLS 1.3 server by an alert in clear, which the
+ * library takes for a broken record. The alert's code, or -1. */
+static int alert_in_clear(const struct tls *t)
+{
+	static const uint8_t alert[] = {0x15, 0x03};
+	static const uint8_t fatal[] = {0x00, 0x02, 0x02};
+
+	if (memcmp(t->tail, alert, sizeof(alert)) != 0 ||
+	    memcmp(t->tail + 3, fatal, sizeof(fatal)) != 0)
+		return -1;
+	return t->tail[TLS_ALERT_LEN - 1];
+}
+
 void tls_fail_explain(struct tls *t, int wolf_error)
 {
 	WOLFSSL_ALERT_HISTORY h = {{-1, -1}, {-1, -1}};
@@ -381,6 +398,10 @@ void tls_fail_explain(struct tls *t, int wolf_error)
 	wolfSSL_get_alert_history(t->wolf, &h);
 	if (h.last_rx.level == 2 /* fatal */) {
 		alert_received(t, h.last_rx.code);
+		return;
+	}
+	if (wolf_error == PARSE_ERROR && alert_in_clear(t) >= 0) {
+		alert_received(t, alert_in_clear(t));
 		return;
 	}
 	if (explain_by_error(t, wolf_error))

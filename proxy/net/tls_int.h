@@ -21,6 +21,7 @@ enum {
 	TLS_SESSION_KEY_LEN = 528,  /* endpoint and server name */
 	TLS_FILE_MAX = 1024 * 1024, /* bytes of a PEM file */
 	TLS_CA_NAMES_MAX = 32 * 1024,
+	TLS_ALERT_LEN = 7, /* a whole alert record in clear */
 	TLS_HEAD_LEN = 16, /* first bytes of a peer kept for texts */
 };
 
@@ -68,6 +69,7 @@ struct tls {
 	size_t in_left;
 	uint8_t head[TLS_HEAD_LEN];
 	size_t head_len;
+	uint8_t tail[TLS_ALERT_LEN]; /* the last bytes of the peer, likewise */
 	uint64_t got; /* ciphertext bytes from the peer, in all */
 	char *server_name, *session_key; /* or NULL */
 	struct tls_identity *peer;       /* seen in this handshake */
@@ -123,6 +125,7 @@ void tls_fail_explain(struct tls *t, int wolf_error);
 /* The verification callback's sentences. cert: the one that failed. */
 void tls_fail_verify(struct tls *t, int wolf_error, int depth,
 		     const struct tls_certificate *cert);
+void tls_fail_no_certificate(struct tls *t);
 void tls_fail_name(struct tls *t, const struct tls_certificate *cert);
 void tls_fail_fingerprint(struct tls *t, const struct tls_certificate *cert);
 void tls_fail_set(struct tls *t, const char *fmt, ...)
