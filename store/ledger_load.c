@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger_in.h"
 
@@ -328,6 +329,23 @@ static enum err state_create(struct ledger *l)
 	return ERR_OK;
 }
 
+/* The end of the spool is gone: a lost segment, or a disk that lied about a
+ * flush. The rows stay, for their deliveries are owed a reason; what comes now
+ * is new, whatever its number. */
+static void step_back(struct ledger *l)
+{
+	uint64_t durable = spool_durable(l->spool);
+
+	log_event(LOG_ERROR, "ledger-ahead-of-spool",
+		  "ledger=%llu spool=%llu why=\"the spool lost its last "
+		  "records\"",
+		  (unsigned long long)l->m.applied,
+		  (unsigned long long)durable);
+	l->m.applied = durable;
+	if (l->m.position > durable)
+		l->m.position = durable;
+}
+
 static enum err row_state(struct ledger *l, sqlite3_stmt *st)
 {
 	uint64_t association = db_u64(st, 4);
@@ -343,10 +361,8 @@ static enum err row_state(struct ledger *l, sqlite3_stmt *st)
 	l->m.position = db_u64(st, 2);
 	l->m.rebuilt = db_u64(st, 3);
 	l->m.instances = db_u64(st, 5);
-	if (l->m.applied > spool_durable(l->spool)) {
-		l->aside = "ahead-of-spool";
-		return ERR_NOTFOUND;
-	}
+	if (l->m.applied > spool_durable(l->spool))
+		step_back(l);
 	l->rebuilding = l->m.position < l->m.rebuilt;
 	if (atomic_load(&l->next_association) <= association)
 		atomic_store(&l->next_association, association + 1);

@@ -95,8 +95,9 @@ struct segment {
 	bool old;     /* begun before this start: its end is not known */
 	uint32_t end; /* not old: after the last durable record */
 	uint32_t epoch;
-	uint32_t previous; /* segment before it in its epoch */
-	uint64_t first;    /* sequences; 0: not known */
+	uint32_t previous;   /* segment before it in its epoch */
+	uint64_t first;      /* sequences; 0: not known */
+	bool first_is_whole; /* no record before it was lost */
 	uint64_t last;
 };
 

@@ -164,6 +164,7 @@ static void read_extent(struct loader *l, struct segment *g)
 		h = x.head;
 	}
 	g->first = h.sequence;
+	g->first_is_whole = h.offset == RECORD_PAGE;
 	g->epoch = h.epoch;
 	g->previous = h.previous;
 }
@@ -211,6 +212,29 @@ static enum err free_unbegun(struct loader *l, const char *name,
 	return spool_free_push(l->s, number);
 }
 
+/* The head is of another number. A segment that was recycled when the power
+ * went may have its new head under its old name, but no record yet; with
+ * records it is a file that someone renamed. */
+static enum err other_number(struct loader *l, const char *name,
+			     uint32_t number, int fd, off_t size,
+			     const struct facts *f)
+{
+	struct segment_place at = {.number = f->number, .size = (uint32_t)size};
+	struct segment_extent x;
+
+	memcpy(at.spool_id, f->spool_id, sizeof(at.spool_id));
+	segment_walk(fd, &at, at.size, &x);
+	if (!x.any && f->number > number) {
+		if (f->number > l->max_number)
+			l->max_number = f->number;
+		return free_unbegun(l, name, number);
+	}
+	return fail(l, ERR_INVAL,
+		    "%s holds segment %08x: give it back its name, "
+		    "segment-%08x.spool",
+		    name, f->number, f->number);
+}
+
 static enum err take_segment(struct loader *l, const char *name,
 			     uint32_t number, int fd, off_t size)
 {
@@ -224,10 +248,7 @@ static enum err take_segment(struct loader *l, const char *name,
 	if (e != ERR_OK)
 		return e;
 	if (f.number != number)
-		return fail(l, ERR_INVAL,
-			    "%s holds segment %08x: give it back its name, "
-			    "segment-%08x.spool",
-			    name, f.number, f.number);
+		return other_number(l, name, number, fd, size, &f);
 	e = keep_segment(l, fd, size, &f);
 	return e == ERR_AGAIN ? free_unbegun(l, name, number) : e;
 }

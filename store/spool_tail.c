@@ -134,7 +134,8 @@ static void note_successor(struct spool_tail *t)
 	t->chained = next != NULL && next->first != 0 &&
 		     next->previous == t->number &&
 		     next->epoch == t->segment->epoch;
-	t->limit = t->chained ? next->first : UINT64_MAX;
+	t->limit =
+	    t->chained && next->first_is_whole ? next->first : UINT64_MAX;
 }
 
 static enum err enter_segment(struct spool_tail *t)
@@ -416,7 +417,7 @@ static enum err pass_gap(struct spool_tail *t, struct tail_record *out,
 /* The successor's first sequence tells that records are missing at the end. */
 static enum err check_end(struct spool_tail *t, struct tail_record *out)
 {
-	bool missing = t->segment->old && t->chained &&
+	bool missing = t->segment->old && t->limit != UINT64_MAX &&
 		       t->seen + 1 < t->limit && t->limit - 1 > t->after;
 
 	if (missing) {

@@ -162,6 +162,7 @@ static void note_durable(struct spool *s)
 	pthread_mutex_lock(&s->lock);
 	if (g->first == 0)
 		g->first = w->first;
+	g->first_is_whole = true;
 	s->durable = w->sequence - 1;
 	g->last = s->durable;
 	g->end = w->offset;
