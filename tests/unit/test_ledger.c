@@ -535,6 +535,79 @@ static void a_ledger_of_a_newer_program_is_left_alone(void **state)
 	assert_false(fixture_has(f, "ledger.db."));
 }
 
+/* Flip a bit at every stride of the first segment, one after the other. */
+static void no_bit_flipped_in_the_spool_loses_an_instance(void **state)
+{
+	struct fixture *f = *state;
+	char path[160], cmd[512];
+	struct fixture_items got;
+	long offset;
+	FILE *file;
+
+	fixture_open(f);
+	put_many(f, 1, 3);
+	fixture_barrier(f);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(got.n, 3);
+	offset = (long)got.items[1].first.offset;
+	snprintf(path, sizeof(path), "%s/segment-%08x.spool", f->dir,
+		 got.items[1].first.segment);
+	fixture_close(f);
+	assert_int_equal(access(path, F_OK), 0);
+	for (long at = offset; at < offset + 4096 + 100; at += 241) {
+		int byte;
+
+		snprintf(cmd, sizeof(cmd), "rm -f %s/ledger.db*", f->dir);
+		assert_int_equal(system(cmd), 0);
+		file = fopen(path, "r+b");
+		assert_non_null(file);
+		assert_int_equal(fseek(file, at, SEEK_SET), 0);
+		byte = fgetc(file);
+		assert_int_equal(fseek(file, at, SEEK_SET), 0);
+		assert_int_not_equal(fputc(byte ^ 4, file), EOF);
+		assert_int_equal(fclose(file), 0);
+		fixture_open(f);
+		fixture_settle(f);
+		/* The others are queued; this one is, too, if a second copy
+		 * helped, or else it is quarantined, or its loss named. */
+		assert_int_equal(
+		    fixture_sql(f, "SELECT count(*) FROM v_deliveries WHERE"
+				   " state='queued' AND sop_instance IN"
+				   " ('1.2.3.4.1','1.2.3.4.3')"),
+		    2);
+		assert_true(fixture_sql(f, "SELECT count(*)>2 FROM instances") +
+				fixture_sql(f, "SELECT count(*) FROM damage") >=
+			    1);
+		fixture_close(f);
+		file = fopen(path, "r+b");
+		assert_non_null(file);
+		assert_int_equal(fseek(file, at, SEEK_SET), 0);
+		assert_int_not_equal(fputc(byte, file), EOF);
+		assert_int_equal(fclose(file), 0);
+	}
+}
+
+static void a_segment_that_is_gone_quarantines_what_it_held(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture_items got;
+	char path[160];
+
+	fixture_open(f);
+	put_many(f, 1, 2);
+	fixture_barrier(f);
+	fixture_queued(f, "cloud", &got);
+	snprintf(path, sizeof(path), "%s/segment-%08x.spool", f->dir,
+		 got.items[0].first.segment);
+	fixture_close(f);
+	assert_int_equal(unlink(path), 0);
+	fixture_open(f);
+	fixture_await(f,
+		      "SELECT count(*) FROM v_queue WHERE state='quarantined'"
+		      " AND last_error LIKE '%missing%'",
+		      2);
+}
+
 static void rebuild_writes_the_ledger_anew(void **state)
 {
 	struct fixture *f = *state;
@@ -821,6 +894,8 @@ int main(int argc, char **argv)
 	    T(a_damaged_ledger_is_moved_aside_and_rebuilt),
 	    T(a_ledger_of_another_spool_is_moved_aside),
 	    T(a_ledger_of_a_newer_program_is_left_alone),
+	    T(no_bit_flipped_in_the_spool_loses_an_instance),
+	    T(a_segment_that_is_gone_quarantines_what_it_held),
 	    T(rebuild_writes_the_ledger_anew),
 	    T(while_the_database_is_locked_instances_are_still_taken),
 	    T(segments_whose_instances_are_done_are_recycled),
