@@ -225,7 +225,7 @@ enum err audit_open(const char *dir, struct audit **out,
 	a = mem_zalloc(sizeof(*a));
 	if (a == NULL)
 		return ERR_NOMEM;
-	strcpy(a->dir, dir);
+	snprintf(a->dir, sizeof(a->dir), "%s", dir);
 	read_boot(a->boot);
 	e = find_last(a);
 	if (e != ERR_OK) {

@@ -79,7 +79,7 @@ static void the_first_place_and_the_others_can_be_read(void **state)
 	struct fixture_items got;
 	struct instance in = fixture_instance(1);
 	struct place places[8];
-	size_t len, n;
+	size_t len = 0, n;
 
 	fixture_open(f);
 	fixture_put(f, &in, 2 * CHUNK_LEN + 77);
