@@ -7,7 +7,9 @@
  *   spool_pool.c     record buffers, bounded
  *   spool_put.c      instances coming in: hash, seal, cut into records
  *   spool_outcome.c  outcomes waiting, and the records they become
- *   spool_writer.c   the writer thread: place, write, flush, complete
+ *   spool_writer.c   the writer thread: place and write
+ *   spool_flush.c    its flushes, what they complete, and when they fail
+ *   spool_wake.c     its care for puts that wait for buffers
  *   spool_read.c     reading a chunk; copying a record for compaction
  *   spool_tail.c     records in order
  *   spool_check.c    reading and opening everything
@@ -43,6 +45,8 @@ enum {
 	OPEN_FILES_MAX = 128,   /* segments kept open for reading */
 	RETRY_MS = 1000,        /* after the disk refused */
 	SEQUENCE_SLACK = 65536, /* skipped at each start */
+	UNFLUSHED_MS = 50,      /* longest, for chunks nobody waits for */
+	RUN_RECORDS = 30,       /* written by one pwritev */
 	SEGMENTS_MIN = 4,       /* in the quota */
 };
 
@@ -250,6 +254,19 @@ enum err spool_outcomes_record(struct spool *s, const struct outcome *o,
 
 /* spool_writer.c */
 void *spool_writer_main(void *arg);
+
+/* spool_flush.c; the writer's own */
+/* The end of a record: everything that is its own is given back, and whoever
+ * waits for it is called. */
+void writer_finish(struct spool *s, struct record *r, enum err e);
+/* A write or flush failed with this errno. */
+void writer_fail(struct spool *s, const char *what, int number);
+bool writer_flush_due(const struct spool *s, uint64_t now_ns);
+void writer_flush(struct spool *s);
+
+/* spool_wake.c; the writer's own */
+void writer_wake_puts(struct spool *s);
+void writer_grant(struct spool *s); /* under lock */
 
 /* spool_tail.c: as spool_tail_open(), and every payload is opened too. */
 enum err spool_tail_open_verify(struct spool *s,

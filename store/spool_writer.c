@@ -29,11 +29,8 @@
  * the disk after all. */
 
 enum {
-	RUN_RECORDS = 30, /* written by one pwritev */
 	RUN_VECTORS = RUN_RECORDS * (RECORD_SLABS + 2),
-	TURN_BYTES = 16 * 1024 * 1024,     /* written before a flush */
-	UNFLUSHED_BYTES = 8 * 1024 * 1024, /* of chunks nobody waits for */
-	UNFLUSHED_MS = 50,
+	TURN_BYTES = 16 * 1024 * 1024, /* written before a flush */
 };
 
 _Static_assert(RUN_VECTORS <= IOV_MAX, "one pwritev takes a whole run");
@@ -47,157 +44,6 @@ struct run {
 };
 
 static const uint8_t zeros[RECORD_PAGE];
-
-/* ---- completing -------------------------------------------------------- */
-
-/* The end of a record: everything that is its own is given back. */
-static void finish_record(struct spool *s, struct record *r, enum err e)
-{
-	struct spool_put *put = r->put;
-	bool last = false;
-
-	if (put != NULL && e != ERR_OK)
-		put_fail(put, e);
-	if (put != NULL && r->final)
-		put->events.on_done(put->events.arg, e, &put->instance);
-	pthread_mutex_lock(&s->lock);
-	if (r->n_slabs > 0) { /* it was not written */
-		record_give_slabs(s, r);
-		if (put != NULL)
-			put->inflight -= r->filled;
-	}
-	s->n_queue--;
-	if (put != NULL && e == ERR_OK && r->final) {
-		s->stored++;
-		s->stored_bytes += put->instance.length;
-	}
-	if (put != NULL)
-		last = put_unref(put);
-	pthread_mutex_unlock(&s->lock);
-	record_free(r);
-	if (last)
-		put_free(put);
-}
-
-static void finish_written(struct spool *s, enum err e)
-{
-	struct list *n;
-
-	while ((n = list_pop_front(&s->writer.written)) != NULL)
-		finish_record(s, CONTAINER_OF(n, struct record, link), e);
-}
-
-/* ---- failing ------------------------------------------------------------ */
-
-/* Puts whose newest record was not flushed have lost it. Under lock. */
-static void fail_unflushed_puts(struct spool *s, enum err e)
-{
-	LIST_EACH(n, tmp, &s->puts)
-	{
-		struct spool_put *put = CONTAINER_OF(n, struct spool_put, link);
-
-		if (put->last > s->durable)
-			put_fail(put, e);
-	}
-}
-
-static void note_failure(struct spool *s, const char *what, int number,
-			 enum err e)
-{
-	uint32_t segment = s->writer.segment->number;
-
-	log_event(LOG_ERROR, "spool-write-failed",
-		  "call=%s segment=%08x error=\"%s\" the segment is retired, "
-		  "nothing since the last flush was acknowledged",
-		  what, segment, strerror(number));
-	(void)snprintf(s->failed_text, sizeof(s->failed_text),
-		       "%s of spool segment %08x failed: %s; look after the "
-		       "disk under %.100s",
-		       what, segment, strerror(number), s->path);
-	s->failed_ns = clock_mono_ns();
-	s->failed_err = e;
-	s->retired++;
-}
-
-static void retire_segment(struct spool *s)
-{
-	struct segment *g = s->writer.segment;
-
-	g->current = false;
-	g->retired = true;
-	spool_segment_drop(s, g);
-	if (g->first == 0 && g->refs == 0 &&
-	    spool_segment_unlink(s, g) != ERR_OK)
-		log_event(LOG_WARN, "segment-remove-failed", "segment=%08x",
-			  s->writer.segment->number);
-	s->writer.segment = NULL;
-}
-
-static void fail_turn(struct spool *s, const char *what, int number)
-{
-	enum err e = segment_errno(number);
-
-	pthread_mutex_lock(&s->lock);
-	note_failure(s, what, number, e);
-	fail_unflushed_puts(s, e);
-	retire_segment(s);
-	s->writer.epoch = ++s->epoch;
-	s->writer.previous = 0;
-	s->writer.sequence += RUN_RECORDS; /* given out, perhaps on the disk */
-	s->writer.unflushed = 0;
-	s->writer.unflushed_ns = 0;
-	pthread_mutex_unlock(&s->lock);
-	finish_written(s, e);
-	if (s->on_durable != NULL)
-		s->on_durable(s->on_durable_arg);
-}
-
-/* ---- flushing ----------------------------------------------------------- */
-
-static void note_durable(struct spool *s)
-{
-	struct writer *w = &s->writer;
-	struct segment *g = w->segment;
-
-	pthread_mutex_lock(&s->lock);
-	if (g->first == 0)
-		g->first = w->first;
-	g->first_is_whole = true;
-	s->durable = w->sequence - 1;
-	g->last = s->durable;
-	g->end = w->offset;
-	s->flushes++;
-	s->failed_ns = 0;
-	w->unflushed = 0;
-	w->unflushed_ns = 0;
-	pthread_cond_broadcast(&s->durable_cond);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void flush(struct spool *s)
-{
-	struct writer *w = &s->writer;
-
-	if (w->unflushed == 0)
-		return;
-	if (fdatasync(w->segment->fd) != 0) {
-		fail_turn(s, "flush", errno);
-		return;
-	}
-	note_durable(s);
-	finish_written(s, ERR_OK);
-	if (s->on_durable != NULL)
-		s->on_durable(s->on_durable_arg);
-}
-
-static bool flush_due(const struct spool *s, uint64_t now_ns)
-{
-	const struct writer *w = &s->writer;
-
-	return w->unflushed > 0 &&
-	       (!list_empty(&w->written) || w->unflushed >= UNFLUSHED_BYTES ||
-		now_ns - w->unflushed_ns >= UNFLUSHED_MS * 1000000ull);
-}
 
 /* ---- segments ----------------------------------------------------------- */
 
@@ -398,7 +244,7 @@ static void write_run(struct spool *s, struct run *run)
 	if (number != 0) {
 		for (unsigned i = 0; i < run->n; i++)
 			list_push_back(&w->written, &run->records[i]->link);
-		fail_turn(s, "write", number);
+		writer_fail(s, "write", number);
 		return;
 	}
 	if (!waited) /* let the disk begin */
@@ -409,7 +255,7 @@ static void write_run(struct spool *s, struct run *run)
 		if (run->records[i]->final)
 			list_push_back(&w->written, &run->records[i]->link);
 		else
-			finish_record(s, run->records[i], ERR_OK);
+			writer_finish(s, run->records[i], ERR_OK);
 	}
 }
 
@@ -424,7 +270,7 @@ static struct record *first_pending(struct spool *s)
 static void drop_pending(struct spool *s, struct record *r, enum err e)
 {
 	list_remove(&r->link);
-	finish_record(s, r, e);
+	writer_finish(s, r, e);
 }
 
 static enum err record_err(const struct record *r)
@@ -465,7 +311,7 @@ static void make_room(struct spool *s)
 	struct record *r = first_pending(s);
 	enum err e;
 
-	flush(s);
+	writer_flush(s);
 	e = next_segment(s, r->reserve);
 	if (e != ERR_OK)
 		drop_pending(s, r, e);
@@ -519,56 +365,8 @@ static void turn(struct spool *s)
 			make_room(s);
 		take_queue(s);
 	}
-	if (flush_due(s, clock_mono_ns()))
-		flush(s);
-}
-
-/* ---- waking puts ----------------------------------------------------------
- */
-
-/* With every buffer in half-filled records of slow peers, nothing would ever
- * come back: so the one who waits longest may take a few beyond the bound. */
-static void grant(struct spool *s)
-{
-	struct spool_put *put;
-
-	if (list_empty(&s->waiters) || !spool_pool_full(s) ||
-	    s->slabs_used + GRANT_SLABS > s->slabs_hard)
-		return;
-	put = CONTAINER_OF(s->waiters.next, struct spool_put, waiting);
-	put->grant = GRANT_SLABS;
-}
-
-static struct spool_put *wakeable(struct spool *s)
-{
-	LIST_EACH(n, tmp, &s->waiters)
-	{
-		struct spool_put *put =
-		    CONTAINER_OF(n, struct spool_put, waiting);
-
-		if (!put_full_now(put))
-			return put;
-	}
-	return NULL;
-}
-
-static void wake_puts(struct spool *s)
-{
-	struct spool_put *put;
-
-	pthread_mutex_lock(&s->callback_lock);
-	pthread_mutex_lock(&s->lock);
-	while ((put = wakeable(s)) != NULL) {
-		struct spool_put_events events = put->events;
-
-		list_remove(&put->waiting);
-		pthread_mutex_unlock(&s->lock);
-		if (events.on_writable != NULL)
-			events.on_writable(events.arg);
-		pthread_mutex_lock(&s->lock);
-	}
-	pthread_mutex_unlock(&s->lock);
-	pthread_mutex_unlock(&s->callback_lock);
+	if (writer_flush_due(s, clock_mono_ns()))
+		writer_flush(s);
 }
 
 /* ---- the thread ------------------------------------------------------------
@@ -623,7 +421,7 @@ static void wait_until(struct spool *s, uint64_t at)
 static bool turn_due(const struct spool *s, uint64_t now)
 {
 	return !list_empty(&s->queue) || !list_empty(&s->writer.pending) ||
-	       spool_outcomes_due(s, now) || flush_due(s, now);
+	       spool_outcomes_due(s, now) || writer_flush_due(s, now);
 }
 
 static enum work wait_for_work(struct spool *s)
@@ -643,7 +441,7 @@ static enum work wait_for_work(struct spool *s)
 		work = WORK_TICK;
 		if (tick_due(s, now)) {
 			s->writer.tick_ns = 0;
-			grant(s);
+			writer_grant(s);
 			break;
 		}
 		wait_until(s, next_time(s));
@@ -670,7 +468,7 @@ static void write_end_mark(struct spool *s)
 		write_run(s, &run);
 	else if (first_pending(s) != NULL)
 		drop_pending(s, first_pending(s), ERR_NOSPACE);
-	flush(s);
+	writer_flush(s);
 }
 
 void *spool_writer_main(void *arg)
@@ -682,8 +480,8 @@ void *spool_writer_main(void *arg)
 		if (work == WORK_TURN)
 			turn(s);
 		else if (work == WORK_FLUSH)
-			flush(s);
-		wake_puts(s);
+			writer_flush(s);
+		writer_wake_puts(s);
 	}
 	write_end_mark(s);
 	end_segment(s);

@@ -2,8 +2,10 @@
  *
  *   powerloss drive DIR COUNT          under shim_powerloss.so
  *   powerloss replay LOG IMAGES SEED   every image is looked at; status 0 only
- *                                      if nothing acknowledged is missing
- */
+ *                                      if nothing acknowledged is missing.
+ *                                      The image that failed is left behind
+ *
+ * POWERLOSS_IMAGES is the directory for images; /tmp without it. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,14 +103,16 @@ static size_t *choose_places(size_t entries, unsigned n, unsigned *seed)
 
 static void replay(const char *log, unsigned n, unsigned seed)
 {
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	const char *base = getenv("POWERLOSS_IMAGES");
 	struct image *im = image_open(log);
 	size_t *at = choose_places(image_entries(im), n, &seed);
 	unsigned long long checked = 0;
 
+	if (base == NULL)
+		base = "/tmp";
 	for (unsigned i = 0; i < n; i++) {
 		struct powerloss_acked acked;
-		char dir[64];
+		char dir[128];
 
 		(void)snprintf(dir, sizeof(dir), "%s/powerloss-XXXXXX", base);
 		if (mkdtemp(dir) == NULL)

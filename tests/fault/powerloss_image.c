@@ -316,7 +316,9 @@ static void take_note(struct image *im, const struct powerloss_entry *e)
 
 	memcpy(&note, data_of(e), sizeof(note));
 	im->state = grown(im->state, &im->n_states, note.instance + 1, 1);
-	im->state[note.instance] = (uint8_t)note.event;
+	/* The tail may see it, and give it up, before on_done() is through. */
+	if (note.event > im->state[note.instance])
+		im->state[note.instance] = (uint8_t)note.event;
 }
 
 static void step(struct image *im, size_t i)

@@ -1,0 +1,50 @@
+#include "proxy/lib/mem.h"
+#include "store/spool_int.h"
+
+/* ---- waking puts ----------------------------------------------------------
+ */
+
+/* With every buffer in half-filled records of slow peers, nothing would ever
+ * come back: so the one who waits longest may take a few beyond the bound. */
+void writer_grant(struct spool *s)
+{
+	struct spool_put *put;
+
+	if (list_empty(&s->waiters) || !spool_pool_full(s) ||
+	    s->slabs_used + GRANT_SLABS > s->slabs_hard)
+		return;
+	put = CONTAINER_OF(s->waiters.next, struct spool_put, waiting);
+	put->grant = GRANT_SLABS;
+}
+
+static struct spool_put *wakeable(struct spool *s)
+{
+	LIST_EACH(n, tmp, &s->waiters)
+	{
+		struct spool_put *put =
+		    CONTAINER_OF(n, struct spool_put, waiting);
+
+		if (!put_full_now(put))
+			return put;
+	}
+	return NULL;
+}
+
+void writer_wake_puts(struct spool *s)
+{
+	struct spool_put *put;
+
+	pthread_mutex_lock(&s->callback_lock);
+	pthread_mutex_lock(&s->lock);
+	while ((put = wakeable(s)) != NULL) {
+		struct spool_put_events events = put->events;
+
+		list_remove(&put->waiting);
+		pthread_mutex_unlock(&s->lock);
+		if (events.on_writable != NULL)
+			events.on_writable(events.arg);
+		pthread_mutex_lock(&s->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->callback_lock);
+}
