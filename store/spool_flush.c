@@ -31,10 +31,6 @@ void writer_finish(struct spool *s, struct record *r, enum err e)
 			put->inflight -= r->filled;
 	}
 	s->n_queue--;
-	if (put != NULL && e == ERR_OK && r->final) {
-		s->stored++;
-		s->stored_bytes += put->instance.length;
-	}
 	if (put != NULL)
 		last = put_unref(put);
 	pthread_mutex_unlock(&s->lock);
@@ -118,6 +114,20 @@ void writer_fail(struct spool *s, const char *what, int number)
 
 /* ---- flushing ----------------------------------------------------------- */
 
+/* Before on_done(), so that whoever was called finds itself counted. */
+static void count_stored(struct spool *s)
+{
+	LIST_EACH(n, tmp, &s->writer.written)
+	{
+		const struct record *r = CONTAINER_OF(n, struct record, link);
+
+		if (r->put == NULL)
+			continue;
+		s->stored++;
+		s->stored_bytes += r->put->instance.length;
+	}
+}
+
 static void note_durable(struct spool *s)
 {
 	struct writer *w = &s->writer;
@@ -131,6 +141,7 @@ static void note_durable(struct spool *s)
 	g->last = s->durable;
 	g->end = w->offset;
 	s->flushes++;
+	count_stored(s);
 	s->failed_ns = 0;
 	w->unflushed = 0;
 	w->unflushed_ns = 0;

@@ -238,8 +238,8 @@ static void outcomes_survive_a_round_trip_and_any_cut(void **state)
 		(void)INSTANCE_SET(in[i].destination, "cloud");
 		(void)INSTANCE_SET(in[i].target,
 				   "0123456789012345678901234567890");
-		assert_true(record_outcome_encode(&in[i], bytes, sizeof(bytes),
-						  &len));
+		assert_true(
+		    record_outcome_encode(&in[i], bytes, sizeof(bytes), &len));
 	}
 	assert_int_equal(record_outcomes_decode(bytes, len, out, 3, &n),
 			 ERR_OK);
@@ -248,8 +248,7 @@ static void outcomes_survive_a_round_trip_and_any_cut(void **state)
 	assert_int_equal(record_outcomes_decode(bytes, len, out, 2, &n),
 			 ERR_LIMIT);
 	for (size_t i = 0; i < len; i++)
-		whole +=
-		    record_outcomes_decode(bytes, i, out, 3, &n) == ERR_OK;
+		whole += record_outcomes_decode(bytes, i, out, 3, &n) == ERR_OK;
 	assert_int_equal(whole, 3); /* nothing, one, two */
 }
 

@@ -117,7 +117,8 @@ static void no_room_is_told_apart_and_leaves_nothing(void **state)
 	assert_int_equal(segment_errno(EIO), ERR_IO);
 }
 
-/* ---- walking -------------------------------------------------------------- */
+/* ---- walking --------------------------------------------------------------
+ */
 
 static void write_record(int fd, uint32_t page_number, uint64_t sequence,
 			 uint32_t payload)
@@ -201,9 +202,9 @@ static void resync_finds_the_next_record_or_the_limit(void **state)
 	assert_int_equal(segment_resync(fd, &at, 3 * RECORD_PAGE, SIZE),
 			 5 * RECORD_PAGE);
 	assert_int_equal(segment_resync(fd, &at, 6 * RECORD_PAGE, SIZE), SIZE);
-	assert_int_equal(segment_resync(fd, &at, 3 * RECORD_PAGE,
-					4 * RECORD_PAGE),
-			 4 * RECORD_PAGE);
+	assert_int_equal(
+	    segment_resync(fd, &at, 3 * RECORD_PAGE, 4 * RECORD_PAGE),
+	    4 * RECORD_PAGE);
 	assert_int_equal(segment_resync(fd, &at, SIZE + RECORD_PAGE, SIZE),
 			 SIZE);
 	(void)close(fd);
@@ -223,21 +224,21 @@ static void a_record_of_another_place_is_none(void **state)
 			 sizeof(page));
 	assert_int_equal(pwrite(fd, page, sizeof(page), 9 * RECORD_PAGE),
 			 sizeof(page)); /* a page that strayed */
-	assert_int_equal(segment_read_head(fd, &at, 2 * RECORD_PAGE, page, &h,
-					   &copy),
-			 ERR_OK);
-	assert_int_equal(segment_read_head(fd, &at, 9 * RECORD_PAGE, page, &h,
-					   &copy),
-			 ERR_NOTFOUND);
+	assert_int_equal(
+	    segment_read_head(fd, &at, 2 * RECORD_PAGE, page, &h, &copy),
+	    ERR_OK);
+	assert_int_equal(
+	    segment_read_head(fd, &at, 9 * RECORD_PAGE, page, &h, &copy),
+	    ERR_NOTFOUND);
 	other.number++;
-	assert_int_equal(segment_read_head(fd, &other, 2 * RECORD_PAGE, page,
-					   &h, &copy),
-			 ERR_NOTFOUND);
+	assert_int_equal(
+	    segment_read_head(fd, &other, 2 * RECORD_PAGE, page, &h, &copy),
+	    ERR_NOTFOUND);
 	assert_int_equal(segment_read_head(fd, &at, SIZE, page, &h, &copy),
 			 ERR_NOTFOUND);
-	assert_int_equal(segment_read_head(fd, &at, UINT32_MAX, page, &h,
-					   &copy),
-			 ERR_NOTFOUND);
+	assert_int_equal(
+	    segment_read_head(fd, &at, UINT32_MAX, page, &h, &copy),
+	    ERR_NOTFOUND);
 	(void)close(fd);
 }
 
@@ -250,13 +251,13 @@ static void a_record_that_would_leave_the_segment_is_none(void **state)
 
 	(void)state;
 	write_record(fd, 63, 11, 1);
-	assert_int_equal(segment_read_head(fd, &at, 63 * RECORD_PAGE, page, &h,
-					   &copy),
-			 ERR_NOTFOUND);
+	assert_int_equal(
+	    segment_read_head(fd, &at, 63 * RECORD_PAGE, page, &h, &copy),
+	    ERR_NOTFOUND);
 	write_record(fd, 63, 11, 0);
-	assert_int_equal(segment_read_head(fd, &at, 63 * RECORD_PAGE, page, &h,
-					   &copy),
-			 ERR_OK);
+	assert_int_equal(
+	    segment_read_head(fd, &at, 63 * RECORD_PAGE, page, &h, &copy),
+	    ERR_OK);
 	(void)close(fd);
 }
 

@@ -198,6 +198,7 @@ static void an_aborted_put_leaves_no_instance(void **state)
 	struct instance in;
 	struct transfer_id id;
 	struct kit_records r;
+	struct spool_stats st;
 	struct spool_put *p;
 
 	(void)state;
@@ -210,6 +211,10 @@ static void an_aborted_put_leaves_no_instance(void **state)
 	assert_int_equal(spool_put_begin(spool, &in, &events, &p), ERR_OK);
 	id = *spool_put_id(p);
 	assert_int_equal(spool_put_data(p, data, 2 * CHUNK_LEN + 1), ERR_OK);
+	do { /* until both chunks are written */
+		usleep(1000);
+		spool_stats(spool, &st);
+	} while (st.queued > 0);
 	spool_put_abort(p);
 	spool_put_abort(NULL);
 	assert_true(wait_outcome(OUTCOME_ABANDONED, &id));
