@@ -215,12 +215,13 @@ build/$(1)/culvert: build/$(1)/obj/proxy/main.o build/$(1)/libculvert.a
 	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
 		$$(LIBS) -o $$@
 
-build/$(1)/unit/%: build/$(1)/obj/tests/unit/%.o \
-		$(UNIT_HELP:%.c=build/$(1)/obj/%.o) build/$(1)/libculvert.a
+build/$(1)/unit/%: build/$(1)/obj/tests/unit/%.o build/$(1)/libculvert.a \
+		$(UNIT_HELP:%.c=build/$(1)/obj/%.o)
 	@mkdir -p $$(@D)
 	@echo "  ld $$@"
-	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
-		-lcmocka $$(LIBS) -o $$@
+	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$< \
+		$$$$(tests/helpers.sh build/$(1)/obj $$*) \
+		build/$(1)/libculvert.a -lcmocka $$(LIBS) -o $$@
 
 build/$(1)/replay/%: build/$(1)/obj/tests/fuzz/%.o \
 		build/$(1)/obj/tests/fuzz/replay_main.o build/$(1)/libculvert.a
