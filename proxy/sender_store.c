@@ -112,7 +112,7 @@ static bool send_data(struct sender *s, struct task *t)
 	enum err e;
 
 	if (t->item.chunks == 0) { /* an empty data set: one empty fragment */
-		if (send_fragments(s, NULL, 0, 0, true) < 0)
+		if (send_fragments(s, (const uint8_t *)"", 0, 0, true) < 0)
 			return false;
 		all_sent(s);
 		return false;

@@ -44,22 +44,13 @@ static int teardown(void **state)
 
 static void only_uids_become_names(void **state)
 {
-	static const char *const bad[] = {"",
-					  ".",
-					  "..",
-					  "...",
-					  "../../etc/passwd",
-					  "1.2/3",
-					  "1.2\n",
-					  "1.2 ",
-					  "a.1",
-					  "1.2.3.4.x",
-					  "1.2\\3",
-					  "-1",
-					  "1,2",
-					  "\xef\xbc\x91",
-					  "123456789012345678901234567890123456"
-					  "78901234567890123456789012345"};
+	static const char long_one[] =
+	    "1234567890123456789012345678901234567890"
+	    "1234567890123456789012345"; /* 65 */
+	static const char *const bad[] = {
+	    "",      ".",     "..",   "...",          "../../etc/passwd",
+	    "1.2/3", "1.2\n", "1.2 ", "a.1",          "1.x",
+	    "1\\3",  "-1",    "1,2",  "\xef\xbc\x91", long_one};
 	struct transfer_id id;
 	char out[DIRECTORY_NAME_LEN];
 
