@@ -378,8 +378,9 @@ static void a_transfer_that_spans_a_restart_of_the_ledger_is_whole(void **state)
 	static const uint8_t bytes[CHUNK_LEN];
 	struct fixture *f = *state;
 	struct fixture_items got;
-	struct instance in = fixture_instance(1);
+	struct instance in = fixture_instance(1), other = fixture_instance(4);
 	struct spool_put_events events = {.on_done = ignore_done};
+	struct transfer_id id;
 	struct spool_put *put;
 	struct place places[4];
 
@@ -387,17 +388,21 @@ static void a_transfer_that_spans_a_restart_of_the_ledger_is_whole(void **state)
 	assert_int_equal(spool_put_begin(f->spool, &in, &events, &put), ERR_OK);
 	assert_int_equal(spool_put_data(put, bytes, sizeof(bytes)), ERR_OK);
 	assert_int_equal(spool_put_data(put, bytes, 10), ERR_OK);
-	put_many(f, 2, 3);
-	fixture_barrier(f);
+	put_many(f, 2, 2);
+	id = fixture_put(f, &other, 10);
+	fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
+	fixture_settle(f);
 	fixture_close_ledger(f);
 	fixture_open_ledger(f);
+	fixture_barrier(f);
 	assert_int_equal(spool_put_data(put, bytes, sizeof(bytes)), ERR_OK);
 	assert_int_equal(spool_put_finish(put, &in), ERR_OK);
 	fixture_await(f, "SELECT count(*) FROM instances", 4);
 	fixture_queued(f, "cloud", &got);
-	assert_int_equal(got.n, 4);
-	assert_string_equal(got.items[3].sop_instance, "1.2.3.4.1");
-	assert_int_equal(fixture_places(f, got.items[3].seq, places, 4), 3);
+	assert_int_equal(got.n, 3);
+	assert_string_equal(got.items[2].sop_instance, "1.2.3.4.1");
+	assert_int_equal(fixture_places(f, got.items[2].seq, places, 4), 3);
+	assert_false(fixture_has(f, "ledger.db.")); /* never moved aside */
 }
 
 static void an_aborted_transfer_leaves_nothing(void **state)
@@ -608,6 +613,32 @@ static void a_segment_that_is_gone_quarantines_what_it_held(void **state)
 		      2);
 }
 
+static void an_instance_that_lost_a_chunk_is_quarantined(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture_items got;
+	struct instance in = fixture_instance(1);
+	struct place places[8];
+	char cmd[512];
+
+	fixture_open(f);
+	fixture_put(f, &in, 4 * CHUNK_LEN);
+	fixture_barrier(f);
+	fixture_queued(f, "cloud", &got);
+	assert_int_equal(fixture_places(f, got.items[0].seq, places, 8), 4);
+	assert_true(places[0].segment != places[3].segment);
+	fixture_close(f);
+	snprintf(cmd, sizeof(cmd), "rm -f %s/ledger.db* %s/segment-%08x.spool",
+		 f->dir, f->dir, places[0].segment);
+	assert_int_equal(system(cmd), 0);
+	fixture_open(f);
+	fixture_await(f,
+		      "SELECT count(*) FROM v_queue WHERE state='quarantined'"
+		      " AND sop_instance='1.2.3.4.1'"
+		      " AND last_error IS NOT NULL",
+		      1);
+}
+
 static void rebuild_writes_the_ledger_anew(void **state)
 {
 	struct fixture *f = *state;
@@ -676,8 +707,31 @@ static void segments_whose_instances_are_done_are_recycled(void **state)
 	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM chunks"), 0);
 }
 
+/* Put n instances of 1 MB from number from on, and have them delivered. */
+static void pass(struct fixture *f, unsigned from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct instance in = fixture_instance(from + i);
+		struct transfer_id id = fixture_put(f, &in, 1000000);
+
+		fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
+	}
+}
+
+static void keep(struct fixture *f, unsigned from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct instance in = fixture_instance(from + i);
+
+		fixture_put(f, &in, 1000000);
+	}
+}
+
+/* Its record, alone alive in the first segment, is moved; the record that it is
+ * held stands in a segment that stays. */
 static void one_held_instance_does_not_pin_its_segment(void **state)
 {
+	static uint8_t chunk[CHUNK_LEN];
 	struct fixture *f = *state;
 	struct fixture_items got;
 	struct ledger_query q = {.destination = "cloud",
@@ -685,40 +739,69 @@ static void one_held_instance_does_not_pin_its_segment(void **state)
 				 .after = LEDGER_CURSOR_START,
 				 .max = 10};
 	struct instance held = fixture_instance(9999);
-	static uint8_t chunk[CHUNK_LEN];
 	struct place before;
 	struct transfer_id id;
 	size_t len;
 
 	fixture_open(f);
 	id = fixture_put(f, &held, 1000);
+	pass(f, 0, 4);
 	fixture_outcome(f, &id, OUTCOME_HELD, "cloud");
 	fixture_settle(f);
 	fixture_fetch(f, &q, &got);
 	assert_int_equal(got.n, 1);
 	before = got.items[0].first;
-	for (unsigned i = 0; i < 300; i++) {
-		struct instance in = fixture_instance(i);
-		struct transfer_id done;
-
-		/* Half of the quota stays in use, so that space is short. */
-		done = fixture_put(f, &in, 1000000);
-		if (i < 5 || i >= 40)
-			fixture_outcome(f, &done, OUTCOME_DELIVERED, "cloud");
+	keep(f, 100, 35); /* more than half of the quota: space is short */
+	for (unsigned i = 0;
+	     i < 300 && got.items[0].first.segment == before.segment; i++) {
+		pass(f, 200 + i, 1);
 		fixture_fetch(f, &q, &got);
-		if (got.items[0].first.segment != before.segment && i > 40)
-			break;
+		assert_int_equal(got.n, 1);
 	}
-	assert_int_equal(got.n, 1);
 	assert_true(got.items[0].first.segment != before.segment);
 	assert_int_equal(
 	    spool_read_chunk(f->spool, got.items[0].first, &id, 0, chunk, &len),
 	    ERR_OK);
 	assert_int_equal(len, 1000);
+	while (spool_read_chunk(f->spool, before, &id, 0, chunk, &len) !=
+	       ERR_NOTFOUND)
+		usleep(10000);
 	/* A rebuild still knows that it is held. */
 	fixture_settle(f);
 	assert_int_equal(unlink(f->ledger), 0);
 	fixture_await(f, "SELECT count(*) FROM deliveries WHERE state=1", 1);
+}
+
+/* The segment with that record can go only when it was written again. */
+static void what_was_delivered_to_one_of_two_stays_so(void **state)
+{
+	struct fixture *f = *state;
+	struct instance in = fixture_instance(9999);
+	struct spool_stats st;
+	struct transfer_id id;
+
+	fixture_open(f);
+	in.n_destinations = 2;
+	INSTANCE_SET(in.destinations[1], "second");
+	id = fixture_put(f, &in, 1000);
+	keep(f, 100, 2);
+	pass(f, 200, 3);
+	fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
+	fixture_settle(f);
+	pass(f, 300, 6);
+	fixture_settle(f);
+	do {
+		usleep(20000);
+		spool_stats(f->spool, &st);
+	} while (st.segments > 4);
+	fixture_settle(f);
+	assert_int_equal(unlink(f->ledger), 0);
+	fixture_await(f,
+		      "SELECT count(*) FROM v_deliveries WHERE"
+		      " sop_instance='1.2.3.4.9999' AND"
+		      " ((destination='cloud' AND state='delivered') OR"
+		      " (destination='second' AND state='queued'))",
+		      2);
 }
 
 /* ---- posted rows
@@ -896,10 +979,12 @@ int main(int argc, char **argv)
 	    T(a_ledger_of_a_newer_program_is_left_alone),
 	    T(no_bit_flipped_in_the_spool_loses_an_instance),
 	    T(a_segment_that_is_gone_quarantines_what_it_held),
+	    T(an_instance_that_lost_a_chunk_is_quarantined),
 	    T(rebuild_writes_the_ledger_anew),
 	    T(while_the_database_is_locked_instances_are_still_taken),
 	    T(segments_whose_instances_are_done_are_recycled),
 	    T(one_held_instance_does_not_pin_its_segment),
+	    T(what_was_delivered_to_one_of_two_stays_so),
 	    T(associations_and_their_contexts_are_on_record),
 	    T(repeated_refusals_become_counts),
 	    T(a_capability_seen_again_replaces_the_older),
