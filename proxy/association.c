@@ -131,7 +131,8 @@ static void ended_before_association(struct association *a, enum err why,
 	else
 		log_event(LOG_INFO, "connection-ended",
 			  "listener=%s peer=%s why=\"%s\"",
-			  listener_of(a)->name, a->facts.row.peer, detail);
+			  listener_of(a)->name, a->facts.row.peer,
+			  why == ERR_OK ? "closed by the peer" : detail);
 }
 
 static void on_closed(void *arg, enum err why, const char *detail)
@@ -437,6 +438,7 @@ static void accept_association(struct association *a, const struct assoc *rq)
 	(void)step(a, UL_EVT7, 0);
 	stream_set_deadline(a->stream, 0);
 	send_bytes(a, t->pdu, w.len);
+	watch(a);
 	mem_free(t);
 	return;
 fail:

@@ -8,8 +8,8 @@
 #include "proxy/server.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +60,8 @@ struct server {
 	bool mailbox_open;
 	struct worker *workers[WORKERS_MAX];
 	size_t n_workers;
-	_Atomic(struct scheduler *) scheduler;
+	pthread_mutex_t scheduler_lock; /* the ledger thread asks, too */
+	struct scheduler *scheduler;    /* NULL before and after it runs */
 	struct admission *admission;
 	struct acceptor *acceptor;
 	struct control *control;
@@ -127,11 +128,24 @@ static enum err make_directory(struct server *s, const char *option,
 static void on_queued(void *arg, const char *destination, uint64_t count)
 {
 	struct server *s = arg;
-	struct scheduler *scheduler = atomic_load(&s->scheduler);
 
 	(void)count;
-	if (scheduler != NULL)
-		scheduler_queued(scheduler, destination);
+	pthread_mutex_lock(&s->scheduler_lock);
+	if (s->scheduler != NULL)
+		scheduler_queued(s->scheduler, destination);
+	pthread_mutex_unlock(&s->scheduler_lock);
+}
+
+static struct scheduler *swap_scheduler(struct server *s,
+					struct scheduler *next)
+{
+	struct scheduler *before;
+
+	pthread_mutex_lock(&s->scheduler_lock);
+	before = s->scheduler;
+	s->scheduler = next;
+	pthread_mutex_unlock(&s->scheduler_lock);
+	return before;
 }
 
 static enum err open_spool(struct server *s)
@@ -238,7 +252,7 @@ static enum err start_scheduler(struct server *s)
 	enum err e = scheduler_start(&o, &scheduler, s->why);
 
 	if (e == ERR_OK)
-		atomic_store(&s->scheduler, scheduler);
+		(void)swap_scheduler(s, scheduler);
 	return e;
 }
 
@@ -254,7 +268,7 @@ static enum err start_control(struct server *s)
 	struct control_options o = {.config = s->config,
 				    .spool = s->spool,
 				    .ledger = s->ledger,
-				    .scheduler = atomic_load(&s->scheduler),
+				    .scheduler = s->scheduler,
 				    .mailbox = &s->mailbox,
 				    .associations = count_open,
 				    .arg = s};
@@ -392,7 +406,7 @@ static void on_scheduler_stopped(void *arg)
 
 static void settle(struct server *s)
 {
-	struct scheduler *scheduler = atomic_exchange(&s->scheduler, NULL);
+	struct scheduler *scheduler = swap_scheduler(s, NULL);
 
 	s->phase = PHASE_SETTLING;
 	uv_timer_stop(&s->drain);
@@ -467,7 +481,7 @@ static void start_handles(struct server *s)
 /* What is left once the loop has run out, or after a failed start. */
 static void take_apart(struct server *s)
 {
-	struct scheduler *scheduler = atomic_exchange(&s->scheduler, NULL);
+	struct scheduler *scheduler = swap_scheduler(s, NULL);
 
 	control_stop(s->control);
 	if (s->acceptor != NULL && s->n_workers > 0)
@@ -514,6 +528,7 @@ int server_run(const struct config *config)
 	if (s == NULL)
 		return EXIT_FAILURE;
 	s->config = config;
+	pthread_mutex_init(&s->scheduler_lock, NULL);
 	raise_descriptors();
 	e = start_all(s);
 	if (e == ERR_OK) {
@@ -528,6 +543,7 @@ int server_run(const struct config *config)
 		uv_run(&s->loop, UV_RUN_DEFAULT);
 	}
 	take_apart(s);
+	pthread_mutex_destroy(&s->scheduler_lock);
 	mem_free(s);
 	if (e == ERR_OK)
 		log_event(LOG_INFO, "stopped", "node=%s", config->node);
