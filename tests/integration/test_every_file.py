@@ -2,15 +2,12 @@
 as they were."""
 import hashlib
 import json
-import pathlib
-import shutil
-import subprocess
+import time
 import urllib.request
-
-import pytest
+import warnings
 
 import dicom
-from conftest import PYDICOM, needs
+from conftest import needs
 from culvert import free_port, until
 
 
@@ -20,24 +17,61 @@ def whole(path):
     return meta[3], meta[2], meta[0x10], dicom.even(data)
 
 
-def own_uids(data, sop, iuid):
-    """Whether the data set says what the file meta information says."""
-    return dicom.even(iuid.encode()) in data or True
+def own_uid(path):
+    """The SOP Instance UID that the data set itself names."""
+    import pydicom
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return str(pydicom.dcmread(path, force=True, stop_before_pixels=True)
+                   .SOPInstanceUID)
 
 
 def send_each(edge, files):
-    """Send every file as a device would; returns what was acknowledged."""
-    acked, refused = [], []
+    """Send every file as a device would; returns what was acknowledged.
+
+    Some files lie: their meta information names another instance than their
+    data set. That is A900, as it should be; they go again under the name of
+    the data set."""
+    acked, lied = [], []
     for p in files:
         iuid, sop, ts, data = whole(p)
-        try:
+        status = dicom.send(edge.port(), [(iuid, data)], sop=sop, ts=ts,
+                            calling='RAWSCU')[0]
+        if status == 0xa900:
+            lied.append(p.name)
+            assert own_uid(p) != iuid, p.name
+            iuid = own_uid(p)
             status = dicom.send(edge.port(), [(iuid, data)], sop=sop, ts=ts,
                                 calling='RAWSCU')[0]
-        except KeyError:
-            status = 'context refused'
-        (acked if status == 0 else refused).append((p, iuid, sop, ts, data,
-                                                    status))
-    return acked, refused
+        assert status == 0, (p.name, hex(status))
+        acked.append((p, iuid, sop, ts, data))
+    print('%d files acknowledged, %d of them under the name in their data '
+          'set: %s' % (len(acked), len(lied), lied))
+    return acked
+
+
+def settle(edge, n):
+    """Wait until the queue moves no more: what is left is held, retried
+    without end, or in quarantine."""
+    seen = [0, time.monotonic()]
+
+    def still():
+        d = edge.deliveries()
+        done = d.get('delivered', 0) + d.get('quarantined', 0)
+        if done != seen[0]:
+            seen[:] = [done, time.monotonic()]
+        return done >= n or time.monotonic() - seen[1] > 8
+    until('settled', still, 120)
+    assert edge.deliveries().get('delivered', 0) >= 0.7 * n
+
+
+def refused_by(port, tls, p, iuid, sop, ts, data):
+    """Whether the archive does not take this from anybody."""
+    try:
+        return dicom.send(port, [(iuid, data)], sop=sop, ts=ts,
+                          called='ARCHIVE', tls=tls)[0] != 0
+    except (dicom.Gone, dicom.Aborted, KeyError):
+        return True
 
 
 def everything(edge_config, port, **kw):
@@ -51,32 +85,22 @@ def everything(edge_config, port, **kw):
     return edge_config(port, destination=dict({'accept': syntaxes}, **kw))
 
 
-def check_refused(refused):
-    """What is not taken plainly lies about itself (A900), nothing else."""
-    for p, iuid, sop, ts, data, status in refused:
-        assert status == 0xa900, (p.name, status)
-
-
 def test_to_an_archive_that_keeps_bytes(daemons, scps, tls, edge_config,
                                         samples):
     scp = scps(tls=tls.server())
     edge = daemons(everything(edge_config, scp.port))
-    acked, refused = send_each(edge, samples)
-    check_refused(refused)
-    assert len(acked) >= 0.9 * len(samples), [r[0].name for r in refused]
+    acked = send_each(edge, samples)
     edge.wait_deliveries('delivered', len(acked), 120)
     got = {}
     for iuid, ts, digest, length in scp.stored:
         got.setdefault(iuid, set()).add((ts, digest, length))
-    for p, iuid, sop, ts, data, _ in acked:
+    for p, iuid, sop, ts, data in acked:
         assert (ts, hashlib.sha256(data).hexdigest(), len(data)) in got[iuid], \
             p.name
-    print('%d files carried, %d refused with A900: %s' % (
-        len(acked), len(refused), [r[0].name for r in refused]))
 
 
 @needs('storescp')
-def test_to_dcmtk_storescp(daemons, programs, pki, edge_config, samples,
+def test_to_dcmtk_storescp(daemons, programs, pki, tls, edge_config, samples,
                            tmp_path):
     out = tmp_path / 'out'
     out.mkdir()
@@ -85,32 +109,33 @@ def test_to_dcmtk_storescp(daemons, programs, pki, edge_config, samples,
     files = [whole(p) + (p,) for p in samples]
     pairs = sorted({(sop, ts) for _, sop, ts, _, _ in files})
     syntaxes = sorted({ts for _, ts in pairs})
-    text = ['[[TransferSyntaxes]]']
+    text = ['[[TransferSyntaxes]]', '[Any]']
     for i, ts in enumerate(syntaxes):
-        text += ['[T%d]' % i, 'TransferSyntax1 = ' + ts]
+        text.append('TransferSyntax%d = %s' % (i + 1, ts))
     text += ['[[PresentationContexts]]', '[All]']
-    for i, (sop, ts) in enumerate(pairs[:120]):
-        text.append('PresentationContext%d = %s\\T%d' % (
-            i + 1, sop, syntaxes.index(ts)))
+    for i, sop in enumerate(sorted({sop for sop, _ in pairs})):
+        text.append('PresentationContext%d = %s\\Any' % (i + 1, sop))
     text += ['[[Profiles]]', '[Default]', 'PresentationContexts = All']
     profile.write_text('\n'.join(text) + '\n')
     programs('storescp', '-aet', 'ARCHIVE', '-xf', profile, 'Default', '+B',
              '+uf', '-od', out, '+tls', pki / 'archive.key',
              pki / 'archive.pem', '+cf', pki / 'ca.pem', port)
     edge = daemons(everything(edge_config, port))
-    acked, _ = send_each(edge, [f[4] for f in files])
-    edge.wait_deliveries('delivered', len(acked), 120)
+    acked = send_each(edge, [f[4] for f in files])
+    settle(edge, len(acked))
+    edge.stop()
     got = {}
     for f in out.iterdir():
         meta, data = dicom.split_part10(f.read_bytes())
         got.setdefault(meta[3], set()).add(
             (meta[0x10], hashlib.sha256(data).hexdigest()))
-    last = {}
-    for p, iuid, sop, ts, data, _ in acked:
-        last.setdefault(iuid, set()).add(
-            (ts, hashlib.sha256(data).hexdigest()))
-    for iuid, options in last.items():
-        assert got.get(iuid, set()) & options, iuid
+    client = tls.client()
+    client.check_hostname = False
+    for p, iuid, sop, ts, data in acked:
+        options = {(t, hashlib.sha256(d).hexdigest())
+                   for _, u, _, t, d in acked if u == iuid}
+        assert got.get(iuid, set()) & options or \
+            refused_by(port, client, p, iuid, sop, ts, data), p.name
 
 
 @needs('Orthanc')
@@ -143,29 +168,23 @@ def test_to_orthanc(daemons, programs, pki, edge_config, samples, tmp_path):
             return None
     until('Orthanc', up, 60)
     edge = daemons(everything(edge_config, port))
-    acked, _ = send_each(edge, samples)
+    acked = send_each(edge, samples)
 
-    def settled():
-        d = edge.deliveries()
-        status = edge.status()['destinations'][0]
-        return d.get('delivered', 0) + d.get('quarantined', 0) + \
-            status['held'] >= len(acked)
-    until('settled', settled, 180)
+    settle(edge, len(acked))
     # Orthanc refuses what it cannot parse: that waits or is quarantined,
     # what it took is there bit by bit.
     delivered = {r[0] for r in edge.sql(
-        'SELECT i.sop_instance FROM deliveries d JOIN instances i '
-        'USING (seq) WHERE d.state = 3')}
+        "SELECT sop_instance FROM v_deliveries WHERE state = 'delivered'")}
     kept = {}
     for i in json.loads(api('/instances')):
         _, data = dicom.split_part10(api('/instances/%s/file' % i))
         meta, _ = dicom.split_part10(api('/instances/%s/file' % i))
         kept[meta[3]] = (meta[0x10], data)
     checked = 0
-    for p, iuid, sop, ts, data, _ in acked:
+    for p, iuid, sop, ts, data in acked:
         if iuid not in delivered or iuid not in kept:
             continue
-        options = {(t, d) for _, u, _, t, d, _ in acked if u == iuid}
+        options = {(t, d) for _, u, _, t, d in acked if u == iuid}
         assert kept[iuid] in options, p.name
         checked += 1
     assert checked >= 0.8 * len(acked), (checked, len(acked))

@@ -80,7 +80,10 @@ def test_a_lost_or_changed_key_is_a_clear_error(daemons, scps, tls,
     sent = instances(3)
     assert dicom.send(edge.port(), sent) == [0] * 3
     edge.stop()
+    # all that hold records; a segment prepared for later may be renamed
     before = {f: f.read_bytes() for f in edge.root.glob('spool/*.spool')}
+    before = {f: b for f, b in before.items() if b[4096:].strip(b'\0')}
+    assert before
     keys = [f for f in edge.root.rglob('*.key')]
     assert len(keys) == 1
     assert keys[0].stat().st_mode & 0o777 == 0o600
@@ -157,7 +160,7 @@ def test_operator_commands(daemons, scps, tls, edge_config, tmp_path):
     for db in (edge.root / 'records').glob('audit-*.db'):
         c = sqlite3.connect('file:%s?mode=ro' % db, uri=True)
         rows += c.execute(
-            "SELECT event, detail FROM audit WHERE event IN "
+            "SELECT event, detail FROM v_audit WHERE event IN "
             "('manual-action', 'export')").fetchall()
         c.close()
     assert len(rows) >= 5, rows
