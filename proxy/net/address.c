@@ -133,7 +133,7 @@ char *address_host_text(const struct sockaddr *sa, char out[ADDRESS_TEXT_LEN])
 
 	if (addr == NULL ||
 	    inet_ntop(family, addr, out, ADDRESS_TEXT_LEN) == NULL) {
-		strcpy(out, "?");
+		memcpy(out, "?", 2);
 		return out;
 	}
 	n = strlen(out);
@@ -163,6 +163,6 @@ char *address_text(const struct sockaddr *sa, char out[ADDRESS_TEXT_LEN])
 		     strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
 		     address_port(sa));
 	if (n < 0 || strcmp(host, "?") == 0)
-		strcpy(out, "?");
+		memcpy(out, "?", 2);
 	return out;
 }

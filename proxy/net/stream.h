@@ -67,15 +67,17 @@ struct stream_options {
 	size_t low_water;        /* see on_drain; 0: 256 KiB */
 };
 
-/* Take over the connected socket fd. on_open follows. On error (ERR_NOMEM,
- * ERR_IO) fd is closed and no event comes. o may be NULL. */
+/* Take over the connected socket fd. on_open follows. On error (ERR_NOMEM, or
+ * ERR_CANCELED: the worker stops) fd is closed and no event comes. o may be
+ * NULL. Sockets get TCP_NODELAY, keepalive, and are given up when the peer
+ * acknowledges nothing, or keeps its window closed, for 3 minutes. */
 enum err stream_accept(struct worker *w, int fd, const struct stream_options *o,
 		       const struct stream_events *ev, void *arg,
 		       struct stream **out) MUST_CHECK;
 
 /* Connect to "host:port" (address.h). Names are looked up off the loop; their
- * addresses are tried in turn. ERR_INVAL: endpoint does not parse; ERR_NOMEM.
- * Every later failure comes by on_closed. */
+ * addresses are tried in turn. ERR_INVAL: endpoint does not parse; ERR_NOMEM;
+ * ERR_CANCELED: the worker stops. Every later failure comes by on_closed. */
 enum err stream_connect(struct worker *w, const char *endpoint,
 			const struct stream_options *o,
 			const struct stream_events *ev, void *arg,

@@ -55,7 +55,7 @@ char *tls_date(int64_t when, char out[32])
 
 	if (gmtime_r(&t, &tm) == NULL ||
 	    strftime(out, 32, "%Y-%m-%d %H:%M UTC", &tm) == 0)
-		strcpy(out, "?");
+		memcpy(out, "?", 2);
 	return out;
 }
 

@@ -31,7 +31,11 @@ struct tls_identity {
 	struct tls_certificate cert;
 };
 
-struct tls_ticket; /* tls_session.c */
+struct tls_ticket; /* tls_profile.c */
+enum err tls_profile_apply(struct tls_context *c, const struct tls_options *o,
+			   char why[TLS_WHY_LEN]) MUST_CHECK;
+
+/* tls_session.c */
 
 struct tls_context {
 	atomic_int refs;
