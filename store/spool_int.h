@@ -8,6 +8,7 @@
  *   spool_put.c      instances coming in: hash, seal, cut into records
  *   spool_outcome.c  outcomes waiting, and the records they become
  *   spool_writer.c   the writer thread: place and write
+ *   spool_early.c    payload on its way to the disk before its record is
  *   spool_flush.c    its flushes, what they complete, and when they fail
  *   spool_wake.c     its care for puts that wait for buffers
  *   spool_read.c     reading a chunk; copying a record for compaction
@@ -47,6 +48,7 @@ enum {
 	SEQUENCE_SLACK = 65536, /* skipped at each start */
 	UNFLUSHED_MS = 50,      /* longest, for chunks nobody waits for */
 	RUN_RECORDS = 30,       /* written by one pwritev */
+	EARLY_SLABS = 4,        /* written ahead at once */
 	SEGMENTS_MIN = 4,       /* in the quota */
 };
 
@@ -66,6 +68,13 @@ struct record {
 	size_t sealed; /* of these, hashed and sealed */
 	unsigned n_slabs;
 	struct slab *slabs[RECORD_SLABS];
+	/* Written before its place is sure (spool_early.c). Under lock: */
+	unsigned early_ready; /* slabs that are sealed */
+	bool early_busy;      /* the writer is writing some of them */
+	bool early_dropped;   /* its owner gave it up meanwhile */
+	/* The writer's own: */
+	unsigned early_slabs; /* written at the place below */
+	uint32_t early_segment, early_offset;
 	uint8_t meta[INSTANCE_ENCODED_MAX]; /* plain; wiped when freed */
 	uint8_t page[RECORD_PAGE];
 };
@@ -162,6 +171,7 @@ struct spool {
 	bool closing;
 	struct list queue; /* records for the writer */
 	uint32_t n_queue;
+	struct record *early; /* of the only open put; NULL: none */
 	struct list puts, waiters;
 	uint32_t n_puts;
 	struct outcomes outcomes;
@@ -263,6 +273,17 @@ void writer_finish(struct spool *s, struct record *r, enum err e);
 void writer_fail(struct spool *s, const char *what, int number);
 bool writer_flush_due(const struct spool *s, uint64_t now_ns);
 void writer_flush(struct spool *s);
+
+/* spool_early.c. offer, pending and drop: under lock. */
+/* All slabs the record has are sealed: the writer may take them ahead. */
+void spool_early_offer(struct spool *s, struct record *r);
+bool spool_early_pending(const struct spool *s);
+/* The record is finished or given up. False: the writer has it in hand, and
+ * frees it (given_up) or waits for nothing. */
+bool spool_early_drop(struct spool *s, struct record *r, bool given_up);
+void writer_early(struct spool *s);
+/* Bytes of the payload that stand already where the record is now placed. */
+size_t writer_early_bytes(const struct record *r);
 
 /* spool_wake.c; the writer's own */
 void writer_wake_puts(struct spool *s);

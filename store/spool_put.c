@@ -190,6 +190,8 @@ static enum err record_room(struct spool_put *put, struct record *r)
 	if (r->filled < (size_t)r->n_slabs * SLAB_LEN)
 		return ERR_OK;
 	pthread_mutex_lock(&s->lock);
+	if (r->n_slabs > 0)
+		spool_early_offer(s, r);
 	slab = spool_slab_take(s, put->grant > 0 ? s->slabs_hard
 						 : s->slabs_middle);
 	if (put->grant > 0)
@@ -274,6 +276,7 @@ static void record_submit(struct spool_put *put)
 	put->record = NULL;
 	put->index++;
 	pthread_mutex_lock(&s->lock);
+	(void)spool_early_drop(s, r, false);
 	if (r->final)
 		put->owned = false;
 	else
@@ -367,6 +370,8 @@ void spool_put_abort(struct spool_put *put)
 	put_fail(put, ERR_CANCELED);
 	pthread_mutex_lock(&s->lock);
 	put->owned = false;
+	if (r != NULL && !spool_early_drop(s, r, true))
+		r = NULL; /* the writer's now */
 	if (r != NULL)
 		record_give_slabs(s, r);
 	last = put_unref(put);

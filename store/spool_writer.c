@@ -41,6 +41,7 @@ struct run {
 	struct iovec vectors[RUN_VECTORS];
 	unsigned n_vectors;
 	uint32_t bytes;
+	size_t ahead; /* of the first record: payload that stands already */
 };
 
 static const uint8_t zeros[RECORD_PAGE];
@@ -166,13 +167,17 @@ static void add_vector(struct run *run, const void *p, size_t n)
 	run->n_vectors++;
 }
 
+/* What was written ahead is left out; the head page then goes by itself. */
 static void add_vectors(struct run *run, struct record *r)
 {
 	uint32_t span = record_span(r->head.payload_len);
-	size_t left = r->filled;
+	size_t ahead = run->n == 0 ? writer_early_bytes(r) : 0;
+	size_t left = r->filled - ahead;
 
-	add_vector(run, r->page, RECORD_PAGE);
-	for (unsigned i = 0; left > 0; i++) {
+	run->ahead += ahead;
+	if (ahead == 0)
+		add_vector(run, r->page, RECORD_PAGE);
+	for (size_t i = ahead / SLAB_LEN; left > 0; i++) {
 		size_t n = left < SLAB_LEN ? left : SLAB_LEN;
 
 		add_vector(run, r->slabs[i]->bytes, n);
@@ -207,6 +212,22 @@ static int write_vectors(int fd, struct iovec *v, unsigned n, off_t at)
 	return 0;
 }
 
+static int write_all(const struct writer *w, struct run *run)
+{
+	struct iovec page = {run->records[0]->page, RECORD_PAGE};
+	off_t at = (off_t)w->offset;
+	int number = 0;
+
+	if (run->ahead > 0) {
+		number = write_vectors(w->segment->fd, &page, 1, at);
+		at += RECORD_PAGE + (off_t)run->ahead;
+	}
+	if (number == 0)
+		number = write_vectors(w->segment->fd, run->vectors,
+				       run->n_vectors, at);
+	return number;
+}
+
 /* Buffers go back as soon as the kernel has the bytes. */
 static void give_back(struct spool *s, struct run *run)
 {
@@ -239,8 +260,7 @@ static void write_run(struct spool *s, struct run *run)
 
 	for (unsigned i = 0; i < run->n; i++)
 		waited = waited || run->records[i]->final;
-	number = write_vectors(w->segment->fd, run->vectors, run->n_vectors,
-			       (off_t)w->offset);
+	number = write_all(w, run);
 	if (number != 0) {
 		for (unsigned i = 0; i < run->n; i++)
 			list_push_back(&w->written, &run->records[i]->link);
@@ -286,6 +306,7 @@ static void gather(struct spool *s, struct run *run)
 	memset(run, 0, offsetof(struct run, vectors));
 	run->n_vectors = 0;
 	run->bytes = 0;
+	run->ahead = 0;
 	while (run->n < RUN_RECORDS && (r = first_pending(s)) != NULL) {
 		enum err e = record_err(r);
 
@@ -372,7 +393,7 @@ static void turn(struct spool *s)
 /* ---- the thread ------------------------------------------------------------
  */
 
-enum work { WORK_TURN, WORK_TICK, WORK_FLUSH, WORK_END };
+enum work { WORK_TURN, WORK_EARLY, WORK_TICK, WORK_FLUSH, WORK_END };
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
@@ -435,6 +456,9 @@ static enum work wait_for_work(struct spool *s)
 		work = WORK_TURN;
 		if (turn_due(s, now))
 			break;
+		work = WORK_EARLY;
+		if (spool_early_pending(s))
+			break;
 		work = s->writer.unflushed > 0 ? WORK_FLUSH : WORK_END;
 		if (s->closing)
 			break;
@@ -481,6 +505,8 @@ void *spool_writer_main(void *arg)
 			turn(s);
 		else if (work == WORK_FLUSH)
 			writer_flush(s);
+		else if (work == WORK_EARLY)
+			writer_early(s);
 		writer_wake_puts(s);
 	}
 	write_end_mark(s);

@@ -1,6 +1,7 @@
 /* The driver: four threads put instances; one stands for the ledger: it tails,
  * gives instances up, writes outcomes, moves what holds a segment back, and
- * recycles. It restarts the spool a few times. */
+ * recycles. It restarts the spool a few times; in the last round one
+ * thread puts alone, so that payload is written ahead. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -276,17 +277,17 @@ static void be_ledger(struct drive *d)
 	mem_free(r);
 }
 
-static void round_of(struct drive *d, const char *dir)
+static void round_of(struct drive *d, const char *dir, unsigned n)
 {
 	pthread_t threads[THREADS];
 
 	d->spool = powerloss_open(dir);
-	atomic_store(&d->running, THREADS);
-	for (unsigned i = 0; i < THREADS; i++)
+	atomic_store(&d->running, n);
+	for (unsigned i = 0; i < n; i++)
 		if (pthread_create(&threads[i], NULL, put_many, d) != 0)
 			powerloss_fail("no thread");
 	be_ledger(d);
-	for (unsigned i = 0; i < THREADS; i++)
+	for (unsigned i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
 	spool_close(d->spool);
 }
@@ -302,7 +303,7 @@ void powerloss_drive(const char *dir, uint32_t count)
 	for (uint32_t i = 1; i <= ROUNDS; i++) {
 		d.count = count * i / ROUNDS;
 		atomic_store(&d.next, count * (i - 1) / ROUNDS);
-		round_of(&d, dir);
+		round_of(&d, dir, i == ROUNDS ? 1 : THREADS);
 	}
 	mem_free(d.known);
 }
