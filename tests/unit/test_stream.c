@@ -328,6 +328,32 @@ static void a_half_closed_peer_still_gets_its_answer(void **state)
 	assert_int_equal(f.client.why, ERR_OK);
 }
 
+static void what_is_written_to_a_full_socket_keeps_its_order(void **state)
+{
+	uint8_t *p = pattern(KEEP);
+	size_t sent = 0;
+
+	(void)state;
+	both_open();
+	stream_read_pause(f.server.s);
+	while (stream_queued(f.client.s) == 0) {
+		put(&f.client, p + sent, 300001);
+		sent += 300001;
+		assert_true(sent < KEEP - 700000);
+		turns(2);
+	}
+	for (size_t n = 1; n < 999; n += 7) {
+		put(&f.client, p + sent, n);
+		sent += n;
+		if (n % 3 == 0)
+			turn();
+	}
+	stream_read_resume(f.server.s);
+	UNTIL(f.server.have == sent);
+	assert_pattern(&f.server, sent);
+	free(p);
+}
+
 static void a_paused_reader_holds_back_the_writer(void **state)
 {
 	uint8_t *p = pattern(1 << 20);
@@ -955,6 +981,7 @@ int main(void)
 	    BOTH(bytes_come_back_as_they_were_sent),
 	    BOTH(finish_hands_over_everything_and_closes_both),
 	    BOTH(a_half_closed_peer_still_gets_its_answer),
+	    BOTH(what_is_written_to_a_full_socket_keeps_its_order),
 	    BOTH(a_paused_reader_holds_back_the_writer),
 	    BOTH(pausing_in_every_event_loses_nothing),
 	    BOTH(drain_comes_once_when_the_queue_is_low),
