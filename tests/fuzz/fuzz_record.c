@@ -72,7 +72,8 @@ static void try_page(const uint8_t *p, size_t len, bool fix)
 	memcpy(page, p, len < sizeof(page) ? len : sizeof(page));
 	if (fix)
 		fix_crc(page);
-	(void)segment_head_decode(page, &s);
+	if (segment_head_decode(page, &s) == ERR_OK)
+		return; /* no page is both */
 	if (record_page_head(page, &h, &copy) != ERR_OK)
 		return;
 	CHECK(copy == 0 || copy == RECORD_COPY);
