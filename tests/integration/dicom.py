@@ -314,7 +314,8 @@ class Scp:
             links = list(self.links)
         for s in links:
             try:
-                s.shutdown(socket.SHUT_RDWR)
+                # of a TLS socket too: the connection itself, no close_notify
+                socket.socket.shutdown(s, socket.SHUT_RDWR)
             except OSError:
                 pass
 
@@ -332,13 +333,17 @@ class Scp:
                              daemon=True).start()
 
     def _serve(self, s):
-        with self.lock:
-            self.links.add(s)
         try:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             s.settimeout(120)
-            sock = self.tls.wrap_socket(s, server_side=True) if self.tls else s
-            self._association(Link(sock))
+            if self.tls:
+                s = self.tls.wrap_socket(s, server_side=True,
+                                         do_handshake_on_connect=False)
+            with self.lock:
+                self.links.add(s)
+            if self.tls:
+                s.do_handshake()
+            self._association(Link(s))
         except (OSError, Gone, struct.error, KeyError, IndexError,
                 ssl.SSLError):
             pass
@@ -346,7 +351,7 @@ class Scp:
             with self.lock:
                 self.links.discard(s)
             try:
-                s.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(s, socket.SHUT_RDWR)
             except OSError:
                 pass
             s.close()

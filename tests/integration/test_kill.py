@@ -55,7 +55,7 @@ def test_nothing_acknowledged_is_lost(daemons, scps, tls, edge_config):
     rng = random.Random(SEED)
     scp = scps(tls=tls.server())
     port = scp.port
-    earlier = []
+    archives = [scp]
     edge = daemons(edge_config(
         port, spool={'path': 'spool', 'quota': '2GiB', 'segment': '8MiB'}))
     modalities = [Modality(i, edge.port(), random.Random(SEED + i))
@@ -73,10 +73,10 @@ def test_nothing_acknowledged_is_lost(daemons, scps, tls, edge_config):
                 edge.start()
             elif what < 8:
                 scp.stop()
-                earlier += scp.stored
                 kills += 1
                 time.sleep(rng.uniform(0, 0.3))
                 scp = scps(tls=tls.server(), port=port)
+                archives.append(scp)
             else:
                 scp.cut()
                 kills += 1
@@ -92,8 +92,9 @@ def test_nothing_acknowledged_is_lost(daemons, scps, tls, edge_config):
 
     def missing():
         have = {}
-        for iuid, _, digest, _ in earlier + scp.stored:
-            have.setdefault(iuid, set()).add(digest)
+        for archive in archives:
+            for iuid, _, digest, _ in list(archive.stored):
+                have.setdefault(iuid, set()).add(digest)
         return [u for u, d in acked.items() if have.get(u) != {d}]
     try:
         until('all delivered', lambda: not missing(), 60 + ROUNDS)
