@@ -92,13 +92,14 @@ def test_full_disk_under_the_ledger(daemons, scps, tls, edge_config,
     first = instances(5)
     assert dicom.send(edge.port(), first) == [0] * 5
     until('first', lambda: len(scp.stored) == 5)
-    (small_disk / 'ballast').write_bytes(b'')
-    with open(small_disk / 'ballast', 'wb') as f:
-        try:
-            while True:
-                f.write(b'\0' * 65536)
-        except OSError:
-            pass
+    ballast = os.open(small_disk / 'ballast', os.O_CREAT | os.O_WRONLY)
+    try:
+        while True:
+            os.write(ballast, b'\0' * 65536)
+    except OSError:
+        pass
+    finally:
+        os.close(ballast)
     # acknowledgements do not wait for the ledger
     second = instances(40, size=40000, prefix='1.2.3.500')
     assert dicom.send(edge.port(), second) == [0] * 40
