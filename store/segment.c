@@ -11,6 +11,7 @@
 
 enum {
 	ZERO_PIECE = 1024 * 1024,  /* bytes written at once */
+	PAUSE_US = 4000,           /* between pieces, without hurry */
 	RESYNC_PIECE = 256 * 1024, /* bytes looked through at once */
 };
 
@@ -85,7 +86,8 @@ static enum err write_all(int fd, const uint8_t *p, size_t n, off_t at)
 
 /* Each piece goes to the disk before the next one is written, so that other
  * flushes do not wait behind a whole segment of zeros. */
-static enum err write_zeros(int fd, size_t size, const atomic_bool *stop)
+static enum err write_zeros(int fd, size_t size,
+			    const struct segment_pace *pace)
 {
 	uint8_t *zeros = mem_zalloc(ZERO_PIECE);
 	enum err e = ERR_OK;
@@ -95,7 +97,7 @@ static enum err write_zeros(int fd, size_t size, const atomic_bool *stop)
 	for (size_t at = 0; at < size && e == ERR_OK; at += ZERO_PIECE) {
 		size_t n = size - at < ZERO_PIECE ? size - at : ZERO_PIECE;
 
-		if (atomic_load(stop))
+		if (atomic_load(&pace->stop))
 			e = ERR_CANCELED;
 		else
 			e = write_all(fd, zeros, n, (off_t)at);
@@ -103,25 +105,27 @@ static enum err write_zeros(int fd, size_t size, const atomic_bool *stop)
 				      SYNC_FILE_RANGE_WAIT_BEFORE |
 					  SYNC_FILE_RANGE_WRITE |
 					  SYNC_FILE_RANGE_WAIT_AFTER);
+		if (!atomic_load(&pace->hurry))
+			(void)usleep(PAUSE_US);
 	}
 	mem_free(zeros);
 	return e;
 }
 
-static enum err fill_new(int fd, size_t size, const atomic_bool *stop)
+static enum err fill_new(int fd, size_t size, const struct segment_pace *pace)
 {
 	enum err e;
 
 	if (fallocate(fd, 0, 0, (off_t)size) != 0 && errno != EOPNOTSUPP)
 		return segment_errno(errno);
-	e = write_zeros(fd, size, stop);
+	e = write_zeros(fd, size, pace);
 	if (e == ERR_OK && fsync(fd) != 0)
 		e = segment_errno(errno);
 	return e;
 }
 
 enum err segment_create(int dir, uint32_t number, size_t size,
-			const atomic_bool *stop)
+			const struct segment_pace *pace)
 {
 	char making[SEGMENT_NAME_LEN], made[SEGMENT_NAME_LEN];
 	enum err e;
@@ -132,7 +136,7 @@ enum err segment_create(int dir, uint32_t number, size_t size,
 	fd = openat(dir, making, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return segment_errno(errno);
-	e = fill_new(fd, size, stop);
+	e = fill_new(fd, size, pace);
 	if (close(fd) != 0 && e == ERR_OK)
 		e = segment_errno(errno);
 	if (e == ERR_OK && renameat(dir, making, dir, made) != 0)

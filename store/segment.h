@@ -30,11 +30,17 @@ bool segment_parse(const char *name, enum segment_state *state,
 /* The err for an errno of a write: ENOSPC, EDQUOT, EFBIG are ERR_NOSPACE. */
 enum err segment_errno(int number) MUST_CHECK;
 
+/* How fast a file is made; others change it meanwhile. */
+struct segment_pace {
+	atomic_bool stop;  /* give up: ERR_CANCELED */
+	atomic_bool hurry; /* someone waits: no pauses */
+};
+
 /* Make new-N of size bytes, really written with zeros and flushed, then name
- * it free-N. Stops early (ERR_CANCELED) when *stop becomes true. On an error
+ * it free-N. On an error
  * nothing stays behind. ERR_NOSPACE, ERR_IO. */
 enum err segment_create(int dir, uint32_t number, size_t size,
-			const atomic_bool *stop) MUST_CHECK;
+			const struct segment_pace *pace) MUST_CHECK;
 
 /* Begin a new life of free-N: write and flush its head (h->number is the new
  * number), name it segment-<h->number>, flush the directory. *fd is open for

@@ -163,7 +163,7 @@ static enum err note_restart(struct spool *s)
 static void stop_helper(struct spool *s)
 {
 	pthread_mutex_lock(&s->lock);
-	atomic_store(&s->stop_helper, true);
+	atomic_store(&s->pace.stop, true);
 	pthread_cond_broadcast(&s->prepare);
 	pthread_mutex_unlock(&s->lock);
 	pthread_join(s->helper_thread, NULL);

@@ -42,6 +42,7 @@ enum {
 	OUTCOMES_MAX = 65536,   /* waiting in memory */
 	OUTCOME_BATCH = 320,    /* of one record; fits one slab */
 	READY_TARGET = 2,       /* segments prepared ahead */
+	AHEAD_MAX = 8,          /* free segments made while nobody waits */
 	FREE_MAX = 16,          /* free segments kept on disk */
 	OPEN_FILES_MAX = 128,   /* segments kept open for reading */
 	RETRY_MS = 1000,        /* after the disk refused */
@@ -157,7 +158,7 @@ struct spool {
 	void *on_durable_arg;
 
 	pthread_t writer_thread, helper_thread;
-	atomic_bool stop_helper;
+	struct segment_pace pace; /* of the helper; stop ends it */
 	struct writer writer;
 
 	pthread_mutex_t callback_lock;
@@ -192,7 +193,7 @@ struct spool {
 	size_t n_free, frees_room;
 	bool preparing;       /* the helper is at work */
 	enum err prepare_err; /* why none is ready; ERR_OK: wait */
-	uint64_t prepare_again_ns;
+	uint64_t prepare_again_ns, ahead_again_ns;
 
 	bool full;          /* high-water mark */
 	uint64_t failed_ns; /* last write or flush error; 0: none since */

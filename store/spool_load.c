@@ -200,6 +200,19 @@ static enum err keep_segment(struct loader *l, int fd, off_t size,
 	return e;
 }
 
+/* A free file of another size (the option was changed) is of no use. */
+static enum err load_free(struct loader *l, const char *name, uint32_t number)
+{
+	struct stat st;
+
+	if (fstatat(l->s->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    st.st_size != (off_t)l->s->segment_size) {
+		(void)unlinkat(l->s->dir, name, 0);
+		return ERR_OK;
+	}
+	return spool_free_push(l->s, number);
+}
+
 static enum err free_unbegun(struct loader *l, const char *name,
 			     uint32_t number)
 {
@@ -209,7 +222,7 @@ static enum err free_unbegun(struct loader *l, const char *name,
 	if (renameat(l->s->dir, name, l->s->dir, to) != 0)
 		return fail(l, ERR_IO, "cannot rename %s: %s", name,
 			    strerror(errno));
-	return spool_free_push(l->s, number);
+	return load_free(l, to, number);
 }
 
 /* The head is of another number. A segment that was recycled when the power
@@ -280,19 +293,6 @@ static enum err load_segment(struct loader *l, const char *name,
 	if (fd >= 0)
 		(void)close(fd);
 	return e;
-}
-
-/* A free file of another size (the option was changed) is of no use. */
-static enum err load_free(struct loader *l, const char *name, uint32_t number)
-{
-	struct stat st;
-
-	if (fstatat(l->s->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-	    st.st_size != (off_t)l->s->segment_size) {
-		(void)unlinkat(l->s->dir, name, 0);
-		return ERR_OK;
-	}
-	return spool_free_push(l->s, number);
 }
 
 static enum err load_file(struct loader *l, const char *name)

@@ -8,12 +8,27 @@
 #include "proxy/lib/log.h"
 #include "store/spool_int.h"
 
+#define AHEAD_RETRY_NS (30ull * 1000 * 1000 * 1000)
+
 /* What the helper does next; decided under lock, done without it. */
-enum task { TASK_NONE, TASK_REUSE, TASK_CREATE, TASK_REMOVE };
+enum task { TASK_NONE, TASK_REUSE, TASK_CREATE, TASK_AHEAD, TASK_REMOVE };
 
 static size_t files(const struct spool *s)
 {
 	return s->n_segments + s->n_ready + s->n_free;
+}
+
+/* With nothing else to do, free files are made at leisure, so that a burst
+ * finds segments that need no more zeros. */
+static bool may_go_ahead(const struct spool *s)
+{
+	size_t want = s->segments_max / 8;
+
+	if (want > AHEAD_MAX)
+		want = AHEAD_MAX;
+	return s->n_ready == READY_TARGET && s->n_free < want &&
+	       files(s) < s->segments_max &&
+	       clock_mono_ns() >= s->ahead_again_ns;
 }
 
 static enum task choose(struct spool *s)
@@ -21,6 +36,8 @@ static enum task choose(struct spool *s)
 	if (s->n_free > FREE_MAX ||
 	    (s->n_free > 0 && files(s) > s->segments_max))
 		return TASK_REMOVE;
+	if (may_go_ahead(s))
+		return TASK_AHEAD;
 	if (s->n_ready == READY_TARGET ||
 	    (s->prepare_again_ns != 0 && clock_mono_ns() < s->prepare_again_ns))
 		return TASK_NONE;
@@ -60,6 +77,18 @@ static enum err begin(struct spool *s, uint32_t free_number,
 	return segment_begin(s->dir, free_number, &h, &out->fd);
 }
 
+/* Unless it has its new name already: then the next start finds it. */
+static void put_back(struct spool *s, uint32_t number)
+{
+	char name[SEGMENT_NAME_LEN];
+
+	segment_name(SEGMENT_FREE, number, name);
+	if (faccessat(s->dir, name, F_OK, 0) != 0 ||
+	    spool_free_push(s, number) != ERR_OK)
+		log_event(LOG_WARN, "segment-forgotten", "segment=%08x",
+			  number);
+}
+
 static void note_result(struct spool *s, enum err e,
 			const struct ready_segment *ready)
 {
@@ -93,10 +122,10 @@ static void prepare(struct spool *s, enum task task)
 	if (task == TASK_REUSE)
 		free_number = s->frees[--s->n_free];
 	s->preparing = true;
+	atomic_store(&s->pace.hurry, true);
 	pthread_mutex_unlock(&s->lock);
 	if (task == TASK_CREATE)
-		e = segment_create(s->dir, number, s->segment_size,
-				   &s->stop_helper);
+		e = segment_create(s->dir, number, s->segment_size, &s->pace);
 	if (e == ERR_OK) {
 		e = begin(s, free_number, h, &ready);
 		task = TASK_REUSE; /* the file is there */
@@ -104,11 +133,27 @@ static void prepare(struct spool *s, enum task task)
 	pthread_mutex_lock(&s->lock);
 	s->preparing = false;
 	s->prepare_flushes += 3;
-	if (e != ERR_OK && task == TASK_REUSE &&
-	    spool_free_push(s, free_number) != ERR_OK)
-		log_event(LOG_WARN, "segment-forgotten", "segment=%08x",
-			  free_number);
+	if (e != ERR_OK && task == TASK_REUSE)
+		put_back(s, free_number);
 	note_result(s, e, &ready);
+}
+
+/* Called and left under lock. A failure matters only once a segment is needed:
+ * then it is met again. */
+static void go_ahead(struct spool *s)
+{
+	uint32_t number = s->next_number++;
+	enum err e;
+
+	atomic_store(&s->pace.hurry, false);
+	pthread_mutex_unlock(&s->lock);
+	e = segment_create(s->dir, number, s->segment_size, &s->pace);
+	pthread_mutex_lock(&s->lock);
+	s->prepare_flushes++;
+	if (e == ERR_OK)
+		put_back(s, number);
+	else
+		s->ahead_again_ns = clock_mono_ns() + AHEAD_RETRY_NS;
 }
 
 static void discard(struct spool *s)
@@ -141,7 +186,7 @@ void *spool_helper_main(void *arg)
 	struct spool *s = arg;
 
 	pthread_mutex_lock(&s->lock);
-	while (!atomic_load(&s->stop_helper)) {
+	while (!atomic_load(&s->pace.stop)) {
 		enum task task = choose(s);
 
 		switch (task) {
@@ -150,6 +195,9 @@ void *spool_helper_main(void *arg)
 			break;
 		case TASK_REMOVE:
 			discard(s);
+			break;
+		case TASK_AHEAD:
+			go_ahead(s);
 			break;
 		case TASK_REUSE:
 		case TASK_CREATE:
@@ -185,6 +233,7 @@ enum err spool_take_ready(struct spool *s, bool reserve,
 	if (e == ERR_OK) {
 		*out = s->readies[0];
 		s->n_ready--;
+		atomic_store(&s->pace.hurry, true);
 		memmove(s->readies, s->readies + 1,
 			s->n_ready * sizeof(s->readies[0]));
 		pthread_cond_signal(&s->prepare);

@@ -186,7 +186,7 @@ enum err spool_segment_unlink(struct spool *s, struct segment *segment)
 	return ERR_OK;
 }
 
-/* A file on which writing failed is not used again: it goes. */
+/* A file on which writing failed, or of another size, is not used again. */
 static enum err recycle(struct spool *s, struct segment *segment,
 			uint64_t synced)
 {
@@ -197,7 +197,7 @@ static enum err recycle(struct spool *s, struct segment *segment,
 		last = s->loaded;
 	if (segment->current || segment->refs > 0 || last > synced)
 		return ERR_BUSY;
-	if (segment->retired)
+	if (segment->retired || segment->size != s->segment_size)
 		return spool_segment_unlink(s, segment);
 	e = rename_free(s, segment->number);
 	if (e != ERR_OK)

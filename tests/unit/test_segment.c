@@ -61,10 +61,10 @@ static void names_read_back(void **state)
 static int make_segment(void)
 {
 	struct segment_head h = {.number = 7, .size = SIZE};
-	atomic_bool stop = false;
+	struct segment_pace pace = {.hurry = true};
 	int fd;
 
-	assert_int_equal(segment_create(dir, 3, SIZE, &stop), ERR_OK);
+	assert_int_equal(segment_create(dir, 3, SIZE, &pace), ERR_OK);
 	assert_int_equal(segment_begin(dir, 3, &h, &fd), ERR_OK);
 	return fd;
 }
@@ -90,10 +90,10 @@ static void a_segment_is_made_whole_and_named_last(void **state)
 
 static void a_stopped_preparation_leaves_nothing(void **state)
 {
-	atomic_bool stop = true;
+	struct segment_pace pace = {.stop = true};
 
 	(void)state;
-	assert_int_equal(segment_create(dir, 3, SIZE, &stop), ERR_CANCELED);
+	assert_int_equal(segment_create(dir, 3, SIZE, &pace), ERR_CANCELED);
 	assert_int_equal(faccessat(dir, "new-00000003.spool", F_OK, 0), -1);
 	assert_int_equal(faccessat(dir, "free-00000003.spool", F_OK, 0), -1);
 }
@@ -101,7 +101,7 @@ static void a_stopped_preparation_leaves_nothing(void **state)
 static void no_room_is_told_apart_and_leaves_nothing(void **state)
 {
 	struct rlimit old, small;
-	atomic_bool stop = false;
+	struct segment_pace pace = {.hurry = true};
 
 	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
@@ -109,7 +109,7 @@ static void no_room_is_told_apart_and_leaves_nothing(void **state)
 	small.rlim_cur = SIZE / 2;
 	(void)signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	assert_int_equal(segment_create(dir, 3, SIZE, &stop), ERR_NOSPACE);
+	assert_int_equal(segment_create(dir, 3, SIZE, &pace), ERR_NOSPACE);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_int_equal(faccessat(dir, "new-00000003.spool", F_OK, 0), -1);
 	assert_int_equal(segment_errno(ENOSPC), ERR_NOSPACE);
