@@ -1,9 +1,11 @@
 /* powerloss - what a power cut may leave behind.
  *
  *   powerloss drive DIR COUNT          under shim_powerloss.so
+ *   powerloss drive-ledger DIR COUNT   with the real ledger in it
  *   powerloss replay LOG IMAGES SEED   every image is looked at; status 0 only
  *                                      if nothing acknowledged is missing.
  *                                      The image that failed is left behind
+ *   powerloss replay-ledger ...        and nothing is missing in the ledger
  *
  * POWERLOSS_IMAGES is the directory for images; /tmp without it. */
 #include <stdarg.h>
@@ -101,7 +103,7 @@ static size_t *choose_places(size_t entries, unsigned n, unsigned *seed)
 	return at;
 }
 
-static void replay(const char *log, unsigned n, unsigned seed)
+static void replay(const char *log, unsigned n, unsigned seed, bool ledger)
 {
 	const char *base = getenv("POWERLOSS_IMAGES");
 	struct image *im = image_open(log);
@@ -122,6 +124,8 @@ static void replay(const char *log, unsigned n, unsigned seed)
 		acked = image_acked(im);
 		checked += acked.n;
 		powerloss_check(dir, acked);
+		if (ledger)
+			powerloss_ledger_check(dir, acked);
 		mem_free(acked.at);
 		remove_all(dir);
 	}
@@ -132,18 +136,31 @@ static void replay(const char *log, unsigned n, unsigned seed)
 	image_close(im);
 }
 
+static unsigned number(const char *text)
+{
+	return (unsigned)strtoul(text, NULL, 10);
+}
+
+static int usage(void)
+{
+	(void)fprintf(stderr, "powerloss drive|drive-ledger DIR COUNT\n"
+			      "powerloss replay|replay-ledger LOG IMAGES "
+			      "SEED\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	log_set_level(LOG_ERROR + 1);
-	if (argc == 4 && strcmp(argv[1], "drive") == 0) {
-		powerloss_drive(argv[2], (uint32_t)atoi(argv[3]));
-	} else if (argc == 5 && strcmp(argv[1], "replay") == 0) {
-		replay(argv[2], (unsigned)atoi(argv[3]),
-		       (unsigned)atoi(argv[4]));
-	} else {
-		(void)fprintf(stderr, "powerloss drive DIR COUNT\n"
-				      "powerloss replay LOG IMAGES SEED\n");
-		return 2;
-	}
+	if (argc == 4 && strcmp(argv[1], "drive") == 0)
+		powerloss_drive(argv[2], number(argv[3]), false);
+	else if (argc == 4 && strcmp(argv[1], "drive-ledger") == 0)
+		powerloss_drive(argv[2], number(argv[3]), true);
+	else if (argc == 5 && strcmp(argv[1], "replay") == 0)
+		replay(argv[2], number(argv[3]), number(argv[4]), false);
+	else if (argc == 5 && strcmp(argv[1], "replay-ledger") == 0)
+		replay(argv[2], number(argv[3]), number(argv[4]), true);
+	else
+		return usage();
 	return 0;
 }

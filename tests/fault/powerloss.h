@@ -5,6 +5,7 @@
 #ifndef TESTS_FAULT_POWERLOSS_H
 #define TESTS_FAULT_POWERLOSS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,8 +36,9 @@ void powerloss_fill(uint32_t n, uint8_t *p, size_t size);
 /* Bytes at..at+len of instance n are these? */
 int powerloss_same(uint32_t n, uint64_t at, const uint8_t *p, size_t len);
 
-/* powerloss_drive.c: store count instances in dir. */
-void powerloss_drive(const char *dir, uint32_t count);
+/* powerloss_drive.c: store count instances in dir; with or without the real
+ * ledger. */
+void powerloss_drive(const char *dir, uint32_t count, bool with_ledger);
 
 /* powerloss_image.c: the disk, as the log up to a place allows. */
 struct image;
@@ -59,5 +61,16 @@ void image_close(struct image *im);
 /* powerloss_check.c: open dir as a restart would. Fails unless every one of
  * acked is there, bit for bit. */
 void powerloss_check(const char *dir, struct powerloss_acked acked);
+
+/* powerloss_ledger.c */
+struct ledger;
+struct ledger *powerloss_ledger_open(const char *dir, struct spool *spool);
+void powerloss_ledger_barrier(struct ledger *l);
+/* Everything queued for "cloud": the instance's number and its id. */
+typedef void powerloss_item_fn(void *arg, uint32_t n,
+			       const struct transfer_id *id);
+void powerloss_ledger_each(struct ledger *l, powerloss_item_fn *fn, void *arg);
+/* Fails unless each of acked is queued. */
+void powerloss_ledger_check(const char *dir, struct powerloss_acked acked);
 
 #endif

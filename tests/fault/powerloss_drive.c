@@ -5,12 +5,14 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
+#include "store/ledger.h"
 #include "tests/fault/powerloss.h"
 
 enum { THREADS = 4, ROUNDS = 3, CHUNKS = 3, SEGMENTS = 64 };
@@ -26,6 +28,7 @@ struct known {
 struct drive {
 	struct spool *spool;
 	uint32_t count;
+	bool with_ledger;
 	atomic_uint next;    /* instance to be put next */
 	atomic_uint running; /* put threads */
 	uint64_t position;   /* of the tail, over restarts */
@@ -83,6 +86,15 @@ static enum err give_data(struct spool_put *put, const uint8_t *p, size_t n)
 	return e;
 }
 
+static void describe(uint32_t n, struct instance *in)
+{
+	(void)INSTANCE_SET(in->destinations[0], "cloud");
+	(void)INSTANCE_SET(in->sop_class, "1.2.840.10008.5.1.4.1.1.2");
+	(void)INSTANCE_SET(in->transfer_syntax, "1.2.840.10008.1.2.1");
+	(void)snprintf(in->sop_instance, sizeof(in->sop_instance), "1.2.3.%u",
+		       n);
+}
+
 static enum err put_one(struct drive *d, uint32_t n, uint8_t *data)
 {
 	struct waiter w = {.drive = d,
@@ -90,10 +102,13 @@ static enum err put_one(struct drive *d, uint32_t n, uint8_t *data)
 			   .cond = PTHREAD_COND_INITIALIZER,
 			   .instance = n};
 	struct spool_put_events events = {NULL, on_done, &w};
-	struct instance in = {.association = n};
+	struct instance in = {.association = n, .n_destinations = 1};
 	size_t size = powerloss_size(n);
 	struct spool_put *put;
-	enum err e = spool_put_begin(d->spool, &in, &events, &put);
+	enum err e;
+
+	describe(n, &in);
+	e = spool_put_begin(d->spool, &in, &events, &put);
 
 	if (e != ERR_OK)
 		return e;
@@ -277,6 +292,36 @@ static void be_ledger(struct drive *d)
 	mem_free(r);
 }
 
+/* ---- with the real one
+ * -------------------------------------------------------------- */
+
+static void deliver(void *arg, uint32_t n, const struct transfer_id *id)
+{
+	struct drive *d = arg;
+	struct outcome o = {.kind = OUTCOME_DELIVERED, .id = *id};
+	uint32_t age = n % 10 == 3 ? 60 : 12;
+
+	if (n >= d->count || d->known[n].given_up ||
+	    n + age > atomic_load(&d->next))
+		return;
+	note(d, POWERLOSS_GIVEN_UP, n);
+	d->known[n].given_up = true;
+	(void)INSTANCE_SET(o.destination, "cloud");
+	may_fail(spool_outcome(d->spool, &o));
+}
+
+static void use_ledger(struct drive *d, const char *dir)
+{
+	struct ledger *l = powerloss_ledger_open(dir, d->spool);
+
+	while (atomic_load(&d->running) > 0) {
+		powerloss_ledger_each(l, deliver, d);
+		usleep(3000);
+	}
+	powerloss_ledger_barrier(l);
+	ledger_close(l);
+}
+
 static void round_of(struct drive *d, const char *dir, unsigned n)
 {
 	pthread_t threads[THREADS];
@@ -286,15 +331,19 @@ static void round_of(struct drive *d, const char *dir, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		if (pthread_create(&threads[i], NULL, put_many, d) != 0)
 			powerloss_fail("no thread");
-	be_ledger(d);
+	if (d->with_ledger)
+		use_ledger(d, dir);
+	else
+		be_ledger(d);
 	for (unsigned i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
 	spool_close(d->spool);
 }
 
-void powerloss_drive(const char *dir, uint32_t count)
+void powerloss_drive(const char *dir, uint32_t count, bool with_ledger)
 {
-	struct drive d = {.known = mem_zarray(count, sizeof(*d.known))};
+	struct drive d = {.with_ledger = with_ledger,
+			  .known = mem_zarray(count, sizeof(*d.known))};
 
 	/* POSIX's way around a cast that ISO C does not have. */
 	*(void **)&d.mark = dlsym(RTLD_DEFAULT, "powerloss_mark");
