@@ -14,7 +14,7 @@
 
 static const char yaml[] =
     "listeners:\n"
-    "  in: {address: '127.0.0.1:104', protocol: dicom, ae_titles: [A]}\n"
+    "  in: {address: '0.0.0.0:104', protocol: dicom, ae_titles: [A]}\n"
     "devices:\n"
     "  ct: {ae_title: CT, address: 10.0.0.1}\n"
     "  probe: {ae_title: PROBE, address: 10.0.0.2, services: verification}\n"
