@@ -313,6 +313,16 @@ static enum fake_on_store behaviour(const struct link *l)
 					      : atomic_load(&l->f->on_store));
 }
 
+static void cut_all(struct fake_scp *f)
+{
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < 256; i++) {
+		if (f->fds[i] >= 0)
+			shutdown(f->fds[i], SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
 static void forget(struct link *l)
 {
 	free(l->now.bytes);
@@ -358,6 +368,9 @@ static bool stored(struct link *l, uint8_t context)
 		while (rx(l->fd, &byte, 1))
 			;
 		return false;
+	case FAKE_CRASH:
+		cut_all(f);
+		break;
 	case FAKE_CLOSE:
 	case FAKE_STOP_READING:
 		break;
@@ -547,12 +560,7 @@ void fake_stop(struct fake_scp *f)
 	pthread_join(f->thread, NULL);
 	close(f->listener);
 	while (f->open > 0) {
-		pthread_mutex_lock(&f->lock);
-		for (size_t i = 0; i < 256; i++) {
-			if (f->fds[i] >= 0)
-				shutdown(f->fds[i], SHUT_RDWR);
-		}
-		pthread_mutex_unlock(&f->lock);
+		cut_all(f);
 		usleep(1000);
 	}
 }

@@ -24,6 +24,7 @@ enum fake_on_store {
 	FAKE_ANSWER,       /* with fake.status */
 	FAKE_ABORT,        /* A-ABORT once the data set is here */
 	FAKE_CLOSE,        /* close then */
+	FAKE_CRASH,        /* close every connection then */
 	FAKE_SILENT,       /* no response */
 	FAKE_STOP_READING, /* not even the data set */
 	FAKE_GARBAGE,      /* what is no PDU */

@@ -244,6 +244,26 @@ static void one_on_which_the_archive_closes_is_quarantined(void **state)
 	bad_one(state, FAKE_CLOSE, 0);
 }
 
+/* A crash takes the others in flight along; they are not to blame, however
+ * often it happens beside them. */
+static void victims_of_a_crash_are_not_blamed(void **state)
+{
+	struct kit *k = *state;
+	struct destination_status st;
+
+	strcpy(k->scp[0].bad_instance, "1.2.3.0");
+	k->scp[0].on_bad = FAKE_CRASH;
+	k->scp[0].delay_ms = 30;
+	kit_config(k, two);
+	put(k, 60);
+	kit_schedule(k);
+	UNTIL_COUNT(k, "a", DELIVERY_QUARANTINED, 1);
+	UNTIL_COUNT(k, "a", DELIVERY_DELIVERED, 59);
+	st = status_of(k, 0);
+	/* five for the bad one, and those in flight at its first two */
+	assert_true(st.failures <= 5 + 2 * 2);
+}
+
 static void nothing_is_quarantined_while_nothing_succeeds(void **state)
 {
 	struct kit *k = *state;
@@ -555,6 +575,7 @@ int main(void)
 	    T(one_that_is_not_understood_is_quarantined),
 	    T(one_on_which_the_archive_aborts_is_quarantined),
 	    T(one_on_which_the_archive_closes_is_quarantined),
+	    T(victims_of_a_crash_are_not_blamed),
 	    T(nothing_is_quarantined_while_nothing_succeeds),
 	    T(a_refused_context_is_held_and_released_by_itself),
 	    T(a_rejected_pair_is_held_and_others_go_on),
