@@ -60,10 +60,10 @@ struct record_head {
 	uint8_t spool_id[RECORD_ID_LEN];
 	uint8_t salt[RECORD_SALT]; /* of the segment's life */
 	uint32_t segment;
-	uint32_t offset; /* of this page in the segment file */
+	uint32_t offset;   /* of this page in the segment file */
 	uint32_t previous; /* the segment before it in its epoch; 0: first */
-	uint32_t epoch;  /* counts starts of the spool, and failed writes */
-	uint32_t index;  /* chunk index */
+	uint32_t epoch;    /* counts starts of the spool, and failed writes */
+	uint32_t index;    /* chunk index */
 	uint64_t sequence;
 	uint64_t flushed; /* highest sequence known durable when written */
 	struct transfer_id id;
@@ -117,6 +117,17 @@ enum err record_page_meta(const uint8_t page[RECORD_PAGE], size_t copy,
 enum err record_payload_open(const struct record_head *h,
 			     const struct seal_key *key, struct seal *s,
 			     const uint8_t *in, uint8_t *out) MUST_CHECK;
+
+/* The same for a payload in pieces, each but the last of whole AES blocks. What
+ * stands at out counts only with ERR_OK. */
+struct record_part {
+	const uint8_t *p;
+	size_t n;
+};
+enum err record_parts_open(const struct record_head *h,
+			   const struct seal_key *key,
+			   const struct record_part *parts, unsigned n,
+			   uint8_t *out) MUST_CHECK;
 
 /* ---- outcomes -------------------------------------------------------- */
 

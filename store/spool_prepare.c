@@ -112,7 +112,7 @@ static void prepare(struct spool *s, enum task task)
 {
 	uint32_t number = s->next_number++;
 	uint32_t free_number = number;
-	struct ready_segment ready;
+	struct ready_segment ready = {.fd = -1};
 	struct segment_head h = {.number = number,
 				 .epoch = s->epoch,
 				 .size = s->segment_size,
@@ -185,6 +185,7 @@ void *spool_helper_main(void *arg)
 {
 	struct spool *s = arg;
 
+	(void)pthread_setname_np(pthread_self(), "culvert-helper");
 	pthread_mutex_lock(&s->lock);
 	while (!atomic_load(&s->pace.stop)) {
 		enum task task = choose(s);

@@ -80,11 +80,11 @@ static void pieces_of_any_size_give_the_same_root(void **state)
 	root_by_hand(MOST, want);
 	for (size_t c = 0; c < sizeof(cuts) / sizeof(cuts[0]); c++) {
 		for (size_t at = 0; at < MOST; at += cuts[c])
-			assert_int_equal(
-			    tree_update(t, data + at,
-					MOST - at < cuts[c] ? MOST - at
-							    : cuts[c]),
-			    ERR_OK);
+			assert_int_equal(tree_update(t, data + at,
+						     MOST - at < cuts[c]
+							 ? MOST - at
+							 : cuts[c]),
+					 ERR_OK);
 		assert_int_equal(tree_root(t, got), ERR_OK);
 		assert_memory_equal(want, got, sizeof(want));
 	}
