@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -672,6 +673,48 @@ static void a_failed_write_costs_its_batch_only(void **state)
 	kit_records_free(&r);
 }
 
+/* A disk of 7 MiB takes three segments; then it grows. */
+static void a_full_disk_refuses_and_goes_on_when_there_is_room(void **state)
+{
+	struct spool_stats st;
+	char full[KIT_PATH_LEN];
+	enum err e = ERR_OK;
+	unsigned n = 0;
+
+	(void)state;
+	kit_dir(full);
+	if (mount("none", full, "tmpfs", 0, "size=7m") != 0) {
+		assert_int_equal(rmdir(full), 0);
+		skip(); /* only root may mount */
+	}
+	spool_close(spool);
+	options.path = full;
+	spool = kit_open(&options);
+	while (n < 100 && (e = put(n, 300000, NULL)) == ERR_OK)
+		n++;
+	assert_int_equal(e, ERR_NOSPACE);
+	assert_in_range(n, 10, 21);
+	spool_stats(spool, &st);
+	assert_true(st.full);
+	assert_non_null(strstr(st.alert, "make room"));
+	assert_int_equal(mount("none", full, "tmpfs", MS_REMOUNT, "size=40m"),
+			 0);
+	for (unsigned i = 0; e == ERR_NOSPACE && i < 100; i++) {
+		usleep(100000);
+		e = put(n, 300000, NULL);
+	}
+	assert_int_equal(e, ERR_OK);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(put(200 + i, 300000, NULL), ERR_OK);
+	spool_stats(spool, &st);
+	assert_false(st.full);
+	spool_close(spool);
+	assert_int_equal(umount(full), 0);
+	assert_int_equal(rmdir(full), 0);
+	options.path = dir;
+	spool = kit_open(&options);
+}
+
 /* ---- buffers and threads
  * -------------------------------------------------------------- */
 
@@ -827,6 +870,7 @@ int main(void)
 	    TEST(another_key_is_refused_and_nothing_is_lost),
 	    TEST(what_cannot_work_is_refused_in_words),
 	    TEST(a_failed_write_costs_its_batch_only),
+	    TEST(a_full_disk_refuses_and_goes_on_when_there_is_room),
 	    TEST(many_slow_puts_together_come_to_an_end),
 	    TEST(eight_threads_share_flushes),
 	    TEST(one_at_a_time_is_one_flush_each),
