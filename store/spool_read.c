@@ -85,6 +85,35 @@ static enum err open_payload(struct spool *s, const struct reading *r,
 	return e;
 }
 
+/* One that was written just now. ERR_AGAIN: it is not in memory. */
+static enum err read_recent(struct spool *s, struct place place,
+			    const struct transfer_id *id, uint32_t index,
+			    uint8_t *out, size_t *len)
+{
+	struct record_part parts[RECORD_SLABS];
+	struct record *r;
+	size_t left;
+	enum err e = ERR_NOTFOUND;
+
+	pthread_mutex_lock(&s->lock);
+	r = spool_recent_hold(s, place.segment, place.offset);
+	pthread_mutex_unlock(&s->lock);
+	if (r == NULL)
+		return ERR_AGAIN;
+	left = r->head.payload_len;
+	for (unsigned i = 0; i < r->n_slabs; i++) {
+		parts[i].p = r->slabs[i]->bytes;
+		parts[i].n = left < SLAB_LEN ? left : SLAB_LEN;
+		left -= parts[i].n;
+	}
+	if (r->head.kind == RECORD_CHUNK && r->head.index == index &&
+	    transfer_id_equal(&r->head.id, id))
+		e = record_parts_open(&r->head, s->key, parts, r->n_slabs, out);
+	*len = r->head.payload_len;
+	spool_recent_drop(s, r);
+	return e;
+}
+
 static void log_unreadable(struct place place, const struct transfer_id *id,
 			   uint32_t index, enum err e)
 {
@@ -101,8 +130,11 @@ enum err spool_read_chunk(struct spool *s, struct place place,
 			  uint8_t *out, size_t *len)
 {
 	struct reading r;
-	enum err e = hold(s, place.segment, &r.segment);
+	enum err e = read_recent(s, place, id, index, out, len);
 
+	if (e == ERR_OK)
+		return e; /* else the disk has the say */
+	e = hold(s, place.segment, &r.segment);
 	if (e != ERR_OK)
 		return e;
 	e = read_head(s, &r, place, id, index);
