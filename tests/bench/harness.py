@@ -75,7 +75,10 @@ class Process:
         return self.p.returncode
 
     def tail(self, n=8):
-        lines = self.log.read_text(errors='replace').splitlines()[-n:]
+        try:
+            lines = self.log.read_text(errors='replace').splitlines()[-n:]
+        except OSError as e:
+            lines = [str(e)]
         return '\n'.join('    | ' + l[:200] for l in lines)
 
 
@@ -292,3 +295,15 @@ def overwrite(directory, size, seconds=2, append=False):
 
 def remove(path):
     shutil.rmtree(path, ignore_errors=True)
+
+
+def make_work():
+    """A directory of this run's own; those of runs that died are removed."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    for old in BUILD.glob('work-*'):
+        if not os.path.exists('/proc/' + old.name.split('-')[1]):
+            remove(old)
+    work = BUILD / ('work-%d' % os.getpid())
+    remove(work)
+    work.mkdir()
+    return work

@@ -61,7 +61,7 @@ def start_all(bench, classes, pki_sink, warm):
     """Start what can run here, and warm each up with an unmeasured turn."""
     started = []
     for cls in classes:
-        why = cls.missing()
+        why = 'skipped' if cls.name in bench.skip else cls.missing()
         if why:
             bench.note('%s: not measured: %s' % (cls.name, why))
             continue
@@ -152,14 +152,19 @@ def one_512k(bench, wanted):
 
 
 def add_dcmtk(bench, turns, n=400):
-    why = peers.Dcmtk.missing()
+    why = 'skipped' if 'dcmtk' in bench.skip else peers.Dcmtk.missing()
     if why:
         bench.note('dcmtk: not measured: ' + why)
         return []
     p = peers.Dcmtk(bench.work, bench.pki, 0)
     files = p.dir / 'files'
+    try:
+        p.start()
+    except Failed as e:
+        bench.note('dcmtk: not measured: %s' % e)
+        p.clean()
+        return []
     bench.dump(files, n, KB512)
-    p.start()
     turns.append(('dcmtk', lambda: dcmtk_turn(bench, p, files, n, KB512)))
     return [p]
 
