@@ -11,7 +11,7 @@
 char *cli_time(int64_t wall_ms, char out[CLI_TIME_LEN])
 {
 	if (wall_ms == 0)
-		return strcpy(out, "never");
+		return memcpy(out, "never", sizeof("never"));
 	return clock_text(wall_ms, out);
 }
 
@@ -20,7 +20,7 @@ char *cli_age(int64_t wall_ms, char out[CLI_AGE_LEN])
 	long long s = (clock_wall_ms() - wall_ms) / 1000;
 
 	if (wall_ms == 0)
-		return strcpy(out, "-");
+		return memcpy(out, "-", sizeof("-"));
 	if (s < 0)
 		s = 0;
 	if (s < 120)
