@@ -155,7 +155,9 @@ def test_random_bytes_never_stop_the_process(edge):
         except OSError:
             pass
         s.close()
-    served(edge)
+    until('served again', lambda: try_served(edge))
+    until('no association left',
+          lambda: edge.status()['associations'] == 0)
 
 
 def test_half_closed_and_reset_peers(edge):
