@@ -12,6 +12,7 @@
 enum {
 	ZERO_PIECE = 1024 * 1024,  /* bytes written at once */
 	PAUSE_US = 4000,           /* between pieces, without hurry */
+	PAUSE_LONG_US = 100000,    /* and while others flush */
 	RESYNC_PIECE = 256 * 1024, /* bytes looked through at once */
 };
 
@@ -104,12 +105,27 @@ static enum err write_all(int fd, const uint8_t *p, size_t n, off_t at)
 	return ERR_OK;
 }
 
+static bool canceled(const struct segment_pace *pace)
+{
+	return atomic_load(&pace->stop) || atomic_load(&pace->spare);
+}
+
+static void rest(const struct segment_pace *pace, unsigned *work)
+{
+	unsigned now = atomic_load(&pace->work);
+
+	if (!atomic_load(&pace->hurry))
+		(void)usleep(now == *work ? PAUSE_US : PAUSE_LONG_US);
+	*work = now;
+}
+
 /* Each piece goes to the disk before the next one is written, so that other
  * flushes do not wait behind a whole segment of zeros. */
 static enum err write_zeros(int fd, size_t size,
 			    const struct segment_pace *pace)
 {
 	uint8_t *zeros = mem_aligned(RECORD_PAGE, ZERO_PIECE);
+	unsigned work = atomic_load(&pace->work);
 	enum err e = ERR_OK;
 
 	if (zeros == NULL)
@@ -118,7 +134,7 @@ static enum err write_zeros(int fd, size_t size,
 	for (size_t at = 0; at < size && e == ERR_OK; at += ZERO_PIECE) {
 		size_t n = size - at < ZERO_PIECE ? size - at : ZERO_PIECE;
 
-		if (atomic_load(&pace->stop))
+		if (canceled(pace))
 			e = ERR_CANCELED;
 		else
 			e = write_all(fd, zeros, n, (off_t)at);
@@ -126,8 +142,7 @@ static enum err write_zeros(int fd, size_t size,
 				      SYNC_FILE_RANGE_WAIT_BEFORE |
 					  SYNC_FILE_RANGE_WRITE |
 					  SYNC_FILE_RANGE_WAIT_AFTER);
-		if (!atomic_load(&pace->hurry))
-			(void)usleep(PAUSE_US);
+		rest(pace, &work);
 	}
 	mem_free(zeros);
 	return e;

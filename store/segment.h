@@ -34,6 +34,8 @@ enum err segment_errno(int number) MUST_CHECK;
 struct segment_pace {
 	atomic_bool stop;  /* give up: ERR_CANCELED */
 	atomic_bool hurry; /* someone waits: no pauses */
+	atomic_bool spare; /* not needed any more: ERR_CANCELED */
+	atomic_uint work;  /* counts flushes of others: let them pass */
 };
 
 /* Make new-N of size bytes, really written with zeros and flushed, then name

@@ -145,6 +145,7 @@ static void note_durable(struct spool *s)
 	g->last = s->durable;
 	g->end = w->offset;
 	s->flushes++;
+	atomic_fetch_add(&s->pace.work, 1);
 	count_stored(s);
 	s->failed_ns = 0;
 	w->unflushed = 0;

@@ -203,6 +203,7 @@ struct spool {
 	uint32_t *frees; /* numbers of free files */
 	size_t n_free, frees_room;
 	bool preparing;       /* the helper is at work */
+	bool going_ahead;     /* on a file that nobody waits for */
 	enum err prepare_err; /* why none is ready; ERR_OK: wait */
 	uint64_t prepare_again_ns, ahead_again_ns;
 

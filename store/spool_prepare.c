@@ -123,6 +123,7 @@ static void prepare(struct spool *s, enum task task)
 		free_number = s->frees[--s->n_free];
 	s->preparing = true;
 	atomic_store(&s->pace.hurry, true);
+	atomic_store(&s->pace.spare, false);
 	pthread_mutex_unlock(&s->lock);
 	if (task == TASK_CREATE)
 		e = segment_create(s->dir, number, s->segment_size, &s->pace);
@@ -146,13 +147,16 @@ static void go_ahead(struct spool *s)
 	enum err e;
 
 	atomic_store(&s->pace.hurry, false);
+	atomic_store(&s->pace.spare, false);
+	s->going_ahead = true;
 	pthread_mutex_unlock(&s->lock);
 	e = segment_create(s->dir, number, s->segment_size, &s->pace);
 	pthread_mutex_lock(&s->lock);
+	s->going_ahead = false;
 	s->prepare_flushes++;
 	if (e == ERR_OK)
 		put_back(s, number);
-	else
+	else if (e != ERR_CANCELED)
 		s->ahead_again_ns = clock_mono_ns() + AHEAD_RETRY_NS;
 }
 
@@ -235,6 +239,8 @@ enum err spool_take_ready(struct spool *s, bool reserve,
 		*out = s->readies[0];
 		s->n_ready--;
 		atomic_store(&s->pace.hurry, true);
+		/* one that is free is sooner ready than one that is made */
+		atomic_store(&s->pace.spare, s->going_ahead && s->n_free > 0);
 		memmove(s->readies, s->readies + 1,
 			s->n_ready * sizeof(s->readies[0]));
 		pthread_cond_signal(&s->prepare);
