@@ -102,7 +102,6 @@ tidy_one() {
 	local f=$1 key stamp
 	key=$({
 		cat "$f" .clang-tidy
-		printf '%s\n' "${cpp[@]}"
 		clang "${cpp[@]}" -E -P "$f" 2>/dev/null
 	} | sha256sum | cut -c 1-32)
 	stamp=build/lint/tidy/$key
