@@ -31,7 +31,7 @@ GOALS := $(filter-out $(OFFLINE),$(or $(MAKECMDGOALS),all))
 # Both are quick and silent when all is there.
 NEEDS := build
 NEEDS += $(if $(filter demo,$(GOALS)),demo)
-NEEDS += $(if $(filter test test-unit test-integration tsan fault \
+NEEDS += $(if $(filter test test-unit test-integration tsan fault kills \
 	tests-%,$(GOALS)),test)
 NEEDS += $(if $(filter lint,$(GOALS)),lint)
 NEEDS += $(if $(filter fuzz,$(GOALS)),fuzz)
@@ -105,7 +105,7 @@ CFLAGS_fuzz := -O1 -fno-omit-frame-pointer \
 LDFLAGS_fuzz := -fsanitize=fuzzer,address,$(UBSAN)
 
 # --- goals ---------------------------------------------------------------
-.PHONY: all demo test test-unit test-integration tests-build tsan lint fuzz \
+.PHONY: all demo kills test test-unit test-integration tests-build tsan lint fuzz \
 	fault bench bench-build fault-build install deb clean help FORCE
 
 all: build/release/culvert
@@ -122,6 +122,7 @@ help:
 	@echo 'make lint              format, warnings, analysers, rules'
 	@echo 'make fuzz [T=60] [K=x] each fuzz target for T seconds'
 	@echo 'make fault [N=n]       crash and power-loss programs, n rounds'
+	@echo 'make kills [N=2000]    kill -9 at N random moments, under load'
 	@echo 'make bench [SCENARIO=name]  the table of ratios, bench.json'
 	@echo 'make install [DESTDIR=] [PREFIX=/usr/local] [SYSCONFDIR=/etc]'
 	@echo 'make deb               build/culvert_VERSION_ARCH.deb'
@@ -162,6 +163,13 @@ fault-build: build/release/culvert $(FAULT:tests/fault/%.c=build/release/fault/%
 fault: fault-build
 	@if [ -x tests/fault/run ]; then N='$(N)' tests/fault/run; \
 	else echo 'fault: tests/fault/run is not there' >&2; exit 1; fi
+
+# kill -9 at random moments, N of them (20 run with every "make test").
+kills: build/release/culvert
+	@CULVERT=build/release/culvert CULVERT_KILLS='$(or $(N),2000)' \
+		CULVERT_GAP=0.35 CULVERT_PACE=0.03 /usr/bin/python3 -m pytest \
+		-p no:cacheprovider -q -s --timeout=0 \
+		tests/integration/test_kill.py
 
 # The load generator and the sink; they share no code with Culvert.
 bench-build:

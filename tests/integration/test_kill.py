@@ -1,7 +1,9 @@
 """kill -9 at random moments: every acknowledged instance arrives as sent.
 
-Rounds: 20 for every change, more with CULVERT_KILLS=2000. The edge, the
-archive and the connections are killed and cut while instances flow.
+Rounds: 20 for every change, more with CULVERT_KILLS=2000 (make kills N=2000).
+The edge, the archive and the connections are killed and cut while instances
+flow; CULVERT_PACE is the pause of each modality between two of them, CULVERT_GAP the
+longest time between two kills.
 """
 import hashlib
 import os
@@ -14,6 +16,8 @@ from culvert import until
 from dicom import CT, EVLE
 
 ROUNDS = int(os.environ.get('CULVERT_KILLS', '20'))
+GAP = float(os.environ.get('CULVERT_GAP', '0.8'))
+PACE = float(os.environ.get('CULVERT_PACE', '0'))
 SEED = int(os.environ.get('CULVERT_SEED', '0')) or random.randrange(1 << 30)
 
 
@@ -47,6 +51,7 @@ class Modality(threading.Thread):
             data = dicom.data_set(iuid, size=size)
             if a.store(1, iuid, data) == 0:
                 self.acked[iuid] = hashlib.sha256(data).hexdigest()
+            time.sleep(PACE)
         a.release()
 
 
@@ -65,7 +70,9 @@ def test_nothing_acknowledged_is_lost(daemons, scps, tls, edge_config):
     kills = 0
     try:
         for n in range(ROUNDS):
-            time.sleep(rng.uniform(0.05, 0.8))
+            time.sleep(rng.uniform(0.02, GAP))
+            if n % 100 == 99:
+                print('%d rounds' % (n + 1), flush=True)
             what = rng.randrange(10)
             if what < 6:
                 edge.kill()
