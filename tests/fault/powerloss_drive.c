@@ -31,6 +31,7 @@ struct drive {
 	bool with_ledger;
 	atomic_uint next;    /* instance to be put next */
 	atomic_uint running; /* put threads */
+	atomic_bool stuck;   /* a put found the spool full */
 	uint64_t position;   /* of the tail, over restarts */
 	struct known *known; /* by instance number */
 	void (*mark)(const void *p, size_t n);
@@ -139,7 +140,8 @@ static void *put_many(void *arg)
 	while ((n = atomic_fetch_add(&d->next, 1)) < d->count) {
 		enum err e = put_one(d, n, data);
 
-		while (e == ERR_NOSPACE) { /* full: the ledger is behind */
+		while (e == ERR_NOSPACE) { /* full: more must be delivered */
+			atomic_store(&d->stuck, true);
 			usleep(2000);
 			e = put_one(d, n, data);
 		}
@@ -216,14 +218,23 @@ static void read_tail(struct drive *d, struct spool_tail *t,
 	d->position = spool_tail_position(t);
 }
 
-/* Nine of ten are delivered soon, the tenth is held for long. */
+/* Nine of ten are delivered soon, the tenth is held for long; everything when
+ * there is no room left. */
+static uint32_t patience(uint32_t n, bool stuck)
+{
+	if (stuck)
+		return 0;
+	return n % 10 == 3 ? 60 : 12;
+}
+
 static void give_up_some(struct drive *d)
 {
+	bool stuck = atomic_exchange(&d->stuck, false);
 	uint32_t next = atomic_load(&d->next);
 
 	for (uint32_t i = 0; i < d->count; i++) {
 		struct known *k = &d->known[i];
-		uint32_t age = i % 10 == 3 ? 60 : 12;
+		uint32_t age = patience(i, stuck);
 		struct outcome o = {.kind = OUTCOME_DELIVERED, .id = k->id};
 
 		if (!k->used || !k->final || k->given_up || i + age > next)
@@ -299,7 +310,7 @@ static void deliver(void *arg, uint32_t n, const struct transfer_id *id)
 {
 	struct drive *d = arg;
 	struct outcome o = {.kind = OUTCOME_DELIVERED, .id = *id};
-	uint32_t age = n % 10 == 3 ? 60 : 12;
+	uint32_t age = patience(n, atomic_load(&d->stuck));
 
 	if (n >= d->count || d->known[n].given_up ||
 	    n + age > atomic_load(&d->next))
@@ -316,6 +327,7 @@ static void use_ledger(struct drive *d, const char *dir)
 
 	while (atomic_load(&d->running) > 0) {
 		powerloss_ledger_each(l, deliver, d);
+		atomic_store(&d->stuck, false);
 		usleep(3000);
 	}
 	powerloss_ledger_barrier(l);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -72,6 +73,8 @@ static void copy_one(const char *path, const char *name, void *arg)
 	int in = open(path, O_RDONLY), out;
 
 	(void)snprintf(to, sizeof(to), "%s/%s", (const char *)arg, name);
+	if (in < 0 && errno == ENOENT)
+		return; /* a spool at work renames and removes free files */
 	CHECK(in >= 0 && fstat(in, &st) == 0);
 	out = open(to, O_WRONLY | O_CREAT | O_TRUNC, st.st_mode & 0777);
 	CHECK(out >= 0);
