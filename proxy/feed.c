@@ -189,7 +189,23 @@ static void slot_fail(struct feed_slot *s, enum err e)
 	s->e = e;
 }
 
-static void read_begin(struct feed *f, struct task *t, uint32_t index)
+/* Bytes of an instance that is opened at once, though its turn is later. */
+enum { SMALL = 64 * 1024 };
+
+/* On this thread, without waiting for a disk. */
+static bool read_now(struct feed_slot *s)
+{
+	if (spool_read_now(s->feed->spool, s->place, &s->id, s->index, s->data,
+			   &s->len) != ERR_OK)
+		return false;
+	s->e = ERR_OK;
+	s->state = FEED_READY;
+	return true;
+}
+
+/* first: it is the next one to be sent. Others are read beside it. */
+static void read_begin(struct feed *f, struct task *t, uint32_t index,
+		       bool first)
 {
 	struct feed_slot *s = free_slot(f);
 	enum err e;
@@ -206,12 +222,15 @@ static void read_begin(struct feed *f, struct task *t, uint32_t index)
 	e = place_of(f, t, index, &s->place);
 	if (e == ERR_AGAIN)
 		return; /* comes again with the answer */
+	first = first || t->item.length <= SMALL;
 	if (e == ERR_OK && s->data == NULL)
 		s->data = mem_zalloc(CHUNK_LEN);
 	if (e == ERR_OK && s->data == NULL)
 		e = ERR_NOMEM;
 	s->job.run = read_run;
 	s->msg.run = on_read_posted;
+	if (e == ERR_OK && first && read_now(s))
+		return;
 	if (e == ERR_OK) {
 		s->state = FEED_READING;
 		e = reader_submit(f->reader, &s->job);
@@ -234,16 +253,20 @@ void feed_fill(struct feed *f)
 			if (wanted++ == FEED_SLOTS)
 				return;
 			if (slot_of(f, t, i) == NULL)
-				read_begin(f, t, i);
+				read_begin(f, t, i, wanted == 1);
 		}
 	}
 }
 
-enum err feed_get(struct feed *f, const struct task *t, const uint8_t **data,
+enum err feed_get(struct feed *f, struct task *t, const uint8_t **data,
 		  size_t *len)
 {
 	struct feed_slot *s = slot_of(f, t, t->next);
 
+	if (s == NULL) { /* nobody asked yet */
+		read_begin(f, t, t->next, true);
+		s = slot_of(f, t, t->next);
+	}
 	if (s == NULL || s->state != FEED_READY)
 		return ERR_AGAIN;
 	if (s->e != ERR_OK)

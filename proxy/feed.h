@@ -1,8 +1,9 @@
 /* feed.h - the chunks of queued tasks, read ahead and opened.
  *
- * Reads run on a reader pool; a chunk is handed out only after its seal was
- * verified. Two chunks at most are held: the one being sent and the next one,
- * which may be the first of the next task, so that the line stays busy.
+ * What is in memory is opened where it is wanted; reads of the disk run on a
+ * reader pool. A chunk is handed out only after its seal was verified. Two
+ * chunks at most are held: the one being sent and the next one, which may be
+ * the first of the next task, so that the line stays busy.
  *
  * Lives on one worker's thread. A read that fails is repeated once with fresh
  * places from the ledger: compaction may have moved the record. */
@@ -70,7 +71,7 @@ void feed_fill(struct feed *f);
  *   ERR_AGAIN  not there yet: ready will run
  *   else       it cannot be had: ERR_CORRUPT, ERR_IO, ERR_NOTFOUND, ERR_NOMEM
  */
-enum err feed_get(struct feed *f, const struct task *t, const uint8_t **data,
+enum err feed_get(struct feed *f, struct task *t, const uint8_t **data,
 		  size_t *len) MUST_CHECK;
 
 /* Chunk t->next was used: moves t on to the following one. */

@@ -210,32 +210,6 @@ enum err record_payload_open(const struct record_head *h,
 	return seal_unlock(s, nonce, &t, out, h->payload_tag);
 }
 
-enum err record_parts_open(const struct record_head *h,
-			   const struct seal_key *key,
-			   const struct record_part *parts, unsigned n,
-			   uint8_t *out)
-{
-	uint8_t salt[32], aad[RECORD_AAD], nonce[SEAL_NONCE_LEN];
-	struct seal *s;
-	enum err e;
-
-	record_payload_salt(h, salt);
-	record_payload_aad(h, aad);
-	seal_nonce(h->index, nonce);
-	e = seal_new(key, salt, sizeof(salt), record_payload_info, &s);
-	if (e != ERR_OK)
-		return e;
-	e = seal_open_start(s, nonce, aad, sizeof(aad));
-	for (unsigned i = 0; e == ERR_OK && i < n; i++) {
-		e = seal_open_update(s, parts[i].p, parts[i].n, out);
-		out += parts[i].n;
-	}
-	if (e == ERR_OK)
-		e = seal_open_end(s, h->payload_tag);
-	seal_free(s);
-	return e;
-}
-
 static void put_name(struct wr *w, const char *name)
 {
 	size_t n = strnlen(name, INSTANCE_NAME_LEN - 1);

@@ -118,17 +118,6 @@ enum err record_payload_open(const struct record_head *h,
 			     const struct seal_key *key, struct seal *s,
 			     const uint8_t *in, uint8_t *out) MUST_CHECK;
 
-/* The same for a payload in pieces, each but the last of whole AES blocks. What
- * stands at out counts only with ERR_OK. */
-struct record_part {
-	const uint8_t *p;
-	size_t n;
-};
-enum err record_parts_open(const struct record_head *h,
-			   const struct seal_key *key,
-			   const struct record_part *parts, unsigned n,
-			   uint8_t *out) MUST_CHECK;
-
 /* ---- outcomes -------------------------------------------------------- */
 
 /* Append one; false when it does not fit in what is left of cap. */

@@ -193,40 +193,6 @@ enum err seal_end(struct seal *s, uint8_t tag[SEAL_TAG_LEN])
 	return status == 0 ? ERR_OK : library_error("end", status);
 }
 
-enum err seal_open_start(struct seal *s, const uint8_t nonce[SEAL_NONCE_LEN],
-			 const void *aad, size_t aad_len)
-{
-	int status;
-
-	assert(aad_len < PIECE_MAX);
-	status = wc_AesGcmDecryptInit(&s->aes, NULL, 0, nonce, SEAL_NONCE_LEN);
-	if (status == 0)
-		status = wc_AesGcmDecryptUpdate(&s->aes, NULL, NULL, 0, aad,
-						(word32)aad_len);
-	return status == 0 ? ERR_OK : library_error("open-start", status);
-}
-
-enum err seal_open_update(struct seal *s, const uint8_t *in, size_t len,
-			  uint8_t *out)
-{
-	int status;
-
-	assert(len < PIECE_MAX);
-	if (len == 0)
-		return ERR_OK;
-	status = wc_AesGcmDecryptUpdate(&s->aes, out, in, (word32)len, NULL, 0);
-	return status == 0 ? ERR_OK : library_error("open-update", status);
-}
-
-enum err seal_open_end(struct seal *s, const uint8_t tag[SEAL_TAG_LEN])
-{
-	int status = wc_AesGcmDecryptFinal(&s->aes, tag, SEAL_TAG_LEN);
-
-	if (status == AES_GCM_AUTH_E)
-		return ERR_CORRUPT;
-	return status == 0 ? ERR_OK : library_error("open-end", status);
-}
-
 enum err seal_blob_lock(struct seal *s, const struct seal_text *t, uint8_t *out)
 {
 	enum err e = seal_random(out, SEAL_NONCE_LEN);

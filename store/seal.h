@@ -95,15 +95,6 @@ enum err seal_update(struct seal *s, const uint8_t *in, size_t len,
 		     uint8_t *out) MUST_CHECK;
 enum err seal_end(struct seal *s, uint8_t tag[SEAL_TAG_LEN]) MUST_CHECK;
 
-/* Opening in pieces. Nothing at out may be used before the end said ERR_OK.
- * ERR_CORRUPT: does not open. ERR_IO: library failure. */
-enum err seal_open_start(struct seal *s, const uint8_t nonce[SEAL_NONCE_LEN],
-			 const void *aad, size_t aad_len) MUST_CHECK;
-enum err seal_open_update(struct seal *s, const uint8_t *in, size_t len,
-			  uint8_t *out) MUST_CHECK;
-enum err seal_open_end(struct seal *s,
-		       const uint8_t tag[SEAL_TAG_LEN]) MUST_CHECK;
-
 /* A self-contained sealed value for a database column: nonce (random),
  * ciphertext, tag: len + SEAL_BLOB_EXTRA bytes at out. The context's key must
  * seal fewer than 2^32 blobs. */

@@ -69,32 +69,12 @@ enum err segment_errno(int number)
 	return ERR_IO;
 }
 
-/* Zeros are not to fill the page cache. Not everything can do without it. */
-static void try_direct(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags >= 0)
-		(void)fcntl(fd, F_SETFL, flags | O_DIRECT);
-}
-
-/* True: it was direct, and is not any more. */
-static bool leave_direct(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags >= 0 && (flags & O_DIRECT) != 0 &&
-	       fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0;
-}
-
 static enum err write_all(int fd, const uint8_t *p, size_t n, off_t at)
 {
 	while (n > 0) {
 		ssize_t done = pwrite(fd, p, n, at);
 
 		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0 && errno == EINVAL && leave_direct(fd))
 			continue;
 		if (done <= 0)
 			return segment_errno(done < 0 ? errno : ENOSPC);
@@ -124,13 +104,12 @@ static void rest(const struct segment_pace *pace, unsigned *work)
 static enum err write_zeros(int fd, size_t size,
 			    const struct segment_pace *pace)
 {
-	uint8_t *zeros = mem_aligned(RECORD_PAGE, ZERO_PIECE);
+	uint8_t *zeros = mem_zalloc(ZERO_PIECE);
 	unsigned work = atomic_load(&pace->work);
 	enum err e = ERR_OK;
 
 	if (zeros == NULL)
 		return ERR_NOMEM;
-	memset(zeros, 0, ZERO_PIECE);
 	for (size_t at = 0; at < size && e == ERR_OK; at += ZERO_PIECE) {
 		size_t n = size - at < ZERO_PIECE ? size - at : ZERO_PIECE;
 
@@ -154,7 +133,6 @@ static enum err fill_new(int fd, size_t size, const struct segment_pace *pace)
 
 	if (fallocate(fd, 0, 0, (off_t)size) != 0 && errno != EOPNOTSUPP)
 		return segment_errno(errno);
-	try_direct(fd);
 	e = write_zeros(fd, size, pace);
 	if (e == ERR_OK && fsync(fd) != 0)
 		e = segment_errno(errno);

@@ -104,8 +104,6 @@ static struct spool *spool_new(const char *path)
 	list_init(&s->puts);
 	list_init(&s->waiters);
 	list_init(&s->slabs);
-	list_init(&s->recent);
-	s->writer.direct = -1;
 	list_init(&s->writer.pending);
 	list_init(&s->writer.written);
 	pthread_mutex_init(&s->callback_lock, NULL);
@@ -134,10 +132,8 @@ static void spool_free(struct spool *s)
 {
 	struct list *n;
 
-	while (spool_recent_evict(s))
-		;
 	while ((n = list_pop_front(&s->slabs)) != NULL)
-		mem_free(CONTAINER_OF(n, union slab, link));
+		mem_free(CONTAINER_OF(n, struct slab, link));
 	free_segments(s);
 	mem_free(s->outcomes.at);
 	seal_free(s->writer.life);

@@ -161,6 +161,11 @@ struct place {
 enum err spool_read_chunk(struct spool *spool, struct place place,
 			  const struct transfer_id *id, uint32_t index,
 			  uint8_t *out, size_t *len) MUST_CHECK;
+/* The same, if it takes no waiting for a disk; else ERR_AGAIN. After any error
+ * spool_read_chunk() has the say. */
+enum err spool_read_now(struct spool *spool, struct place place,
+			const struct transfer_id *id, uint32_t index,
+			uint8_t *out, size_t *len) MUST_CHECK;
 
 /* ---- tailing --------------------------------------------------------- */
 

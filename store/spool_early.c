@@ -76,17 +76,15 @@ static bool write_ahead(const struct writer *w, const struct record *r,
 	struct iovec v[RECORD_SLABS];
 	unsigned n = 0;
 	off_t at = (off_t)w->offset + RECORD_PAGE + (off_t)from * SLAB_LEN;
+	ssize_t want = (ssize_t)(to - from) * SLAB_LEN;
 
 	for (unsigned i = from; i < to; i++, n++) {
 		v[n].iov_base = r->slabs[i]->bytes;
 		v[n].iov_len = SLAB_LEN;
 	}
-	if (writer_vectors(w, true, v, n, at) != 0)
+	if (pwritev(w->segment->fd, v, (int)n, at) != want)
 		return false;
-	if (w->direct < 0) /* let the disk begin */
-		(void)sync_file_range(w->segment->fd, at,
-				      (off_t)(to - from) * SLAB_LEN,
-				      SYNC_FILE_RANGE_WRITE);
+	(void)sync_file_range(w->segment->fd, at, want, SYNC_FILE_RANGE_WRITE);
 	return true;
 }
 

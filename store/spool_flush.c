@@ -18,15 +18,14 @@ enum {
 void writer_finish(struct spool *s, struct record *r, enum err e)
 {
 	struct spool_put *put = r->put;
-	bool last = false, gone;
+	bool last = false;
 
 	if (put != NULL && e != ERR_OK)
 		put_fail(put, e);
 	if (put != NULL && r->final)
 		put->events.on_done(put->events.arg, e, &put->instance);
-	mem_wipe(r->meta, r->head.meta_len);
 	pthread_mutex_lock(&s->lock);
-	if (r->n_slabs > 0 && !r->kept) { /* it was not written */
+	if (r->n_slabs > 0) { /* it was not written */
 		record_give_slabs(s, r);
 		if (put != NULL)
 			put->inflight -= r->filled;
@@ -34,10 +33,8 @@ void writer_finish(struct spool *s, struct record *r, enum err e)
 	s->n_queue--;
 	if (put != NULL)
 		last = put_unref(put);
-	gone = record_unref(s, r);
 	pthread_mutex_unlock(&s->lock);
-	if (gone)
-		record_free(r);
+	record_free(r);
 	if (last)
 		put_free(put);
 }
@@ -86,7 +83,6 @@ static void retire_segment(struct spool *s)
 {
 	struct segment *g = s->writer.segment;
 
-	writer_end_direct(&s->writer);
 	g->current = false;
 	g->retired = true;
 	spool_segment_drop(s, g);

@@ -9,7 +9,6 @@
  *   spool_outcome.c  outcomes waiting, and the records they become
  *   spool_writer.c   the writer thread: place and write
  *   spool_early.c    payload on its way to the disk before its record is
- *   spool_recent.c   what was written past the page cache, kept for readers
  *   spool_flush.c    its flushes, what they complete, and when they fail
  *   spool_wake.c     its care for puts that wait for buffers
  *   spool_read.c     reading a chunk; copying a record for compaction
@@ -26,7 +25,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/uio.h>
 
 #include "proxy/lib/list.h"
 #include "store/record.h"
@@ -39,25 +37,24 @@ enum {
 	SLICE_LEN = 16 * 1024, /* hashed and sealed at once, while in cache */
 	RECORD_SLABS = RECORD_PAYLOAD_MAX / SLAB_LEN,
 	PUT_INFLIGHT_MAX = 4 * 1024 * 1024, /* bytes of one put in the queue */
-	GRANT_SLABS = 4,         /* given to a waiting put when all are taken */
-	TICK_MS = 50,            /* between such grants */
-	OUTCOMES_MAX = 65536,    /* waiting in memory */
-	OUTCOME_BATCH = 320,     /* of one record; fits one slab */
-	READY_TARGET = 2,        /* segments prepared ahead */
-	AHEAD_MAX = 8,           /* free segments made while nobody waits */
-	FREE_MAX = 16,           /* free segments kept on disk */
-	OPEN_FILES_MAX = 128,    /* segments kept open for reading */
-	RETRY_MS = 1000,         /* after the disk refused */
-	SEQUENCE_SLACK = 65536,  /* skipped at each start */
-	UNFLUSHED_MS = 50,       /* longest, for chunks nobody waits for */
-	RUN_RECORDS = 30,        /* written by one pwritev */
-	EARLY_SLABS = 4,         /* written ahead at once */
-	DIRECT_MIN = 128 * 1024, /* bytes; from here on past the page cache */
-	SEGMENTS_MIN = 4,        /* in the quota */
+	GRANT_SLABS = 4,        /* given to a waiting put when all are taken */
+	TICK_MS = 50,           /* between such grants */
+	OUTCOMES_MAX = 65536,   /* waiting in memory */
+	OUTCOME_BATCH = 320,    /* of one record; fits one slab */
+	READY_TARGET = 2,       /* segments prepared ahead */
+	AHEAD_MAX = 8,          /* free segments made while nobody waits */
+	FREE_MAX = 16,          /* free segments kept on disk */
+	OPEN_FILES_MAX = 128,   /* segments kept open for reading */
+	RETRY_MS = 1000,        /* after the disk refused */
+	SEQUENCE_SLACK = 65536, /* skipped at each start */
+	UNFLUSHED_MS = 50,      /* longest, for chunks nobody waits for */
+	RUN_RECORDS = 30,       /* written by one pwritev */
+	EARLY_SLABS = 4,        /* written ahead at once */
+	SEGMENTS_MIN = 4,       /* in the quota */
 };
 
-union slab {
-	struct list link; /* while it is free */
+struct slab {
+	struct list link;
 	uint8_t bytes[SLAB_LEN];
 };
 
@@ -71,7 +68,7 @@ struct record {
 	size_t filled; /* payload bytes held */
 	size_t sealed; /* of these, hashed and sealed */
 	unsigned n_slabs;
-	union slab *slabs[RECORD_SLABS];
+	struct slab *slabs[RECORD_SLABS];
 	/* Written before its place is sure (spool_early.c). Under lock: */
 	unsigned early_ready; /* slabs that are sealed */
 	bool early_busy;      /* the writer is writing some of them */
@@ -79,13 +76,8 @@ struct record {
 	/* The writer's own: */
 	unsigned early_slabs; /* written at the place below */
 	uint32_t early_segment, early_offset;
-	/* Written, and perhaps kept for readers (spool_recent.c). Under lock:
-	 */
-	unsigned refs; /* its owner or the writer, spool.recent, readers */
-	bool kept;     /* its slabs are not of those in use */
-	struct list recent;
 	uint8_t meta[INSTANCE_ENCODED_MAX]; /* plain; wiped when freed */
-	_Alignas(RECORD_PAGE) uint8_t page[RECORD_PAGE];
+	uint8_t page[RECORD_PAGE];
 };
 
 struct spool_put {
@@ -132,7 +124,6 @@ struct outcomes { /* a ring */
 /* The writer thread's own. */
 struct writer {
 	struct segment *segment; /* held; NULL: none */
-	int direct; /* the same file, past the page cache; -1: cannot */
 	uint8_t salt[RECORD_SALT];
 	struct seal *life;
 	uint32_t offset;       /* where the next record goes */
@@ -190,8 +181,6 @@ struct spool {
 
 	struct list slabs; /* free ones */
 	size_t slabs_free, slabs_used, slabs_soft, slabs_middle, slabs_hard;
-	struct list recent; /* records, oldest first */
-	size_t recent_slabs;
 
 	struct segment **segments; /* in use, by number */
 	size_t n_segments, segments_room;
@@ -248,21 +237,9 @@ enum err spool_take_ready(struct spool *s, bool reserve,
 /* NULL: no memory, or as many as limit are in use. Three limits: from soft on
  * puts are asked to wait; up to middle they may still take what they have in
  * hand; the rest is for those who are granted more. */
-union slab *spool_slab_take(struct spool *s, size_t limit);
-void spool_slab_give(struct spool *s, union slab *slab);
+struct slab *spool_slab_take(struct spool *s, size_t limit);
+void spool_slab_give(struct spool *s, struct slab *slab);
 bool spool_pool_full(const struct spool *s);
-
-/* spool_recent.c; all but drop: under lock */
-/* Keep a record that was written: its slabs are no longer in use. */
-void spool_recent_add(struct spool *s, struct record *r);
-/* The record at this place, held; NULL: it is not here. */
-struct record *spool_recent_hold(struct spool *s, uint32_t segment,
-				 uint32_t offset);
-void spool_recent_drop(struct spool *s, struct record *r);
-bool spool_recent_evict(struct spool *s); /* the oldest; false: none */
-void spool_recent_forget(struct spool *s, uint32_t segment);
-/* One reference less; true: the caller frees it. */
-bool record_unref(struct spool *s, struct record *r);
 
 /* spool_put.c */
 /* NULL: out of memory. Not under lock. */
@@ -289,10 +266,6 @@ enum err spool_outcomes_record(struct spool *s, const struct outcome *o,
 
 /* spool_writer.c */
 void *spool_writer_main(void *arg);
-/* Write n vectors at a place of the writer's segment. 0 or an errno. */
-void writer_end_direct(struct writer *w);
-int writer_vectors(const struct writer *w, bool direct, struct iovec *v,
-		   unsigned n, off_t at);
 
 /* spool_flush.c; the writer's own */
 /* The end of a record: everything that is its own is given back, and whoever

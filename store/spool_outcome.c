@@ -107,9 +107,9 @@ static enum err seal_outcomes(struct spool *s, struct record *r, uint8_t *p)
 
 /* Outcomes free space, so they never wait for a buffer: the slab is taken
  * whatever the bound says. */
-static union slab *slab_beyond_bound(struct spool *s)
+static struct slab *slab_beyond_bound(struct spool *s)
 {
-	union slab *slab;
+	struct slab *slab;
 
 	pthread_mutex_lock(&s->lock);
 	slab = spool_slab_take(s, SIZE_MAX);

@@ -5,29 +5,26 @@
  * the allocator when more are free than in use. */
 enum { KEEP_FREE = 32 };
 
-union slab *spool_slab_take(struct spool *s, size_t limit)
+struct slab *spool_slab_take(struct spool *s, size_t limit)
 {
 	struct list *n;
-	union slab *slab;
+	struct slab *slab;
 
 	if (s->slabs_used >= limit)
 		return NULL;
-	if (s->slabs_free == 0 &&
-	    s->slabs_used + s->recent_slabs >= s->slabs_hard)
-		(void)spool_recent_evict(s);
 	n = list_pop_front(&s->slabs);
 	if (n != NULL) {
 		s->slabs_free--;
-		slab = CONTAINER_OF(n, union slab, link);
+		slab = CONTAINER_OF(n, struct slab, link);
 	} else {
-		slab = mem_aligned(RECORD_PAGE, sizeof(*slab));
+		slab = mem_realloc(NULL, sizeof(*slab));
 	}
 	if (slab != NULL)
 		s->slabs_used++;
 	return slab;
 }
 
-void spool_slab_give(struct spool *s, union slab *slab)
+void spool_slab_give(struct spool *s, struct slab *slab)
 {
 	s->slabs_used--;
 	if (s->slabs_free >= KEEP_FREE && s->slabs_free >= s->slabs_used) {

@@ -7,15 +7,13 @@
 
 struct record *record_new(void)
 {
-	struct record *r = mem_aligned(_Alignof(struct record), sizeof(*r));
+	struct record *r = mem_realloc(NULL, sizeof(*r));
 
 	if (r == NULL)
 		return NULL;
 	/* All but the page, which the writer fills. */
 	memset(r, 0, offsetof(struct record, meta));
 	list_init(&r->link);
-	list_init(&r->recent);
-	r->refs = 1;
 	return r;
 }
 
@@ -187,7 +185,7 @@ static enum err record_start(struct spool_put *put)
 static enum err record_room(struct spool_put *put, struct record *r)
 {
 	struct spool *s = put->spool;
-	union slab *slab;
+	struct slab *slab;
 
 	if (r->filled < (size_t)r->n_slabs * SLAB_LEN)
 		return ERR_OK;

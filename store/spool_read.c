@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "proxy/lib/log.h"
@@ -85,35 +86,6 @@ static enum err open_payload(struct spool *s, const struct reading *r,
 	return e;
 }
 
-/* One that was written just now. ERR_AGAIN: it is not in memory. */
-static enum err read_recent(struct spool *s, struct place place,
-			    const struct transfer_id *id, uint32_t index,
-			    uint8_t *out, size_t *len)
-{
-	struct record_part parts[RECORD_SLABS];
-	struct record *r;
-	size_t left;
-	enum err e = ERR_NOTFOUND;
-
-	pthread_mutex_lock(&s->lock);
-	r = spool_recent_hold(s, place.segment, place.offset);
-	pthread_mutex_unlock(&s->lock);
-	if (r == NULL)
-		return ERR_AGAIN;
-	left = r->head.payload_len;
-	for (unsigned i = 0; i < r->n_slabs; i++) {
-		parts[i].p = r->slabs[i]->bytes;
-		parts[i].n = left < SLAB_LEN ? left : SLAB_LEN;
-		left -= parts[i].n;
-	}
-	if (r->head.kind == RECORD_CHUNK && r->head.index == index &&
-	    transfer_id_equal(&r->head.id, id))
-		e = record_parts_open(&r->head, s->key, parts, r->n_slabs, out);
-	*len = r->head.payload_len;
-	spool_recent_drop(s, r);
-	return e;
-}
-
 static void log_unreadable(struct place place, const struct transfer_id *id,
 			   uint32_t index, enum err e)
 {
@@ -130,11 +102,8 @@ enum err spool_read_chunk(struct spool *s, struct place place,
 			  uint8_t *out, size_t *len)
 {
 	struct reading r;
-	enum err e = read_recent(s, place, id, index, out, len);
+	enum err e = hold(s, place.segment, &r.segment);
 
-	if (e == ERR_OK)
-		return e; /* else the disk has the say */
-	e = hold(s, place.segment, &r.segment);
 	if (e != ERR_OK)
 		return e;
 	e = read_head(s, &r, place, id, index);
@@ -148,6 +117,53 @@ enum err spool_read_chunk(struct spool *s, struct place place,
 		*len = r.head.payload_len;
 	if (e == ERR_CORRUPT || e == ERR_IO)
 		log_unreadable(place, id, index, e);
+	return e;
+}
+
+/* From the page cache or not at all. */
+static bool read_cached(int fd, uint8_t *p, size_t n, off_t at)
+{
+	struct iovec v = {p, n};
+
+	return preadv2(fd, &v, 1, at, RWF_NOWAIT) == (ssize_t)n;
+}
+
+/* Only of a segment that is open already. */
+static enum err hold_open(struct spool *s, uint32_t number,
+			  struct segment **out)
+{
+	enum err e = ERR_AGAIN;
+
+	pthread_mutex_lock(&s->lock);
+	*out = spool_segment_find(s, number);
+	if (*out != NULL && (*out)->fd >= 0)
+		e = spool_segment_hold(s, *out);
+	pthread_mutex_unlock(&s->lock);
+	return e;
+}
+
+enum err spool_read_now(struct spool *s, struct place place,
+			const struct transfer_id *id, uint32_t index,
+			uint8_t *out, size_t *len)
+{
+	struct reading r;
+	enum err e = hold_open(s, place.segment, &r.segment);
+
+	if (e != ERR_OK)
+		return e;
+	if (!read_cached(r.segment->fd, r.page, RECORD_PAGE,
+			 (off_t)place.offset))
+		e = ERR_AGAIN;
+	if (e == ERR_OK)
+		e = read_head(s, &r, place, id, index);
+	if (e == ERR_OK && !read_cached(r.segment->fd, out, r.head.payload_len,
+					(off_t)place.offset + RECORD_PAGE))
+		e = ERR_AGAIN;
+	if (e == ERR_OK)
+		e = open_payload(s, &r, out, out);
+	drop(s, r.segment);
+	if (e == ERR_OK)
+		*len = r.head.payload_len;
 	return e;
 }
 

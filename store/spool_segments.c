@@ -170,7 +170,6 @@ static void forget(struct spool *s, struct segment *segment)
 {
 	close_segment(s, segment);
 	remove_segment(s, segment);
-	spool_recent_forget(s, segment->number);
 	mem_free(segment);
 	pthread_cond_signal(&s->prepare);
 }

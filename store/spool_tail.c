@@ -429,35 +429,14 @@ static enum err check_end(struct spool_tail *t, struct tail_record *out)
 	return missing ? ERR_OK : ERR_AGAIN;
 }
 
-/* The head of a record that was written just now, from memory. */
-static bool recent_head(struct spool_tail *t, struct record_head *h)
-{
-	struct spool *s = t->spool;
-	struct record *r;
-
-	if (t->verify || t->segment->old)
-		return false;
-	pthread_mutex_lock(&s->lock);
-	r = spool_recent_hold(s, t->number, t->offset);
-	pthread_mutex_unlock(&s->lock);
-	if (r == NULL)
-		return false;
-	*h = r->head;
-	memcpy(t->page, r->page, sizeof(t->page));
-	spool_recent_drop(s, r);
-	return true;
-}
-
 static enum err next_here(struct spool_tail *t, struct tail_record *out,
 			  uint32_t end)
 {
 	struct record_head h;
-	size_t copy = 0;
-	enum err e = ERR_OK;
+	size_t copy;
+	enum err e = segment_read_head(t->segment->fd, &t->at, t->offset,
+				       t->page, &h, &copy);
 
-	if (!recent_head(t, &h))
-		e = segment_read_head(t->segment->fd, &t->at, t->offset,
-				      t->page, &h, &copy);
 	if (e == ERR_IO && ++t->io_errors < IO_RETRIES)
 		return ERR_IO;
 	if (e != ERR_OK)

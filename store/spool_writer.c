@@ -44,25 +44,9 @@ struct run {
 	size_t ahead; /* of the first record: payload that stands already */
 };
 
+static const uint8_t zeros[RECORD_PAGE];
+
 /* ---- segments ----------------------------------------------------------- */
-
-/* Where that is not to be had (some file systems), everything goes through the
- * page cache. */
-static void begin_direct(struct spool *s)
-{
-	char name[SEGMENT_NAME_LEN];
-
-	segment_name(SEGMENT_NAMED, s->writer.segment->number, name);
-	s->writer.direct =
-	    openat(s->dir, name, O_WRONLY | O_DIRECT | O_CLOEXEC);
-}
-
-void writer_end_direct(struct writer *w)
-{
-	if (w->direct >= 0)
-		(void)close(w->direct);
-	w->direct = -1;
-}
 
 static enum err begin_segment(struct spool *s, const struct ready_segment *rd)
 {
@@ -102,7 +86,6 @@ static enum err begin_segment(struct spool *s, const struct ready_segment *rd)
 	w->offset = RECORD_PAGE;
 	w->first = w->sequence;
 	memcpy(w->salt, rd->salt, sizeof(w->salt));
-	begin_direct(s);
 	return ERR_OK;
 }
 
@@ -115,7 +98,6 @@ static void end_segment(struct spool *s)
 		return;
 	assert(w->unflushed == 0);
 	w->previous = w->segment->number;
-	writer_end_direct(w);
 	pthread_mutex_lock(&s->lock);
 	w->segment->current = false;
 	spool_segment_drop(s, w->segment);
@@ -185,25 +167,13 @@ static void add_vector(struct run *run, const void *p, size_t n)
 	run->n_vectors++;
 }
 
-/* Direct writes take whole pages only. The last slab has room for them. */
-static void pad(const struct record *r, uint32_t span)
-{
-	size_t end = span - RECORD_PAGE;
-
-	if (end > r->filled)
-		memset(r->slabs[r->filled / SLAB_LEN]->bytes +
-			   r->filled % SLAB_LEN,
-		       0, end - r->filled);
-}
-
 /* What was written ahead is left out; the head page then goes by itself. */
 static void add_vectors(struct run *run, struct record *r)
 {
 	uint32_t span = record_span(r->head.payload_len);
 	size_t ahead = run->n == 0 ? writer_early_bytes(r) : 0;
-	size_t left = span - RECORD_PAGE - ahead;
+	size_t left = r->filled - ahead;
 
-	pad(r, span);
 	run->ahead += ahead;
 	if (ahead == 0)
 		add_vector(run, r->page, RECORD_PAGE);
@@ -213,24 +183,19 @@ static void add_vectors(struct run *run, struct record *r)
 		add_vector(run, r->slabs[i]->bytes, n);
 		left -= n;
 	}
+	add_vector(run, zeros, span - RECORD_PAGE - r->filled);
 	run->records[run->n++] = r;
 	run->bytes += span;
 }
 
-int writer_vectors(const struct writer *w, bool direct, struct iovec *v,
-		   unsigned n, off_t at)
+/* 0 or an errno. */
+static int write_vectors(int fd, struct iovec *v, unsigned n, off_t at)
 {
-	direct = direct && w->direct >= 0;
 	while (n > 0) {
-		ssize_t done = pwritev(direct ? w->direct : w->segment->fd, v,
-				       (int)n, at);
+		ssize_t done = pwritev(fd, v, (int)n, at);
 
 		if (done < 0 && errno == EINTR)
 			continue;
-		if (done < 0 && errno == EINVAL && direct) {
-			direct = false; /* then not so */
-			continue;
-		}
 		if (done <= 0)
 			return done < 0 ? errno : ENOSPC;
 		at += done;
@@ -251,34 +216,28 @@ static int write_all(const struct writer *w, struct run *run)
 {
 	struct iovec page = {run->records[0]->page, RECORD_PAGE};
 	off_t at = (off_t)w->offset;
-	bool direct = run->bytes - run->ahead >= DIRECT_MIN;
 	int number = 0;
 
 	if (run->ahead > 0) {
-		number = writer_vectors(w, false, &page, 1, at);
+		number = write_vectors(w->segment->fd, &page, 1, at);
 		at += RECORD_PAGE + (off_t)run->ahead;
 	}
 	if (number == 0)
-		number = writer_vectors(w, direct, run->vectors, run->n_vectors,
-					at);
+		number = write_vectors(w->segment->fd, run->vectors,
+				       run->n_vectors, at);
 	return number;
 }
 
-/* Buffers go back as soon as the kernel has the bytes, unless they are kept for
- * readers because the page cache does not have them. */
+/* Buffers go back as soon as the kernel has the bytes. */
 static void give_back(struct spool *s, struct run *run)
 {
 	struct writer *w = &s->writer;
-	bool keep = w->direct >= 0 && run->bytes >= DIRECT_MIN;
 
 	pthread_mutex_lock(&s->lock);
 	for (unsigned i = 0; i < run->n; i++) {
 		struct record *r = run->records[i];
 
-		if (keep)
-			spool_recent_add(s, r);
-		else
-			record_give_slabs(s, r);
+		record_give_slabs(s, r);
 		s->records++;
 		if (r->put == NULL)
 			continue;
@@ -308,7 +267,7 @@ static void write_run(struct spool *s, struct run *run)
 		writer_fail(s, "write", number);
 		return;
 	}
-	if (!waited && w->direct < 0) /* let the disk begin */
+	if (!waited) /* let the disk begin */
 		(void)sync_file_range(w->segment->fd, (off_t)w->offset,
 				      (off_t)run->bytes, SYNC_FILE_RANGE_WRITE);
 	give_back(s, run);

@@ -25,19 +25,6 @@ void *mem_realloc(void *p, size_t size)
 	return hook_now->realloc(p, size);
 }
 
-/* A hook has no such call: it says by a small one whether there is memory. */
-void *mem_aligned(size_t align, size_t size)
-{
-	if (hook_now != &libc_hook) {
-		void *asked = hook_now->realloc(NULL, 1);
-
-		if (asked == NULL)
-			return NULL;
-		hook_now->free(asked);
-	}
-	return aligned_alloc(align, size);
-}
-
 char *mem_strdup(const char *s)
 {
 	size_t n = strlen(s) + 1;

@@ -17,9 +17,6 @@ void *mem_zarray(size_t n, size_t size);
 /* As realloc(3): on NULL the old block is still valid. New bytes are not
  * zeroed. */
 void *mem_realloc(void *p, size_t size);
-/* size bytes, a multiple of align (a power of two), at such an address, or NULL.
- * Not zeroed; not for mem_realloc(). */
-void *mem_aligned(size_t align, size_t size);
 /* A copy of s, or NULL. */
 char *mem_strdup(const char *s);
 /* NULL is fine. */
