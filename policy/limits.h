@@ -65,7 +65,11 @@ uint32_t limits_device_count(struct limits *l, size_t device);
 
 /* Refusals that repeat. */
 
-enum { REFUSAL_TABLE = 256, REFUSAL_WINDOW_MS = 60 * 1000 };
+enum {
+	REFUSAL_TABLE = 256,
+	REFUSAL_NAMES = 8, /* pairs of AE titles of one address and reason */
+	REFUSAL_WINDOW_MS = 60 * 1000,
+};
 
 struct refusal_key {
 	char listener[CONFIG_NAME_LEN];
@@ -95,6 +99,11 @@ typedef void refusal_fn(void *arg, const struct refusal *r);
  * longest makes room, and report gets what it had counted. */
 bool refusals_note(struct refusals *r, const struct refusal_key *key,
 		   uint64_t now_ms, refusal_fn *report, void *arg);
+/* What changes with every try must not make every try a kind of its own: once
+ * an address has REFUSAL_NAMES kinds of one reason in the table, AE titles not
+ * seen before become "*", and with a full table so does the address. Call it
+ * before refusals_note(). */
+void refusals_merge(struct refusals *r, struct refusal_key *key);
 /* Report and drop every entry whose window has ended (all of them if all):
  * call it every few seconds, and at the end. */
 void refusals_flush(struct refusals *r, uint64_t now_ms, bool all,

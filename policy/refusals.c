@@ -120,6 +120,42 @@ bool refusals_note(struct refusals *r, const struct refusal_key *key,
 	return fresh;
 }
 
+/* Kinds that differ from key in their AE titles only. */
+static unsigned others_like(const struct refusals *r,
+			    const struct refusal_key *key)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < REFUSAL_TABLE; i++) {
+		const struct refusal_key *k = &r->entries[i].refusal.key;
+
+		if (r->entries[i].used &&
+		    strcmp(k->listener, key->listener) == 0 &&
+		    strcmp(k->address, key->address) == 0 &&
+		    strcmp(k->reason, key->reason) == 0)
+			n++;
+	}
+	return n;
+}
+
+static void any_names(struct refusal_key *key)
+{
+	memcpy(key->calling_ae, "*", 2);
+	memcpy(key->called_ae, "*", 2);
+}
+
+void refusals_merge(struct refusals *r, struct refusal_key *key)
+{
+	pthread_mutex_lock(&r->lock);
+	if (find(r, key) == NULL && others_like(r, key) >= REFUSAL_NAMES)
+		any_names(key);
+	if (find(r, key) == NULL && oldest(r)->used) {
+		any_names(key);
+		memcpy(key->address, "*", 2);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
 void refusals_flush(struct refusals *r, uint64_t now_ms, bool all,
 		    refusal_fn *report, void *arg)
 {

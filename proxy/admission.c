@@ -124,15 +124,15 @@ static void audit(struct admission *a, const struct refusal_facts *f,
 }
 
 static void record(struct admission *a, const struct refusal_facts *f,
-		   const char *listener, const char *host)
+		   const struct refusal_key *key)
 {
 	struct ledger_refusal row = {.at_ms = clock_wall_ms()};
 
-	snprintf(row.listener, sizeof(row.listener), "%s", listener);
-	snprintf(row.peer, sizeof(row.peer), "%s", host);
-	snprintf(row.calling_ae, sizeof(row.calling_ae), "%s", f->calling_ae);
-	snprintf(row.called_ae, sizeof(row.called_ae), "%s", f->called_ae);
-	snprintf(row.reason, sizeof(row.reason), "%s", f->reason);
+	snprintf(row.listener, sizeof(row.listener), "%s", key->listener);
+	snprintf(row.peer, sizeof(row.peer), "%s", key->address);
+	snprintf(row.calling_ae, sizeof(row.calling_ae), "%s", key->calling_ae);
+	snprintf(row.called_ae, sizeof(row.called_ae), "%s", key->called_ae);
+	snprintf(row.reason, sizeof(row.reason), "%s", key->reason);
 	snprintf(row.remedy, sizeof(row.remedy), "%s", f->remedy);
 	ledger_refusal(a->ledger, &row);
 }
@@ -148,7 +148,8 @@ void admission_refuse(struct admission *a, const struct refusal_facts *f)
 	snprintf(key.calling_ae, sizeof(key.calling_ae), "%s", f->calling_ae);
 	snprintf(key.called_ae, sizeof(key.called_ae), "%s", f->called_ae);
 	snprintf(key.reason, sizeof(key.reason), "%s", f->reason);
-	record(a, f, listener, key.address);
+	refusals_merge(a->refusals, &key);
+	record(a, f, &key);
 	if (!refusals_note(a->refusals, &key, now_ms(), on_repeats, a))
 		return;
 	log_event(LOG_WARN, "refused",

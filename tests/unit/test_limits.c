@@ -263,6 +263,34 @@ static void a_full_table_drops_the_oldest_and_says_so(void **state)
 	refusals_free(r);
 }
 
+static void names_and_addresses_that_change_become_one_kind(void **state)
+{
+	struct refusals *r;
+	struct seen s = {0};
+	unsigned fresh = 0;
+
+	(void)state;
+	assert_int_equal(refusals_new(&r), ERR_OK);
+	for (int i = 0; i < 1000; i++) {
+		struct refusal_key k = key_of(7);
+
+		snprintf(k.calling_ae, sizeof(k.calling_ae), "X%d", i);
+		refusals_merge(r, &k);
+		assert_string_equal(k.address, "10.0.0.7");
+		fresh += refusals_note(r, &k, 100, on_report, &s);
+	}
+	assert_int_equal(fresh, REFUSAL_NAMES + 1);
+	for (int i = 0; i < 1000; i++) {
+		struct refusal_key k = key_of(1000 + i);
+
+		refusals_merge(r, &k);
+		fresh += refusals_note(r, &k, 100, on_report, &s);
+	}
+	assert_int_equal(fresh, REFUSAL_TABLE + 1);
+	assert_int_equal(s.calls, 0);
+	refusals_free(r);
+}
+
 static int setup(void **state)
 {
 	static struct config_errors e;
@@ -303,6 +331,7 @@ int main(void)
 	    cmocka_unit_test(repeats_become_counts),
 	    cmocka_unit_test(a_window_that_ended_reports_before_the_next),
 	    cmocka_unit_test(a_full_table_drops_the_oldest_and_says_so),
+	    cmocka_unit_test(names_and_addresses_that_change_become_one_kind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
