@@ -58,6 +58,7 @@ void association_close(struct association *a, enum err why)
 void association_refuse(struct association *a, const char *reason,
 			const char *cause, const char *remedy, bool tls)
 {
+	a->refused = true;
 	admission_refuse(
 	    a->env->admission,
 	    &(struct refusal_facts){.listener = a->listener,
@@ -73,9 +74,15 @@ void association_refuse(struct association *a, const char *reason,
 static void ended_before_association(struct association *a, enum err why,
 				     const char *detail)
 {
+	if (a->refused || why == ERR_CANCELED)
+		return; /* on record, or our own stop */
 	if (a->why[0] != '\0')
-		return; /* refused, and said so */
-	if (why == ERR_TLS)
+		association_refuse(
+		    a, "bad-association-request", a->why,
+		    "this is not a DICOM device, or one with a fault; a "
+		    "capture of its first bytes tells more",
+		    false);
+	else if (why == ERR_TLS)
 		association_refuse(a, "tls-handshake", detail, "see the cause",
 				   true);
 	else if (why == ERR_TIMEOUT)
@@ -86,7 +93,8 @@ static void ended_before_association(struct association *a, enum err why,
 		    "timeouts.artim sets the time",
 		    false);
 	else
-		log_event(LOG_INFO, "connection-ended",
+		/* whoever looks whether the port is open could fill the log */
+		log_event(LOG_DEBUG, "connection-ended",
 			  "listener=%s peer=%s why=\"%s\"",
 			  association_listener(a)->name, a->facts.row.peer,
 			  why == ERR_OK ? "closed by the peer" : detail);
@@ -118,7 +126,9 @@ void association_send(struct association *a, const void *p, size_t n)
 	if (e == ERR_OK)
 		return;
 	/* a peer that never reads its responses fills the queue */
-	association_because(a, "the peer does not read what it is sent");
+	association_because(a, e == ERR_LIMIT
+				   ? "the peer does not read what it is sent"
+				   : "the connection was lost");
 	association_close(a, e);
 }
 
@@ -126,6 +136,9 @@ void association_send(struct association *a, const void *p, size_t n)
 void association_await_close(struct association *a)
 {
 	drop_op(a);
+	if (a->leaving)
+		return; /* ARTIM runs once: AA-7 does not renew it */
+	a->leaving = true;
 	stream_eof_ok(a->stream, true);
 	stream_set_idle(a->stream, 0);
 	stream_set_deadline(a->stream, association_listener(a)->timeouts.artim);
@@ -448,16 +461,19 @@ void association_drain(struct association_env *env, bool force)
 		struct association *a =
 		    CONTAINER_OF(it, struct association, node);
 
-		if (a->state == UL_STA1 || a->state == UL_STA13)
+		if (a->state == UL_STA1 || a->state == UL_STA13) {
+			if (force) /* its A-ABORT has left by now */
+				association_close(a, ERR_CANCELED);
 			continue;
+		}
 		if (is_busy(a) && !force)
 			continue;
 		association_because(a, "ended: the daemon stops");
-		if (a->state == UL_STA6) {
-			a->state = UL_STA13; /* A-ABORT request, AA-1 */
-			send_abort(a, ABORT_USER, ABORT_NO_REASON);
-		}
-		if (force || a->state != UL_STA13)
+		if (a->state != UL_STA6 && a->state != UL_STA8) {
 			association_close(a, ERR_CANCELED);
+			continue;
+		}
+		a->state = UL_STA13; /* A-ABORT request, AA-1 */
+		send_abort(a, ABORT_USER, ABORT_NO_REASON);
 	}
 }

@@ -42,7 +42,8 @@ enum err association_begin(struct association_env *env, int fd,
 			   size_t listener) MUST_CHECK;
 
 /* End those that are idle, and the others when their message is answered; on
- * the worker's thread. force: now, with A-ABORT. */
+ * the worker's thread. force: those too get their A-ABORT now, and whoever has
+ * got one is cut off; so the second call with force ends them all. */
 void association_drain(struct association_env *env, bool force);
 
 #endif

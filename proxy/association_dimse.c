@@ -121,7 +121,7 @@ static void on_command(struct association *a, const struct agreed_context *c)
 		return;
 	}
 	buf_clear(&a->command);
-	if ((a->rq.field & COMMAND_RESPONSE) != 0 || a->op != NULL) {
+	if ((a->rq.field & COMMAND_RESPONSE) != 0) {
 		association_protocol_error(a,
 					   "aborted: unexpected DIMSE message",
 					   ABORT_UNEXPECTED_PDU);
@@ -148,9 +148,11 @@ static void on_command(struct association *a, const struct agreed_context *c)
 static void on_data_end(struct association *a)
 {
 	a->message = MESSAGE_NONE;
+	/* no on_writable comes after the end, and there is more to read */
+	stream_read_resume(a->stream);
 	if (a->data_wanted)
 		store_end(a->op);
-	else
+	else if (a->rq.field != C_CANCEL_RQ)
 		respond(a, a->refused_status, a->refused_comment);
 }
 
@@ -161,6 +163,13 @@ void association_on_pdv_begin(struct association *a, const struct pdv *pdv)
 
 	if (association_step(a, UL_EVT10, ABORT_UNEXPECTED_PDU) != UL_DT2)
 		return;
+	/* also because its first fragment would change what is answered */
+	if (begins && a->op != NULL) {
+		association_protocol_error(
+		    a, "aborted: a message before the answer to the last one",
+		    ABORT_UNEXPECTED_PDU);
+		return;
+	}
 	if (context_find(a, pdv->context_id) == NULL) {
 		association_protocol_error(
 		    a, "aborted: P-DATA in a context not accepted",
@@ -198,6 +207,8 @@ void association_on_pdv_data(struct association *a, const struct pdv *pdv,
 	store_data(a->op, p, n);
 	if (store_full(a->op))
 		stream_read_pause(a->stream);
+	else /* also when it has just failed: nobody else would resume */
+		stream_read_resume(a->stream);
 }
 
 void association_on_pdv_end(struct association *a, const struct pdv *pdv)

@@ -39,6 +39,8 @@ struct association {
 	uint64_t begun_ns;
 	struct association_facts facts; /* for the ledger */
 	char why[SUMMARY_LEN];          /* how it ended, first word wins */
+	bool refused;                   /* it is on record as that */
+	bool leaving;                   /* Sta13 has its deadline */
 
 	uint8_t first[FIRST_BYTES];
 	uint8_t n_first;

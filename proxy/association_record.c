@@ -33,6 +33,15 @@ void association_facts_init(struct association_facts *f,
 			     address_text((struct sockaddr *)&local, text));
 }
 
+/* Text of a peer's that has no rule of its own, so that it can be shown. */
+static void show_only(char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text < 0x20 || *text > 0x7e)
+			*text = '?';
+	}
+}
+
 void association_facts_names(struct association_facts *f,
 			     const struct assoc *rq)
 {
@@ -40,6 +49,8 @@ void association_facts_names(struct association_facts *f,
 	SET(f->row.called_ae, rq->called_ae);
 	SET(f->row.impl_class, rq->impl_class);
 	SET(f->row.impl_version, rq->impl_version);
+	show_only(f->row.impl_class);
+	show_only(f->row.impl_version);
 	f->row.max_pdu = rq->max_pdu;
 }
 
@@ -186,8 +197,11 @@ static void describe_contexts(struct ledger_context *out, struct buf *text,
 		out[i].result = r != NULL ? r->result : CONTEXT_NO_REASON;
 		SET(out[i].abstract, c->abstract);
 		SET(out[i].accepted, ts != NULL ? ts : "");
+		show_only(out[i].abstract);
+		show_only(out[i].accepted);
 		at[i] = buf_len(text);
 		join_proposed(rq, c, text);
+		show_only((char *)buf_data(text) + at[i]);
 	}
 	/* pointers only now: the text may have moved while it grew */
 	for (size_t i = 0; i < rq->n_contexts; i++)
