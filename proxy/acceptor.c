@@ -44,11 +44,14 @@ static void on_handover(struct msg *m)
 {
 	struct handover *h = CONTAINER_OF(m, struct handover, msg);
 
+	struct worker *w = h->env->worker;
+
 	if (association_begin(h->env, h->fd, h->listener) != ERR_OK)
 		log_event(LOG_ERROR, "accept-failed",
 			  "listener=%s cause=\"%s\"",
 			  h->env->config->listeners[h->listener].name,
 			  "out of memory or descriptors");
+	worker_load_add(w, -1); /* it counts for itself now */
 	mem_free(h);
 }
 
@@ -102,7 +105,10 @@ static void on_accept(void *arg, int fd, const struct sockaddr *peer)
 	h->env = least_loaded(a);
 	h->fd = fd;
 	h->listener = p->index;
+	/* before the worker knows: the next of a burst goes elsewhere */
+	worker_load_add(h->env->worker, 1);
 	if (!worker_post(h->env->worker, &h->msg)) {
+		worker_load_add(h->env->worker, -1);
 		admission_leave(a->opt.admission, p->index, -1);
 		close(fd);
 		mem_free(h);
