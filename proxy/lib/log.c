@@ -56,6 +56,11 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	n += m > 0 ? m : 0;
 	if (n > LINE_MAX_LEN - 1)
 		n = LINE_MAX_LEN - 1;
+	/* the last word on one line an event, whatever a caller passed */
+	for (int i = 0; i < n; i++) {
+		if ((uint8_t)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = '?';
+	}
 	line[n++] = '\n';
 	/* a log that cannot be written must not stop the work */
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
