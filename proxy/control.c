@@ -30,7 +30,9 @@
 
 enum {
 	CONNECTIONS = 8,     /* served at once */
+	REQUEST_SECONDS = 5, /* for the line that asks */
 	ANSWER_SECONDS = 10, /* longest wait for the main loop */
+	LOOK_MS = 50,        /* a stop is noticed within */
 };
 
 #define OPERATOR_GROUP "culvert-operator"
@@ -133,13 +135,25 @@ static void on_call(struct msg *m)
 		c->run(c);
 }
 
+static void wait_a_little(struct call *c)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LOOK_MS * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	(void)pthread_cond_timedwait(&c->answered, &c->lock, &until);
+}
+
 /* Post, wait, and take the answer. Consumes c. Never NULL unless memory is
  * out. */
 static json_t *call_wait(struct call *c)
 {
-	struct timespec until;
+	uint64_t end_ns = clock_mono_ns() + ANSWER_SECONDS * 1000000000ull;
 	json_t *answer;
-	int rc = 0;
 
 	c->msg.run = on_call;
 	c->owners = 2;
@@ -148,11 +162,11 @@ static json_t *call_wait(struct call *c)
 		call_drop(c);
 		return control_error("the daemon is stopping");
 	}
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ANSWER_SECONDS;
 	pthread_mutex_lock(&c->lock);
-	while (!c->done && rc == 0 && !atomic_load(&c->control->stopping))
-		rc = pthread_cond_timedwait(&c->answered, &c->lock, &until);
+	/* control_stop() waits for this thread on the loop that would answer */
+	while (!c->done && clock_mono_ns() < end_ns &&
+	       !atomic_load(&c->control->stopping))
+		wait_a_little(c);
 	answer = c->done ? json_incref(c->answer)
 			 : control_error("no answer in time; the order may "
 					 "still take effect");
@@ -289,6 +303,7 @@ static void audit_order(struct control *ctl, int fd, enum audit_kind kind,
 			const char *transfer, const char *to)
 {
 	struct audit_event *e = mem_zalloc(sizeof(*e));
+	char text[3][80];
 	struct ucred who = {0};
 	socklen_t len = sizeof(who);
 	struct audit_json j;
@@ -308,7 +323,9 @@ static void audit_order(struct control *ctl, int fd, enum audit_kind kind,
 	audit_json_end(&j);
 	log_event(LOG_INFO, "order",
 		  "op=%s user=\"%s\" destination=%s transfer=%s to=%s", op,
-		  e->user, destination, transfer, to);
+		  e->user, log_esc(destination, text[0], sizeof(text[0])),
+		  log_esc(transfer, text[1], sizeof(text[1])),
+		  log_esc(to, text[2], sizeof(text[2])));
 	ledger_audit(ctl->opt.ledger, e);
 	mem_free(e);
 }
@@ -383,14 +400,29 @@ static void serve_request(struct control *ctl, int fd, const json_t *request)
 	json_decref(answer);
 }
 
+static void answer_error(int fd, const char *text)
+{
+	json_t *error = control_error(text);
+
+	if (control_send(fd, error) != ERR_OK)
+		log_event(LOG_DEBUG, "control-gone", "fd=%d", fd);
+	json_decref(error);
+}
+
 static void *connection_main(void *arg)
 {
 	struct connection *k = arg;
 	json_t *request = NULL;
+	enum err e = control_receive(k->fd, REQUEST_SECONDS, &request);
 
-	if (control_receive(k->fd, &request) == ERR_OK)
+	if (e == ERR_OK)
 		serve_request(k->control, k->fd, request);
+	else if (e == ERR_PROTO || e == ERR_LIMIT)
+		answer_error(k->fd, "not a request: one line with one JSON "
+				    "object is wanted");
 	json_decref(request);
+	/* now, as the descriptor itself is closed when the next one comes */
+	shutdown(k->fd, SHUT_RDWR);
 	atomic_store(&k->done, true);
 	return NULL;
 }
@@ -419,17 +451,13 @@ static void serve_connection(struct control *ctl, int fd)
 {
 	struct connection *k = free_slot(ctl);
 
+	control_deadline(fd);
 	if (k == NULL) {
-		json_t *busy = control_error("too many requests at once; try "
-					     "again shortly");
-
-		if (control_send(fd, busy) != ERR_OK)
-			log_event(LOG_DEBUG, "control-gone", "fd=%d", fd);
-		json_decref(busy);
+		answer_error(fd,
+			     "too many requests at once; try again shortly");
 		close(fd);
 		return;
 	}
-	control_deadline(fd);
 	k->control = ctl;
 	k->fd = fd;
 	atomic_store(&k->done, false);
@@ -464,9 +492,10 @@ static void *control_main(void *arg)
 
 static bool someone_answers(const struct sockaddr_un *sun)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool yes = fd >= 0 &&
-		   connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool yes = fd >= 0 && (connect(fd, (const struct sockaddr *)sun,
+				       sizeof(*sun)) == 0 ||
+			       errno == EAGAIN); /* its backlog is full */
 
 	if (fd >= 0)
 		close(fd);
@@ -492,6 +521,7 @@ static void give_to_group(const char *path)
 static enum err listen_at(const char *path, int *out, char why[256])
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct stat st;
 	int fd;
 
 	if (strlen(path) >= sizeof(sun.sun_path)) {
@@ -509,7 +539,9 @@ static enum err listen_at(const char *path, int *out, char why[256])
 			 path);
 		return ERR_EXISTS;
 	}
-	unlink(path); /* of one that was killed */
+	/* of one that was killed; never what is not ours to remove */
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 ||
 	    bind(fd, (const struct sockaddr *)&sun, sizeof(sun)) != 0 ||

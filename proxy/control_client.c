@@ -48,9 +48,11 @@ enum err control_ask(const char *path, const struct json_t *request,
 
 	if (e != ERR_OK)
 		return e;
+	control_deadline(s);
 	e = control_send(s, request);
-	if (e == ERR_OK)
-		e = control_receive(s, answer);
+	/* one that is too busy may answer before it was asked */
+	if (e == ERR_OK || e == ERR_IO)
+		e = control_receive(s, CONTROL_IO_SECONDS, answer);
 	if (e != ERR_OK) {
 		snprintf(why, 256, "the daemon did not answer: %s",
 			 err_text(e));

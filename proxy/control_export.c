@@ -163,6 +163,11 @@ void control_export(const struct control_options *opt, int fd,
 
 		if (e == ERR_INVAL)
 			error = "not a transfer id";
+		else if (e == ERR_LIMIT)
+			error = "more than one transfer begins like this; give "
+				"more digits";
+		else if (e != ERR_OK && e != ERR_NOTFOUND)
+			error = ledger_view_why(view);
 		else if (!f->any)
 			error = "no such transfer; see culvert queue list";
 		else if (!f->open)

@@ -1,12 +1,16 @@
 #include "proxy/control_io.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 #include "proxy/lib/buf.h"
+#include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 
 void control_deadline(int fd)
@@ -54,16 +58,28 @@ enum err control_send(int fd, const json_t *j)
 	return e;
 }
 
+static bool readable(int fd, uint64_t end_ns)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint64_t now = clock_mono_ns();
+
+	return now < end_ns &&
+	       poll(&p, 1, (int)((end_ns - now) / 1000000) + 1) != 0;
+}
+
 /* Peek, so that nothing behind the line is taken. */
-static enum err receive_line(int fd, struct buf *line)
+static enum err receive_line(int fd, uint64_t end_ns, struct buf *line)
 {
 	char part[4096];
 
 	for (;;) {
-		ssize_t n = recv(fd, part, sizeof(part), MSG_PEEK);
 		const char *end;
 		size_t take;
+		ssize_t n;
 
+		if (!readable(fd, end_ns))
+			return ERR_TIMEOUT;
+		n = recv(fd, part, sizeof(part), MSG_PEEK);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -79,14 +95,14 @@ static enum err receive_line(int fd, struct buf *line)
 	}
 }
 
-enum err control_receive(int fd, json_t **out)
+enum err control_receive(int fd, unsigned seconds, json_t **out)
 {
 	struct buf line;
 	enum err e;
 	json_t *j;
 
 	buf_init(&line, CONTROL_LINE_MAX);
-	e = receive_line(fd, &line);
+	e = receive_line(fd, clock_mono_ns() + seconds * 1000000000ull, &line);
 	if (e == ERR_OK) {
 		j = json_loadb((const char *)buf_data(&line), buf_len(&line), 0,
 			       NULL);

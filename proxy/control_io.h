@@ -22,8 +22,9 @@ json_t *control_error(const char *text);
 enum err control_send(int fd, const json_t *j) MUST_CHECK;
 /* All n bytes. ERR_IO. */
 enum err control_send_bytes(int fd, const void *p, size_t n) MUST_CHECK;
-/* One line; nothing behind it is read. ERR_IO; ERR_LIMIT; ERR_PROTO: not a
- * JSON object. *out is a new reference on ERR_OK. */
-enum err control_receive(int fd, json_t **out) MUST_CHECK;
+/* One line, which must be whole within so many seconds; nothing behind it is
+ * read. ERR_IO; ERR_TIMEOUT; ERR_LIMIT; ERR_PROTO: not a JSON object. *out is a
+ * new reference on ERR_OK. */
+enum err control_receive(int fd, unsigned seconds, json_t **out) MUST_CHECK;
 
 #endif
