@@ -8,11 +8,13 @@
 #include "proxy/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,12 +64,15 @@ struct server {
 	size_t n_workers;
 	pthread_mutex_t scheduler_lock; /* the ledger thread asks, too */
 	struct scheduler *scheduler;    /* NULL before and after it runs */
+	struct scheduler *ending;       /* while it stops */
 	struct admission *admission;
 	struct acceptor *acceptor;
 	struct control *control;
 
 	enum phase phase;
 	uint64_t drain_began_ms;
+	bool hurry;       /* a second signal came */
+	int records_lock; /* descriptor, -1: none */
 	uv_signal_t signals[3];
 	uv_timer_t tick, drain;
 	int64_t clock_offset_ms; /* wall minus monotonic, at the last tick */
@@ -162,12 +167,41 @@ static enum err open_spool(struct server *s)
 	return e != ERR_OK ? e : spool_open(&o, &s->spool, s->why);
 }
 
+/* Two daemons with two spools and one ledger would write over each other. */
+static enum err lock_records(struct server *s)
+{
+	const char *path = s->config->records.path;
+	char file[CONFIG_PATH_LEN + 16];
+
+	snprintf(file, sizeof(file), "%s/records.lock", path);
+	s->records_lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->records_lock >= 0 &&
+	    flock(s->records_lock, LOCK_EX | LOCK_NB) == 0)
+		return ERR_OK;
+	if (s->records_lock >= 0 && errno == EWOULDBLOCK) {
+		snprintf(
+		    s->why, sizeof(s->why),
+		    "records.path: another daemon uses the ledger in %.500s; "
+		    "stop it, or give this one its own records.path",
+		    path);
+		return ERR_BUSY;
+	}
+	snprintf(
+	    s->why, sizeof(s->why),
+	    "records.path: cannot lock %.500s: %s; give the directory to the "
+	    "daemon's user",
+	    file, strerror(errno));
+	return ERR_IO;
+}
+
 static enum err open_ledger(struct server *s)
 {
 	struct ledger_options o = {
 	    .path = s->config->records.path, .on_queued = on_queued, .arg = s};
 	enum err e = make_directory(s, "records.path", s->config->records.path);
 
+	if (e == ERR_OK)
+		e = lock_records(s);
 	return e != ERR_OK ? e : ledger_open(&o, s->spool, &s->ledger, s->why);
 }
 
@@ -398,6 +432,7 @@ static void on_scheduler_stopped(void *arg)
 	struct server *s = arg;
 
 	s->phase = PHASE_STOPPED;
+	s->ending = NULL;
 	stop_workers(s);
 	mailbox_close(&s->mailbox, NULL, NULL);
 	s->mailbox_open = false;
@@ -409,8 +444,21 @@ static void settle(struct server *s)
 	struct scheduler *scheduler = swap_scheduler(s, NULL);
 
 	s->phase = PHASE_SETTLING;
+	s->ending = scheduler;
 	uv_timer_stop(&s->drain);
-	scheduler_stop(scheduler, SENDER_GRACE_MS, on_scheduler_stopped, s);
+	scheduler_stop(scheduler, s->hurry ? 0 : SENDER_GRACE_MS,
+		       on_scheduler_stopped, s);
+}
+
+/* The writer waits for the disk and will call workers when it answers: nothing
+ * can be taken apart. Ending here is as safe as a power cut. */
+static void give_up(void)
+{
+	log_event(LOG_ERROR, "stopped-hard",
+		  "cause=\"the spool's disk does not answer\" effect=\"nothing "
+		  "acknowledged is lost\" remedy=\"look after the disk under "
+		  "spool.path\"");
+	_exit(EXIT_FAILURE);
 }
 
 static void on_drain_tick(uv_timer_t *t)
@@ -418,10 +466,11 @@ static void on_drain_tick(uv_timer_t *t)
 	struct server *s = t->data;
 	uint64_t waited = mono_ms() - s->drain_began_ms;
 
-	if (waited > DRAIN_GRACE_MS)
+	if (s->hurry || waited > DRAIN_GRACE_MS)
 		acceptor_drain(s->acceptor, true);
-	if (acceptor_open(s->acceptor) == 0 &&
-	    (store_pending() == 0 || waited > STORE_GRACE_MS))
+	if (waited > STORE_GRACE_MS && store_pending() > 0)
+		give_up();
+	if (acceptor_open(s->acceptor) == 0 && store_pending() == 0)
 		settle(s);
 }
 
@@ -431,8 +480,9 @@ static void on_stop_signal(uv_signal_t *sig, int number)
 
 	if (s->phase != PHASE_RUNNING) {
 		log_event(LOG_WARN, "stopping-now", "signal=%d", number);
-		if (s->phase == PHASE_DRAINING)
-			acceptor_drain(s->acceptor, true);
+		s->hurry = true; /* the next tick of the drain sees it */
+		if (s->ending != NULL)
+			scheduler_stop(s->ending, 0, on_scheduler_stopped, s);
 		return;
 	}
 	log_event(LOG_INFO, "stopping", "signal=%d associations=%u", number,
@@ -478,6 +528,24 @@ static void start_handles(struct server *s)
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
 }
 
+static void on_scheduler_gone(void *arg)
+{
+	bool *gone = arg;
+
+	*gone = true;
+}
+
+/* A start that failed after the scheduler's. The mailbox is needed to the end,
+ * and keeps the loop alive: so no UV_RUN_DEFAULT. */
+static void end_scheduler(struct server *s, struct scheduler *scheduler)
+{
+	bool gone = false;
+
+	scheduler_stop(scheduler, 0, on_scheduler_gone, &gone);
+	while (!gone)
+		uv_run(&s->loop, UV_RUN_ONCE);
+}
+
 /* What is left once the loop has run out, or after a failed start. */
 static void take_apart(struct server *s)
 {
@@ -486,10 +554,8 @@ static void take_apart(struct server *s)
 	control_stop(s->control);
 	if (s->acceptor != NULL && s->n_workers > 0)
 		acceptor_drain(s->acceptor, true);
-	if (scheduler != NULL) { /* a start that failed after it */
-		scheduler_stop(scheduler, 0, NULL, NULL);
-		uv_run(&s->loop, UV_RUN_DEFAULT);
-	}
+	if (scheduler != NULL)
+		end_scheduler(s, scheduler);
 	stop_workers(s);
 	if (s->acceptor != NULL)
 		acceptor_free(s->acceptor);
@@ -503,6 +569,8 @@ static void take_apart(struct server *s)
 		admission_flush(s->admission, true);
 	admission_free(s->admission);
 	ledger_close(s->ledger);
+	if (s->records_lock >= 0)
+		close(s->records_lock);
 	capability_free(s->capabilities);
 	spool_close(s->spool);
 }
@@ -528,6 +596,7 @@ int server_run(const struct config *config)
 	if (s == NULL)
 		return EXIT_FAILURE;
 	s->config = config;
+	s->records_lock = -1;
 	pthread_mutex_init(&s->scheduler_lock, NULL);
 	raise_descriptors();
 	e = start_all(s);
