@@ -3,7 +3,8 @@
  * EIO_DIR   only files below this directory are touched
  * EIO_ORDER names a file; while it exists its words say what fails with EIO:
  *           "write" (pwrite, pwritev, write), "flush" (fsync, fdatasync),
- *           "read" (pread, preadv, read)
+ *           "read" (pread, preadv, read); or "stall": writes and flushes
+ *           wait as long as the order says so
  *
  * The file is looked at by each call, so that a test turns failures on and off
  * in a running daemon. */
@@ -57,6 +58,8 @@ static bool fails(int fd, const char *word)
 	int saved = errno;
 	bool yes = ordered(word) && below_dir(fd);
 
+	while (strcmp(word, "read") != 0 && ordered("stall") && below_dir(fd))
+		usleep(10000);
 	errno = yes ? EIO : saved;
 	return yes;
 }
