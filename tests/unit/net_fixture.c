@@ -59,7 +59,7 @@ static void make_ca(const char *dir, const char *name)
 	char path[128], why[TLS_WHY_LEN] = "";
 
 	snprintf(path, sizeof(path), "%s/%s", root, dir);
-	if (tls_pki_init(path, name, 30, why) != ERR_OK)
+	if (tls_pki_init(path, name, 29, why) != ERR_OK)
 		fail_msg("init %s: %s", dir, why);
 }
 
