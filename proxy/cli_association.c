@@ -112,34 +112,45 @@ static bool on_context(void *arg, const struct ledger_context *c)
 	return true;
 }
 
-static int list(struct ledger_view *v, int argc, char **argv)
-{
-	uint64_t before = 0;
-	unsigned limit = 50;
+/* Where to begin and how many; false: not understood. */
+struct page {
+	uint64_t before, limit;
+};
 
-	for (int i = 2; i + 1 < argc; i += 2) {
-		if (strcmp(argv[i], "--limit") == 0)
-			limit = (unsigned)strtoul(argv[i + 1], NULL, 10);
-		else if (strcmp(argv[i], "--before") == 0)
-			before = strtoull(argv[i + 1], NULL, 10);
+static bool take_page(struct page *p, int argc, char **argv)
+{
+	*p = (struct page){.limit = 50};
+	for (int i = 2; i < argc; i += 2) {
+		if (i + 1 == argc)
+			return false;
+		if (strcmp(argv[i], "--limit") == 0) {
+			if (!cli_number(argv[i + 1], &p->limit))
+				return false;
+		} else if (strcmp(argv[i], "--before") != 0 ||
+			   !cli_number(argv[i + 1], &p->before)) {
+			return false;
+		}
 	}
-	if (limit == 0 || limit > LEDGER_PAGE_MAX)
-		limit = LEDGER_PAGE_MAX;
-	return ledger_view_associations(v, before, limit, on_row, NULL) ==
-		       ERR_OK
+	return p->limit > 0 && p->limit <= LEDGER_PAGE_MAX;
+}
+
+static int list(struct ledger_view *v, const struct page *p)
+{
+	return ledger_view_associations(v, p->before, (unsigned)p->limit,
+					on_row, NULL) == ERR_OK
 		   ? CLI_OK
 		   : cli_ledger_failed(v);
 }
 
-static int show(struct ledger_view *v, const char *id)
+static int show(struct ledger_view *v, uint64_t id)
 {
-	switch ((int)ledger_view_association(v, strtoull(id, NULL, 10), on_one,
-					     on_context, NULL)) {
+	switch ((int)ledger_view_association(v, id, on_one, on_context, NULL)) {
 	case ERR_OK:
 		return CLI_OK;
 	case ERR_NOTFOUND:
 		fprintf(stderr,
-			"culvert association: no association %s; see culvert "
+			"culvert association: no association %" PRIu64
+			"; see culvert "
 			"association list\n",
 			id);
 		return CLI_FAILED;
@@ -152,6 +163,8 @@ int cli_association(int argc, char **argv)
 	const char *path;
 	struct config *cfg;
 	struct ledger_view *v;
+	struct page page;
+	uint64_t id = 0;
 	int rc = CLI_FAILED;
 
 	if (cli_wants_help(argc, argv)) {
@@ -160,16 +173,17 @@ int cli_association(int argc, char **argv)
 	}
 	path = cli_take_config(&argc, argv);
 	if (path == NULL || argc < 2 ||
-	    !(strcmp(argv[1], "list") == 0 ||
-	      (strcmp(argv[1], "show") == 0 && argc == 3))) {
+	    !((strcmp(argv[1], "list") == 0 && take_page(&page, argc, argv)) ||
+	      (strcmp(argv[1], "show") == 0 && argc == 3 &&
+	       cli_number(argv[2], &id)))) {
 		fputs(help, stderr);
 		return CLI_USAGE;
 	}
 	cfg = cli_config(path);
 	v = cfg != NULL ? cli_ledger(cfg) : NULL;
 	if (v != NULL)
-		rc = strcmp(argv[1], "list") == 0 ? list(v, argc, argv)
-						  : show(v, argv[2]);
+		rc =
+		    strcmp(argv[1], "list") == 0 ? list(v, &page) : show(v, id);
 	ledger_view_close(v);
 	config_free(cfg);
 	return rc;

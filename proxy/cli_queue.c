@@ -19,30 +19,33 @@ static const char help[] =
     "usage: culvert queue [-c FILE] COMMAND [OPTIONS]\n\n"
     "  list [FILTERS]              deliveries that are not done, oldest first\n"
     "  show TRANSFER               everything known of one instance\n"
-    "  retry   TRANSFER|FILTERS    try now: held, quarantined, backing off\n"
-    "  hold    TRANSFER|FILTERS    keep from being sent until released\n"
-    "  release TRANSFER|FILTERS    send what is held\n"
-    "  redirect TRANSFER|FILTERS --to DESTINATION\n"
+    "  retry    WHICH              try now: held, quarantined, backing off\n"
+    "  hold     WHICH              keep from being sent until released\n"
+    "  release  WHICH              send what is held\n"
+    "  redirect WHICH --to DESTINATION\n"
     "                              send somewhere else instead\n"
-    "  discard TRANSFER|FILTERS --yes\n"
+    "  discard  WHICH --yes\n"
     "                              give up: the bytes are deleted when no\n"
     "                              other destination needs them\n"
     "  export TRANSFER FILE        write the instance as a DICOM file\n\n"
-    "TRANSFER is the id that list shows; its first digits will do for show.\n\n"
-    "filters:\n"
-    "  --destination NAME\n"
-    "  --state queued|held|quarantined|delivered|discarded|all   (list)\n"
-    "  --device NAME, --study UID, --limit N, --after ID         (list)\n\n"
+    "TRANSFER is the id that list shows; its first digits will do for show\n"
+    "and export. WHICH is TRANSFER, or --destination NAME for all of one\n"
+    "destination, or both.\n\n"
+    "filters of list:\n"
+    "  --destination NAME, --device NAME, --study UID\n"
+    "  --state queued|held|quarantined|delivered|discarded|all\n"
+    "  --limit N, --after ID\n\n"
     "examples:\n"
     "  culvert queue list --state quarantined\n"
     "  culvert queue retry --destination cloud\n"
     "  culvert queue export 3f2a...c1 image.dcm\n";
 
+enum { LIMIT_DEFAULT = 100 };
+
 struct query {
 	const char *transfer, *file;
 	const char *destination, *device, *study, *state, *to;
-	uint64_t after;
-	unsigned limit;
+	uint64_t after, limit;
 	bool yes;
 };
 
@@ -95,7 +98,7 @@ static int list(const struct config *cfg, const struct query *q)
 				.device = q->device,
 				.study = q->study,
 				.after = q->after,
-				.limit = q->limit};
+				.limit = (unsigned)q->limit};
 	struct ledger_view *v;
 	int rc;
 
@@ -112,7 +115,7 @@ static int list(const struct config *cfg, const struct query *q)
 	rc = q->state == NULL ? list_open(v, &f) : list_state(v, &f);
 	if (rc == CLI_OK && n_listed == 0)
 		printf("nothing\n");
-	else if (rc == CLI_OK && n_listed == q->limit)
+	else if (rc == CLI_OK && n_listed >= q->limit)
 		printf("there may be more: --after %" PRIu64 "\n", last_listed);
 	ledger_view_close(v);
 	return rc;
@@ -335,9 +338,9 @@ static bool take_option(struct query *q, const char *name, const char *value)
 	else if (strcmp(name, "--to") == 0)
 		q->to = value;
 	else if (strcmp(name, "--after") == 0)
-		q->after = strtoull(value, NULL, 10);
+		return cli_number(value, &q->after);
 	else if (strcmp(name, "--limit") == 0)
-		q->limit = (unsigned)strtoul(value, NULL, 10);
+		return cli_number(value, &q->limit);
 	else
 		return false;
 	return true;
@@ -345,7 +348,7 @@ static bool take_option(struct query *q, const char *name, const char *value)
 
 static bool take_arguments(struct query *q, int argc, char **argv)
 {
-	*q = (struct query){.limit = 100};
+	*q = (struct query){.limit = LIMIT_DEFAULT};
 	for (int i = 2; i < argc; i++) {
 		if (strcmp(argv[i], "--yes") == 0)
 			q->yes = true;
@@ -367,7 +370,8 @@ enum {
 	NEEDS_SCOPE = 2,
 	NEEDS_FILE = 4,
 	NEEDS_TO = 8,
-	NEEDS_YES = 16
+	NEEDS_YES = 16,
+	TAKES_FILTERS = 32,
 };
 
 static const struct {
@@ -375,7 +379,7 @@ static const struct {
 	unsigned is;
 	int (*run)(const struct config *cfg, const struct query *q);
 } commands[] = {
-    {"list", 0, list},
+    {"list", TAKES_FILTERS, list},
     {"show", NEEDS_TRANSFER, show},
     {"export", NEEDS_TRANSFER | NEEDS_FILE, export_file},
     {"retry", NEEDS_SCOPE, NULL},
@@ -384,6 +388,13 @@ static const struct {
     {"redirect", NEEDS_SCOPE | NEEDS_TO, NULL},
     {"discard", NEEDS_SCOPE | NEEDS_YES, NULL},
 };
+
+/* To leave one out would make discard delete more than was meant. */
+static bool narrows(const struct query *q)
+{
+	return q->device != NULL || q->study != NULL || q->state != NULL ||
+	       q->after != 0 || q->limit != LIMIT_DEFAULT;
+}
 
 /* The command, or -1: the reason is said. */
 static int find_command(const char *op, const struct query *q)
@@ -398,6 +409,16 @@ static int find_command(const char *op, const struct query *q)
 		     q->destination == NULL) ||
 		    ((is & NEEDS_FILE) != 0) != (q->file != NULL) ||
 		    ((is & NEEDS_TO) != 0) != (q->to != NULL))
+			break;
+		if ((is & TAKES_FILTERS) == 0 && narrows(q)) {
+			fprintf(stderr,
+				"culvert queue: %s takes a TRANSFER or "
+				"--destination; --state, --device, --study, "
+				"--after and --limit are for list only\n",
+				op);
+			return -1;
+		}
+		if ((is & TAKES_FILTERS) != 0 && q->transfer != NULL)
 			break;
 		if ((is & NEEDS_YES) == 0 || q->yes)
 			return (int)i;

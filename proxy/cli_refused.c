@@ -1,6 +1,5 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "policy/config.h"
@@ -37,7 +36,7 @@ int cli_refused(int argc, char **argv)
 	const char *path;
 	struct config *cfg;
 	struct ledger_view *v;
-	unsigned long limit = 50;
+	uint64_t limit = 50;
 	int rc = CLI_FAILED;
 
 	if (cli_wants_help(argc, argv)) {
@@ -45,9 +44,8 @@ int cli_refused(int argc, char **argv)
 		return CLI_OK;
 	}
 	path = cli_take_config(&argc, argv);
-	if (argc == 3 && strcmp(argv[1], "--limit") == 0)
-		limit = strtoul(argv[2], NULL, 10);
-	else if (argc != 1)
+	if (argc != 1 && !(argc == 3 && strcmp(argv[1], "--limit") == 0 &&
+			   cli_number(argv[2], &limit)))
 		path = NULL;
 	if (path == NULL || limit == 0 || limit > LEDGER_PAGE_MAX) {
 		fputs(help, stderr);

@@ -8,7 +8,8 @@
 static const char help[] =
     "usage: culvert serve [-c FILE]\n\n"
     "Runs the daemon in the foreground; the log goes to stderr. SIGTERM and\n"
-    "SIGINT stop it in order: messages in flight are answered first.\n\n"
+    "SIGINT stop it in order: messages in flight are answered first. A second\n"
+    "one stops it at once.\n\n"
     "  -c, --config FILE   the configuration (" CLI_DEFAULT_CONFIG ")\n\n"
     "examples:\n"
     "  culvert check -c /etc/culvert/culvert.yaml && culvert serve\n"

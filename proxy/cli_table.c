@@ -1,6 +1,7 @@
 #include "proxy/cli_table.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/config.h"
@@ -39,6 +40,16 @@ char *cli_hex(const uint8_t hash[32], char out[65])
 	for (size_t i = 0; i < 32; i++)
 		snprintf(out + 2 * i, 3, "%02x", hash[i]);
 	return out;
+}
+
+bool cli_number(const char *text, uint64_t *out)
+{
+	size_t n = strspn(text, "0123456789");
+
+	if (n == 0 || n > 19 || text[n] != '\0')
+		return false;
+	*out = strtoull(text, NULL, 10);
+	return true;
 }
 
 struct ledger_view *cli_ledger(const struct config *cfg)

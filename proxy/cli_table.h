@@ -2,6 +2,7 @@
 #ifndef PROXY_CLI_TABLE_H
 #define PROXY_CLI_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,9 @@ char *cli_time(int64_t wall_ms, char out[CLI_TIME_LEN]);
 char *cli_age(int64_t wall_ms, char out[CLI_AGE_LEN]);
 /* 64 hexadecimal digits. Returns out. */
 char *cli_hex(const uint8_t hash[32], char out[65]);
+
+/* Decimal digits and nothing else; *out is untouched when false. */
+bool cli_number(const char *text, uint64_t *out);
 
 /* The ledger of a configuration, for reading; NULL: said on stderr why not. */
 struct ledger_view *cli_ledger(const struct config *cfg);

@@ -23,6 +23,20 @@ def test_misuse_is_status_2_with_usage(command):
     assert 'usage' in p.stderr or '--help' in p.stderr
 
 
+@pytest.mark.parametrize('args', [
+    ('queue', 'discard', '--destination', 'archive', '--study', '1.2', '--yes'),
+    ('queue', 'hold', '--destination', 'archive', '--state', 'held'),
+    ('queue', 'retry', '--device', 'scanner'),
+    ('queue', 'list', 'surplus'), ('queue', 'list', '--limit', '5x'),
+    ('association', 'list', '--limit'), ('association', 'list', '--no', '3'),
+    ('association', 'show', 'abc'), ('refused', '--limit', '5x'),
+])
+def test_an_option_that_would_be_ignored_is_misuse(daemons, edge_config, args):
+    """Or discard would delete more than was meant."""
+    p = daemons(edge_config(1), start=False).cli(*args)
+    assert p.returncode == 2, p.stdout + p.stderr
+
+
 def test_unknown_command():
     p = run('sevre')
     assert p.returncode == 2 and 'unknown command' in p.stderr
