@@ -167,9 +167,11 @@ static json_t *call_wait(struct call *c)
 	while (!c->done && clock_mono_ns() < end_ns &&
 	       !atomic_load(&c->control->stopping))
 		wait_a_little(c);
-	answer = c->done ? json_incref(c->answer)
+	answer = c->done ? c->answer
 			 : control_error("no answer in time; the order may "
 					 "still take effect");
+	if (c->done)
+		c->answer = NULL; /* one owner: the counts are not shared */
 	pthread_mutex_unlock(&c->lock);
 	call_drop(c);
 	return answer;
@@ -259,6 +261,9 @@ static void on_ordered(void *arg, enum err e, uint64_t n)
 		    c, control_error("no such destination or delivery, or none "
 				     "that this order fits; see culvert queue "
 				     "list"));
+	else if (e == ERR_INVAL)
+		call_answer(c, control_error("no such destination to redirect "
+					     "to, or it is the same one"));
 	else if (e == ERR_BUSY)
 		call_answer(c, control_error("it is being sent at this moment; "
 					     "try again shortly"));
