@@ -388,6 +388,41 @@ static void a_place_that_is_not_its_own_is_not_read(void **state)
 	mem_free(out);
 }
 
+/* Whether it is in the page cache is not ours to say; what comes is right. */
+static void what_is_in_memory_is_read_at_once(void **state)
+{
+	struct instance a, b;
+	struct kit_records r;
+	struct place place;
+	uint8_t *now = mem_zalloc(CHUNK_LEN), *later = mem_zalloc(CHUNK_LEN);
+	size_t now_len = 0, later_len = 0;
+	enum err e;
+
+	(void)state;
+	assert_int_equal(put(1, 300000, &a), ERR_OK);
+	assert_int_equal(put(2, 100, &b), ERR_OK);
+	kit_tail(spool, 0, &r);
+	place = kit_chunk(&r, &a.id, 0)->place;
+	assert_int_equal(
+	    spool_read_chunk(spool, place, &a.id, 0, later, &later_len),
+	    ERR_OK);
+	e = spool_read_now(spool, place, &a.id, 0, now, &now_len);
+	assert_true(e == ERR_OK || e == ERR_AGAIN);
+	if (e == ERR_OK) {
+		assert_int_equal(now_len, later_len);
+		assert_memory_equal(now, later, now_len);
+		assert_int_equal(
+		    spool_read_now(spool, place, &b.id, 0, now, &now_len),
+		    ERR_NOTFOUND);
+	}
+	place.segment = 9999;
+	assert_int_equal(spool_read_now(spool, place, &a.id, 0, now, &now_len),
+			 ERR_AGAIN);
+	kit_records_free(&r);
+	mem_free(now);
+	mem_free(later);
+}
+
 /* ---- space
  * ---------------------------------------------------------------------- */
 
@@ -860,6 +895,7 @@ int main(void)
 	    TEST(a_waiting_tail_wakes_for_a_record),
 	    TEST(the_first_record_carries_what_was_known),
 	    TEST(a_place_that_is_not_its_own_is_not_read),
+	    TEST(what_is_in_memory_is_read_at_once),
 	    TEST(at_high_water_new_instances_are_refused_until_low),
 	    TEST(outcomes_find_room_in_a_full_spool),
 	    TEST(an_instance_larger_than_the_rest_fails_midway),
