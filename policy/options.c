@@ -80,7 +80,8 @@ static const struct option table[] = {
      .help = "Name of this appliance in logs and records."},
     {"workers", OPTION_NUMBER, OPTION_FIXED, FIELD(config, workers),
      .initial = "0", .initial_text = "one per processor core", .max = 256,
-     .example = "2", .help = "Threads that carry associations."},
+     .example = "2",
+     .help = "Threads for devices, and as many for deliveries."},
 
     {"listeners.NAME.address", OPTION_ADDRESS, OPTION_REQUIRED | OPTION_FIXED,
      FIELD(config_listener, address), .example = "0.0.0.0:104",

@@ -60,7 +60,9 @@ struct server {
 	bool loop_open;
 	struct mailbox mailbox;
 	bool mailbox_open;
-	struct worker *workers[WORKERS_MAX];
+	/* Half of them carry devices, the others deliveries, so that no device
+	 * waits while a chunk is sealed for an archive. */
+	struct worker *workers[2 * WORKERS_MAX];
 	size_t n_workers;
 	pthread_mutex_t scheduler_lock; /* the ledger thread asks, too */
 	struct scheduler *scheduler;    /* NULL before and after it runs */
@@ -262,7 +264,7 @@ static enum err start_workers(struct server *s)
 		n = uv_available_parallelism();
 	if (n > WORKERS_MAX)
 		n = WORKERS_MAX;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < 2 * n; i++) {
 		enum err e = worker_start((unsigned)i, &s->workers[i]);
 
 		if (e != ERR_OK)
@@ -280,8 +282,8 @@ static enum err start_scheduler(struct server *s)
 				      .spool = s->spool,
 				      .ledger = s->ledger,
 				      .capabilities = s->capabilities,
-				      .workers = s->workers,
-				      .n_workers = s->n_workers};
+				      .workers = s->workers + s->n_workers / 2,
+				      .n_workers = s->n_workers / 2};
 	struct scheduler *scheduler;
 	enum err e = scheduler_start(&o, &scheduler, s->why);
 
@@ -319,7 +321,7 @@ static enum err start_acceptor(struct server *s)
 				     .capabilities = s->capabilities,
 				     .admission = s->admission,
 				     .workers = s->workers,
-				     .n_workers = s->n_workers};
+				     .n_workers = s->n_workers / 2};
 
 	return acceptor_start(&o, &s->acceptor, s->why);
 }
