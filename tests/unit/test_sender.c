@@ -197,10 +197,13 @@ static void small_and_unlimited_lengths_of_the_peer_are_kept(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		/* two bytes a PDU: not too many of them */
+		uint32_t length = limits[i] == 8 ? 6000 : 300000;
+
 		f->k.scp[0].max_pdu = limits[i];
-		send_one(f, &(struct kit_instance){.length = 300000});
+		send_one(f, &(struct kit_instance){.length = length});
 		assert_int_equal(f->tasks[0]->verdict.fate, FATE_DELIVERED);
-		assert_stored(f, 0, 0, 300000);
+		assert_stored(f, 0, 0, length);
 		if (limits[i] != 0)
 			assert_true(f->k.scp[0].stores[0].largest <= limits[i]);
 		teardown(state);
