@@ -29,6 +29,7 @@ export CULVERT="$PWD/$build/culvert" CULVERT_BUILD="$PWD/$build"
 # Debian's own, which has the packages that deps.sh installed.
 python=/usr/bin/python3
 limit=${TEST_TIMEOUT:-150}
+report='Sanitizer|runtime error'
 
 # TSan's shadow memory needs a layout that much randomisation can break.
 wrap=()
