@@ -220,10 +220,10 @@ def one_20k(bench, wanted):
 # --- flushes ---
 
 STRACE = ['strace', '-f', '--seccomp-bpf', '-qq', '-y', '-ttt', '-e',
-          'trace=fsync,fdatasync,msync,sync_file_range,syncfs,sync', '-e',
+          'trace=fsync,fdatasync,msync,syncfs,sync', '-e',
           'signal=none']
 FLUSH = re.compile(r'^(?:\d+ +)?(\d+\.\d+) (?:fsync|fdatasync|msync|'
-                   r'sync_file_range|syncfs|sync)\((.*)')
+                   r'syncfs|sync)\((.*)')
 
 
 class Traced(peers.Culvert):
