@@ -4,8 +4,8 @@
 #define POLICY_BUILD_H
 
 #include "policy/config.h"
-#include "policy/option.h"
 #include "policy/document.h"
+#include "policy/option.h"
 
 /* Where each option was set, sorted by path once loading has ended. */
 struct config_places {

@@ -27,7 +27,7 @@ void mem_wipe(void *p, size_t n);
 void mem_set_hook(const struct mem_hook *hook);
 
 #define CONTAINER_OF(p, type, member)                                          \
-	((type *)(void *)((char *)(p) - offsetof(type, member)))
+	((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
