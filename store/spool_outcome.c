@@ -133,7 +133,7 @@ enum err spool_outcomes_record(struct spool *s, const struct outcome *o,
 	}
 	r->n_slabs = 1;
 	r->reserve = true;
-	/* not final: whatever is flushed next takes it along */
+	r->final = true;
 	r->head.kind = RECORD_OUTCOMES;
 	memcpy(r->head.spool_id, s->id, sizeof(r->head.spool_id));
 	for (size_t i = 0; i < n; i++) {
