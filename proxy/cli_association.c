@@ -163,7 +163,7 @@ int cli_association(int argc, char **argv)
 	const char *path;
 	struct config *cfg;
 	struct ledger_view *v;
-	struct page page;
+	struct page page = {0};
 	uint64_t id = 0;
 	int rc = CLI_FAILED;
 

@@ -109,8 +109,8 @@ static void send_instance(const struct control_options *opt, int fd,
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->answered, NULL);
 	answer = json_pack("{s:b,s:I,s:s}", "ok", 1, "length",
-			   (json_int_t)(d->length + head_len), "sop_instance",
-			   d->sop_instance);
+			   (json_int_t)d->length + (json_int_t)head_len,
+			   "sop_instance", d->sop_instance);
 	e = control_send(fd, answer);
 	json_decref(answer);
 	if (e == ERR_OK)
