@@ -22,6 +22,7 @@ static enum err grow(struct outcomes *o)
 	at = mem_zarray(room, sizeof(*at));
 	if (at == NULL)
 		return ERR_NOMEM;
+	assert(o->n == 0 || o->room > 0);
 	for (size_t i = 0; i < o->n; i++)
 		at[i] = o->at[(o->first + i) % o->room];
 	mem_free(o->at);
