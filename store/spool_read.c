@@ -101,7 +101,7 @@ enum err spool_read_chunk(struct spool *s, struct place place,
 			  const struct transfer_id *id, uint32_t index,
 			  uint8_t *out, size_t *len)
 {
-	struct reading r;
+	struct reading r = {0};
 	enum err e = hold(s, place.segment, &r.segment);
 
 	if (e != ERR_OK)
@@ -146,7 +146,7 @@ enum err spool_read_now(struct spool *s, struct place place,
 			const struct transfer_id *id, uint32_t index,
 			uint8_t *out, size_t *len)
 {
-	struct reading r;
+	struct reading r = {0};
 	enum err e = hold_open(s, place.segment, &r.segment);
 
 	if (e != ERR_OK)

@@ -455,10 +455,10 @@ static enum err step(struct spool_tail *t, struct tail_record *out)
 		uint32_t end;
 
 		if (t->segment == NULL) {
-			e = enter_segment(t);
-			if (e != ERR_OK)
-				return e;
-			e = ERR_AGAIN;
+			enum err entered = enter_segment(t);
+
+			if (entered != ERR_OK)
+				return entered;
 		}
 		end = segment_end(t, &last);
 		if (t->offset < end)
