@@ -145,6 +145,23 @@ const char *config_service_name(enum config_service service)
 		return "mpps";
 	case CONFIG_COMMITMENT:
 		return "commitment";
+	case CONFIG_PRINT:
+		return "print";
+	case CONFIG_OTHER:
+		return "other";
+	}
+	return "?";
+}
+
+const char *config_action_name(enum config_action action)
+{
+	switch (action) {
+	case CONFIG_FORWARD:
+		return "forward";
+	case CONFIG_RELAY:
+		return "relay";
+	case CONFIG_HOLD:
+		return "hold";
 	}
 	return "?";
 }

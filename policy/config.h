@@ -80,19 +80,40 @@ enum config_protocol {
 /* "dicom", "dicom-tls", "directory". */
 const char *config_protocol_name(enum config_protocol p);
 
-/* Bits of a services mask. Only storage and verification are served by this
- * version; the others are known names that a device may be given. */
+/* Bits of a services mask: the services of PS3.4 as a hospital names them.
+ * Which class belongs to which is in services.h. */
 enum config_service {
 	CONFIG_STORAGE = 1u << 0,
 	CONFIG_VERIFICATION = 1u << 1,
-	CONFIG_WORKLIST = 1u << 2,
-	CONFIG_QUERY = 1u << 3,
-	CONFIG_MPPS = 1u << 4,
-	CONFIG_COMMITMENT = 1u << 5
+	CONFIG_WORKLIST = 1u << 2,   /* modality worklist, annex K */
+	CONFIG_QUERY = 1u << 3,      /* query and retrieve, annex C */
+	CONFIG_MPPS = 1u << 4,       /* procedure steps, annex F */
+	CONFIG_COMMITMENT = 1u << 5, /* storage commitment, annex J */
+	CONFIG_PRINT = 1u << 6,      /* print management, annex H */
+	CONFIG_OTHER = 1u << 7       /* known ones that none of these name */
 };
+
+enum { CONFIG_SERVICES_ALL = (CONFIG_OTHER << 1) - 1 };
 
 /* "storage", ...; service: exactly one bit. */
 const char *config_service_name(enum config_service service);
+
+/* What a route does with the contexts that it takes. */
+enum config_action {
+	CONFIG_FORWARD, /* taken here, spooled, delivered later */
+	CONFIG_RELAY,   /* live, on an association of its own */
+	CONFIG_HOLD     /* storage commitment: taken here, passed on when the
+			   instances it names have arrived */
+};
+
+/* "forward", "relay", "hold". */
+const char *config_action_name(enum config_action action);
+
+/* Which of its endpoints a destination prefers. */
+enum config_balance {
+	CONFIG_ORDERED, /* the first that is up */
+	CONFIG_WEIGHTED /* those that are up, by their weights */
+};
 
 enum config_priority {
 	CONFIG_PRIORITY_LOW,
@@ -169,6 +190,11 @@ struct config_endpoints {
 	struct config_endpoint *v;
 };
 
+struct config_numbers {
+	size_t n;
+	uint32_t *v;
+};
+
 struct config_refs {
 	size_t n;
 	struct config_ref *v;
@@ -232,10 +258,18 @@ struct config_device {
 struct config_destination {
 	char name[CONFIG_NAME_LEN];
 	struct config_mark at;
+	/* Not declared: "@NAME" for the device of that name, which has a port
+	 * and one address. Its protocol is dicom, and it has no AE titles: the
+	 * calling and the called one are those of the message that goes there.
+	 * These stand after all declared ones. */
+	bool implicit;
 	enum config_protocol protocol;
 	struct config_endpoints endpoints; /* in order of preference */
-	char path[CONFIG_PATH_LEN];        /* directory only */
-	char ae_title[CONFIG_AE_LEN]; /* called; "": as the device called */
+	enum config_balance balance;
+	struct config_numbers weights; /* one an endpoint; empty: ordered, or
+					  all the same */
+	char path[CONFIG_PATH_LEN];    /* directory only */
+	char ae_title[CONFIG_AE_LEN];  /* called; "": as the device called */
 	char calling_ae_title[CONFIG_AE_LEN];   /* "": the device's own */
 	char plaintext_reason[CONFIG_TEXT_LEN]; /* why dicom is allowed */
 	struct config_tls tls;                  /* dicom-tls only */
@@ -248,7 +282,18 @@ struct config_destination {
 		uint64_t associate; /* A-ASSOCIATE-RQ to its answer */
 		uint64_t response;  /* last byte sent to C-STORE-RSP */
 		uint64_t idle;      /* kept open with nothing to send */
+		uint64_t relay;     /* opening a live association, over all
+				       endpoints together */
+		uint64_t retrieve;  /* silence during C-MOVE and C-GET */
 	} timeouts;
+	struct {
+		uint32_t failures; /* in a row that open the circuit */
+		uint64_t pause;    /* open that long, then one try */
+	} breaker;
+	struct {
+		uint64_t interval; /* C-ECHO to endpoints that are down or
+				      were silent that long; 0: never */
+	} health;
 	struct {
 		uint64_t first; /* pause after the first failure */
 		uint64_t max;   /* longest pause */
@@ -262,8 +307,22 @@ struct config_route {
 	struct config_refs listeners; /* empty: every listener */
 	struct config_refs devices;   /* empty: every device */
 	struct config_aes called;     /* empty: every called AE title */
-	struct config_refs forward;   /* destinations; at least one */
+	enum config_action action;
+	/* Destinations. Of the first three only that of action has entries. */
+	struct config_refs forward; /* 1 to CONFIG_FORWARD_MAX */
+	struct config_refs relay;   /* 1, dicom or dicom-tls */
+	struct config_refs hold;    /* 1, dicom or dicom-tls */
+	struct config_refs commit;  /* 0, or 1 of those in forward: asked for
+				       commitment of what it was sent */
 };
+
+/* The one destination of a relay or hold route, an index; undefined for
+ * forward. */
+static inline size_t config_route_peer(const struct config_route *r)
+{
+	return r->action == CONFIG_HOLD ? r->hold.v[0].index
+					: r->relay.v[0].index;
+}
 
 struct config {
 	char file[CONFIG_PATH_LEN]; /* as given to config_load() */
@@ -287,6 +346,10 @@ struct config {
 	struct {
 		char path[CONFIG_PATH_LEN]; /* Unix socket */
 	} control;
+	struct {
+		uint64_t unknown;  /* wait for instances never seen */
+		uint64_t deadline; /* wait for all others, then report */
+	} commitment;
 	struct {
 		enum config_log_level level;
 	} log;
