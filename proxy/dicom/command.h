@@ -16,7 +16,7 @@
 
 enum {
 	COMMAND_MAX = 65536,     /* advice: longest command set to gather */
-	COMMAND_STORE_MAX = 512, /* room for any C-STORE or C-ECHO command */
+	COMMAND_STORE_MAX = 512, /* room for any command made here */
 	COMMAND_MAX_OFFENDING = 16,
 	COMMAND_MAX_ATTRIBUTES = 64,
 	COMMAND_NO_DATA_SET = 0x0101,
@@ -56,9 +56,15 @@ enum { PRIORITY_MEDIUM = 0, PRIORITY_HIGH = 1, PRIORITY_LOW = 2 };
 enum {
 	STATUS_SUCCESS = 0x0000,
 	STATUS_PROCESSING_FAILURE = 0x0110,
+	STATUS_DUPLICATE_INSTANCE = 0x0111,
+	STATUS_NO_SUCH_INSTANCE = 0x0112,
+	STATUS_NO_SUCH_EVENT = 0x0113,
+	STATUS_INVALID_ARGUMENT = 0x0115,
 	STATUS_INVALID_INSTANCE = 0x0117,
+	STATUS_CLASS_INSTANCE_CONFLICT = 0x0119,
 	STATUS_MISSING_ATTRIBUTE = 0x0120,
 	STATUS_CLASS_NOT_SUPPORTED = 0x0122,
+	STATUS_NO_SUCH_ACTION = 0x0123,
 	STATUS_NOT_AUTHORIZED = 0x0124,
 	STATUS_DUPLICATE_INVOCATION = 0x0210,
 	STATUS_UNRECOGNIZED_OPERATION = 0x0211,
@@ -161,8 +167,16 @@ void command_store_rq(struct command *out, uint16_t message_id,
 		      uint16_t priority);
 /* Add (0000,1030) and (0000,1031) to a C-STORE-RQ that serves a C-MOVE. */
 void command_set_originator(struct command *c, const char *ae, uint16_t id);
+/* A DIMSE-N request (PS3.7 section 10.3). Its class and instance are the
+ * affected ones of N-EVENT-REPORT and N-CREATE, the requested ones of all
+ * others. sop_instance "": left out (N-CREATE only). type: the event type of
+ * an N-EVENT-REPORT, the action type of an N-ACTION, else not used. */
+void command_message_rq(struct command *out, uint16_t field,
+			uint16_t message_id, const char *sop_class,
+			const char *sop_instance, uint16_t type, bool data_set);
 /* The response to any request but C-CANCEL, without data set: responded id,
- * class and instance are the request's. comment: NULL, or text of which 64
+ * class, instance, event and action type are the request's; requested class
+ * and instance come back as affected ones. comment: NULL, or text of which 64
  * bytes are used. */
 void command_response(struct command *out, const struct command *rq,
 		      uint16_t status, const char *comment);

@@ -48,6 +48,45 @@ void command_set_originator(struct command *c, const char *ae, uint16_t id)
 	c->originator_id = id;
 }
 
+static bool names_affected(uint16_t field)
+{
+	return field == N_EVENT_REPORT_RQ || field == N_CREATE_RQ;
+}
+
+static void name(struct command *out, const char *sop_class,
+		 const char *sop_instance)
+{
+	bool affected = names_affected(out->field);
+
+	out->has |= affected ? CMD_AFFECTED_CLASS : CMD_REQUESTED_CLASS;
+	copy(affected ? out->affected_class : out->requested_class, UID_SIZE,
+	     sop_class);
+	if (sop_instance[0] == '\0')
+		return;
+	out->has |= affected ? CMD_AFFECTED_INSTANCE : CMD_REQUESTED_INSTANCE;
+	copy(affected ? out->affected_instance : out->requested_instance,
+	     UID_SIZE, sop_instance);
+}
+
+void command_message_rq(struct command *out, uint16_t field,
+			uint16_t message_id, const char *sop_class,
+			const char *sop_instance, uint16_t type, bool data_set)
+{
+	begin(out, field);
+	out->has |= CMD_MESSAGE_ID;
+	out->message_id = message_id;
+	name(out, sop_class, sop_instance);
+	if (field == N_EVENT_REPORT_RQ) {
+		out->has |= CMD_EVENT_TYPE;
+		out->event_type = type;
+	} else if (field == N_ACTION_RQ) {
+		out->has |= CMD_ACTION_TYPE;
+		out->action_type = type;
+	}
+	if (data_set)
+		out->data_set_type = 0x0001;
+}
+
 void command_response(struct command *out, const struct command *rq,
 		      uint16_t status, const char *comment)
 {
@@ -68,6 +107,9 @@ void command_response(struct command *out, const struct command *rq,
 		copy(out->affected_instance, UID_SIZE,
 		     instance ? rq->requested_instance : rq->affected_instance);
 	}
+	out->has |= rq->has & (CMD_EVENT_TYPE | CMD_ACTION_TYPE);
+	out->event_type = rq->event_type;
+	out->action_type = rq->action_type;
 	if (comment != NULL) {
 		out->has |= CMD_COMMENT;
 		copy(out->comment, sizeof(out->comment), comment);

@@ -115,6 +115,85 @@ static void responses_to_n_services_turn_requested_into_affected(void **state)
 	assert_int_equal(c.has & CMD_REQUESTED_CLASS, 0);
 }
 
+static void requests_of_n_services_name_what_the_standard_says(void **state)
+{
+	static const struct {
+		uint16_t field;
+		bool affected;
+		uint32_t type; /* the bit of its type, if any */
+	} rows[] = {
+	    {N_EVENT_REPORT_RQ, true, CMD_EVENT_TYPE},
+	    {N_CREATE_RQ, true, 0},
+	    {N_SET_RQ, false, 0},
+	    {N_ACTION_RQ, false, CMD_ACTION_TYPE},
+	    {N_GET_RQ, false, 0},
+	    {N_DELETE_RQ, false, 0},
+	};
+	uint8_t out[COMMAND_STORE_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint32_t names =
+		    rows[i].affected
+			? CMD_AFFECTED_CLASS | CMD_AFFECTED_INSTANCE
+			: CMD_REQUESTED_CLASS | CMD_REQUESTED_INSTANCE;
+		struct wr w = wr_init(out, sizeof(out));
+		struct command c, got;
+
+		command_message_rq(&c, rows[i].field, 7, "1.2", "1.2.3", 2,
+				   true);
+		assert_int_equal(command_encode(&c, &w), ERR_OK);
+		assert_int_equal(command_decode(out, w.len, &got), ERR_OK);
+		assert_int_equal(got.has, CMD_FIELD | CMD_MESSAGE_ID |
+					      CMD_DATA_SET_TYPE | names |
+					      rows[i].type);
+		assert_string_equal(rows[i].affected ? got.affected_class
+						     : got.requested_class,
+				    "1.2");
+		assert_string_equal(rows[i].affected ? got.affected_instance
+						     : got.requested_instance,
+				    "1.2.3");
+		assert_int_equal(got.event_type + got.action_type,
+				 rows[i].type != 0 ? 2 : 0);
+		assert_true(command_has_data_set(&got));
+	}
+}
+
+static void a_creation_may_leave_the_name_to_the_peer(void **state)
+{
+	struct command c;
+
+	(void)state;
+	command_message_rq(&c, N_CREATE_RQ, 1, "1.2", "", 0, false);
+	assert_false(c.has & CMD_AFFECTED_INSTANCE);
+	assert_false(command_has_data_set(&c));
+}
+
+static void responses_echo_the_type_of_action_or_event(void **state)
+{
+	struct command rq, rsp;
+
+	(void)state;
+	command_message_rq(&rq, N_ACTION_RQ, 9, "1.2", "1.2.3", 1, true);
+	command_response(&rsp, &rq, 0, NULL);
+	assert_int_equal(rsp.field, N_ACTION_RSP);
+	assert_true(rsp.has & CMD_ACTION_TYPE);
+	assert_int_equal(rsp.action_type, 1);
+	assert_false(rsp.has & (CMD_REQUESTED_CLASS | CMD_EVENT_TYPE));
+	assert_string_equal(rsp.affected_instance, "1.2.3");
+
+	command_message_rq(&rq, N_EVENT_REPORT_RQ, 9, "1.2", "1.2.3", 2, true);
+	command_response(&rsp, &rq, 0x0110, NULL);
+	assert_int_equal(rsp.field, N_EVENT_REPORT_RSP);
+	assert_int_equal(rsp.event_type, 2);
+	assert_false(rsp.has & CMD_ACTION_TYPE);
+	assert_false(command_has_data_set(&rsp));
+
+	command_message_rq(&rq, N_SET_RQ, 9, "1.2", "1.2.3", 2, true);
+	command_response(&rsp, &rq, 0, NULL);
+	assert_false(rsp.has & (CMD_EVENT_TYPE | CMD_ACTION_TYPE));
+}
+
 static void every_cut_is_refused_or_lacks_its_tail(void **state)
 {
 	struct command c;
@@ -315,6 +394,10 @@ int main(void)
 	    cmocka_unit_test(a_store_response_names_class_and_instance),
 	    cmocka_unit_test(
 		responses_to_n_services_turn_requested_into_affected),
+	    cmocka_unit_test(
+		requests_of_n_services_name_what_the_standard_says),
+	    cmocka_unit_test(a_creation_may_leave_the_name_to_the_peer),
+	    cmocka_unit_test(responses_echo_the_type_of_action_or_event),
 	    cmocka_unit_test(every_cut_is_refused_or_lacks_its_tail),
 	    cmocka_unit_test(lengths_beyond_the_end_are_refused),
 	    cmocka_unit_test(odd_command_sets_are_understood),
