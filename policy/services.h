@@ -14,15 +14,14 @@
 
 #include "policy/config.h"
 
-/* The one bit of enum config_service that an abstract syntax belongs to. 0
- * for what nobody may use: no valid UID, or a UID that is not a class at all
- * (a transfer syntax, a frame of reference). */
+/* The one bit of enum config_service that an abstract syntax belongs to; never
+ * 0. CONFIG_OTHER also for what is no UID at all. */
 unsigned service_of(const char *abstract);
 
-/* Whether a request with that command field (0000,0100) may be sent by either
- * side in a context of that class, which belongs to service. C-CANCEL-RQ is
- * allowed where C-FIND, C-MOVE or C-GET is. Responses (0x8000 set) are not
- * requests: false. */
+/* Whether a request with that command field (0000,0100) may be sent, by either
+ * side, in a context of that class, which belongs to service. C-CANCEL-RQ is
+ * allowed where C-FIND, C-MOVE or C-GET is. False for responses (bit 0x8000)
+ * and for command fields that PS3.7 does not have. */
 bool service_allows(unsigned service, const char *abstract,
 		    uint16_t command_field);
 
