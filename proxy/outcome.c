@@ -277,6 +277,10 @@ static const struct verdict failures[FAIL_N] = {
 	"check that it exists and its owner and mode"),
     ROW(DIRECTORY_IO, RETRY, true, false, "directory-io",
 	"writing to the destination's directory failed", "check that disk"),
+    ROW(DIRECTORY_MESSAGE, HOLD_CONTEXT, false, false, "directory-message",
+	"a directory takes instances only, no other messages",
+	"route this service to a destination that speaks DICOM, or redirect "
+	"what is queued to one"),
     ROW(STOPPED, RETRY, false, false, "stopped", "the daemon was stopped",
 	WAIT),
 #undef ROW

@@ -1,6 +1,8 @@
-/* outcome.h - what each answer of a destination means for an instance.
+/* outcome.h - what each answer of a destination means for an instance or a
+ * message.
  *
- * One pure table: every C-STORE status (PS3.7 annex C, PS3.4 table B.2-1),
+ * One pure table: every C-STORE status (PS3.7 annex C, PS3.4 table B.2-1), the
+ * statuses of the DIMSE-N services (PS3.7 10.1, PS3.4 F.7.2 and J.3),
  * A-ASSOCIATE-RJ and A-ABORT (PS3.8 9.3.4, 9.3.8), refused presentation
  * context (PS3.8 table 9-18) and every way in which the line or the local
  * disk can fail, each with its cause and remedy in plain words.
@@ -23,7 +25,8 @@ enum fate {
 	FATE_HOLD_CONTEXT,     /* this SOP class and transfer syntax between
 				* these two AE titles waits; slow probe */
 	FATE_HOLD_DESTINATION, /* this pair of AE titles waits; slow probe */
-	FATE_QUARANTINE,       /* our own copy is damaged: never sent */
+	FATE_QUARANTINE,       /* at once: our copy is damaged, or trying
+				* again is of no use */
 	FATE_N
 };
 
@@ -41,7 +44,7 @@ enum failure {
 	FAIL_LOST,             /* gone with this instance outstanding */
 	FAIL_LINE,             /* gone in the midst of a large instance */
 	FAIL_SEND_TIMEOUT,     /* the peer stopped reading */
-	FAIL_RESPONSE_TIMEOUT, /* all sent, no C-STORE-RSP */
+	FAIL_RESPONSE_TIMEOUT, /* all sent, no response */
 	FAIL_PROTOCOL,         /* the peer broke the protocol */
 	FAIL_CORRUPT,          /* our copy failed its seal */
 	FAIL_READ,             /* our disk failed on reading */
@@ -49,7 +52,8 @@ enum failure {
 	FAIL_DIRECTORY_FULL,   /* ENOSPC, EDQUOT */
 	FAIL_DIRECTORY_DENIED, /* EACCES, EROFS, ENOENT */
 	FAIL_DIRECTORY_IO,
-	FAIL_STOPPED, /* we stopped: nobody's fault, not counted */
+	FAIL_DIRECTORY_MESSAGE, /* a message is no file */
+	FAIL_STOPPED,           /* we stopped: nobody's fault, not counted */
 	FAIL_N
 };
 
@@ -61,7 +65,7 @@ struct verdict {
 	/* The peer crashed or cut with the instance outstanding: others in
 	 * flight may be its victims, so it is next tried on its own. */
 	bool isolate;
-	uint16_t status;    /* C-STORE status, 0 when there is none */
+	uint16_t status;    /* of the response, 0 when there is none */
 	const char *code;   /* stable word for logs: "a700", "rj-1-1-7" class */
 	const char *cause;  /* static, plain words, no final full stop */
 	const char *remedy; /* static, never NULL, "" when nothing is to do */
@@ -69,6 +73,14 @@ struct verdict {
 
 /* The status of a C-STORE-RSP. Every 16-bit value has a verdict. */
 struct verdict outcome_of_status(uint16_t status);
+/* The same of the response to a DIMSE-N request with this command field. */
+struct verdict outcome_of_message_status(uint16_t command, uint16_t status);
+/* An N-SET answered 0110 with error ID A710: the procedure step may no longer
+ * be updated (PS3.4 F.7.2.2). again: it was sent before, and how that ended
+ * is not known. */
+struct verdict outcome_of_closed_step(bool again);
+/* The peer answered our item 54 with another role than we need. */
+struct verdict outcome_of_role(void);
 /* result, source, reason as received; unknown values have a verdict too. */
 struct verdict outcome_of_reject(uint8_t result, uint8_t source,
 				 uint8_t reason);

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "proxy/dicom/command.h"
 #include "proxy/lib/mem.h"
 #include "proxy/outcome.h"
 
@@ -78,6 +79,80 @@ static void only_success_and_warnings_count_as_stored(void **state)
 
 		assert_int_equal(stored, may);
 	}
+}
+
+static const uint16_t messages[] = {N_EVENT_REPORT_RQ, N_SET_RQ, N_ACTION_RQ,
+				    N_CREATE_RQ};
+
+static void every_answer_to_a_message_has_a_verdict_with_words(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(messages) * 0x10000; i++) {
+		uint16_t status = (uint16_t)i;
+		struct verdict v =
+		    outcome_of_message_status(messages[i >> 16], status);
+
+		assert_true(v.fate < FATE_N);
+		assert_int_equal(v.status, status);
+		assert_non_null(v.code);
+		assert_true(strlen(v.cause) > 0);
+		if (v.fate != FATE_DELIVERED && v.fate != FATE_FLAGGED)
+			assert_true(strlen(v.remedy) > 0);
+	}
+}
+
+static void a_message_is_delivered_by_success_and_warnings_only(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(messages) * 0x10000; i++) {
+		uint16_t command = messages[i >> 16], s = (uint16_t)i;
+		enum fate f = outcome_of_message_status(command, s).fate;
+		bool done = f == FATE_DELIVERED || f == FATE_FLAGGED;
+		bool may = s == 0 || s == 1 || s == 0x0107 || s == 0x0116 ||
+			   s >> 12 == 0xB ||
+			   (s == 0x0111 && command == N_CREATE_RQ);
+
+		assert_int_equal(done, may);
+	}
+}
+
+static void answers_to_messages_meet_their_fate(void **state)
+{
+	static const struct {
+		uint16_t command, status;
+		enum fate fate;
+	} rows[] = {
+	    {N_CREATE_RQ, 0x0111, FATE_FLAGGED},
+	    {N_SET_RQ, 0x0111, FATE_SUSPECT},
+	    {N_SET_RQ, 0x0112, FATE_SUSPECT},
+	    {N_SET_RQ, 0x0110, FATE_SUSPECT},
+	    {N_ACTION_RQ, 0x0110, FATE_SUSPECT},
+	    {N_ACTION_RQ, 0x0122, FATE_HOLD_CONTEXT},
+	    {N_ACTION_RQ, 0x0123, FATE_HOLD_CONTEXT},
+	    {N_ACTION_RQ, 0x0124, FATE_HOLD_CONTEXT},
+	    {N_EVENT_REPORT_RQ, 0x0113, FATE_HOLD_CONTEXT},
+	    {N_EVENT_REPORT_RQ, 0x0211, FATE_HOLD_CONTEXT},
+	    {N_CREATE_RQ, 0x0213, FATE_RETRY},
+	    {N_CREATE_RQ, 0xA700, FATE_RETRY},
+	    {N_CREATE_RQ, 0xC123, FATE_SUSPECT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(
+		    outcome_of_message_status(rows[i].command, rows[i].status)
+			.fate,
+		    rows[i].fate);
+}
+
+/* Nothing is thrown away because it failed; but what arrived by an earlier
+ * try is no failure. */
+static void a_closed_step_is_shown_unless_a_try_of_ours_closed_it(void **state)
+{
+	(void)state;
+	assert_int_equal(outcome_of_closed_step(false).fate, FATE_QUARANTINE);
+	assert_int_equal(outcome_of_closed_step(true).fate, FATE_FLAGGED);
+	assert_int_equal(outcome_of_role().fate, FATE_HOLD_CONTEXT);
 }
 
 static void every_rejection_has_a_verdict(void **state)
@@ -188,6 +263,13 @@ int main(void)
 	    cmocka_unit_test(every_status_has_a_verdict_with_words),
 	    cmocka_unit_test(statuses_meet_the_fate_of_their_class),
 	    cmocka_unit_test(only_success_and_warnings_count_as_stored),
+	    cmocka_unit_test(
+		every_answer_to_a_message_has_a_verdict_with_words),
+	    cmocka_unit_test(
+		a_message_is_delivered_by_success_and_warnings_only),
+	    cmocka_unit_test(answers_to_messages_meet_their_fate),
+	    cmocka_unit_test(
+		a_closed_step_is_shown_unless_a_try_of_ours_closed_it),
 	    cmocka_unit_test(every_rejection_has_a_verdict),
 	    cmocka_unit_test(unknown_ae_titles_hold_and_congestion_retries),
 	    cmocka_unit_test(
