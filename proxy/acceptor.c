@@ -158,15 +158,16 @@ static void start_envs(struct acceptor *a)
 	for (size_t i = 0; i < a->opt.n_workers; i++) {
 		struct association_env *env = &a->envs[i];
 
-		*env = (struct association_env){.config = a->opt.config,
-						.spool = a->opt.spool,
-						.ledger = a->opt.ledger,
-						.capabilities =
-						    a->opt.capabilities,
-						.admission = a->opt.admission,
-						.tls = a->tls,
-						.worker = a->opt.workers[i],
-						.n_open = &a->open};
+		*env = (struct association_env){
+		    .config = a->opt.config,
+		    .spool = a->opt.spool,
+		    .ledger = a->opt.ledger,
+		    .capabilities = a->opt.capabilities,
+		    .destinations = a->opt.destinations,
+		    .admission = a->opt.admission,
+		    .tls = a->tls,
+		    .worker = a->opt.workers[i],
+		    .n_open = &a->open};
 		list_init(&env->open);
 	}
 }

@@ -13,6 +13,7 @@ struct acceptor; /* opaque; lives on the main loop's thread */
 struct admission;
 struct capabilities;
 struct config;
+struct destination;
 struct ledger;
 struct spool;
 struct worker;
@@ -24,6 +25,7 @@ struct acceptor_options {
 	struct spool *spool;
 	struct ledger *ledger;
 	struct capabilities *capabilities;
+	struct destination *const *destinations; /* by index in config */
 	struct admission *admission;
 	struct worker *const *workers;
 	size_t n_workers;

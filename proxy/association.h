@@ -16,6 +16,7 @@
 struct admission;
 struct capabilities;
 struct config;
+struct destination;
 struct ledger;
 struct spool;
 struct tls_context;
@@ -27,6 +28,7 @@ struct association_env {
 	struct spool *spool;
 	struct ledger *ledger;
 	struct capabilities *capabilities;
+	struct destination *const *destinations; /* by index in config */
 	struct admission *admission;
 	struct tls_context *const *tls; /* by listener; NULL: plaintext */
 	struct worker *worker;

@@ -41,6 +41,7 @@ struct probe {
 	struct pdu_stream in;
 	struct buf hold, command;
 	bool answered, echoed;
+	bool marked;     /* the endpoint has its mark */
 	uint8_t echo_id; /* context of the verification class; 0: refused */
 	uint32_t payload_max;
 };
@@ -54,12 +55,25 @@ static void step(const struct probe *p, bool ok, const char *what,
 		p->ev.step(p->arg, ok, what, text);
 }
 
-static void step_failed(const struct probe *p, const char *what,
+/* The first failure is what is known of the endpoint from now on, unless it
+ * has answered before. */
+static void step_failed(struct probe *p, const char *what,
 			const struct verdict *v, const char *detail)
 {
 	char text[TEXT_LEN];
 
-	step(p, false, what, verdict_text(v, detail, text, sizeof(text)));
+	(void)verdict_text(v, detail, text, sizeof(text));
+	if (!p->marked)
+		destination_mark(p->destination, p->endpoint, text);
+	p->marked = true;
+	step(p, false, what, text);
+}
+
+static void answered(struct probe *p)
+{
+	if (!p->marked)
+		destination_mark(p->destination, p->endpoint, NULL);
+	p->marked = true;
 }
 
 static void fail(struct probe *p, const char *what, enum failure f,
@@ -67,6 +81,8 @@ static void fail(struct probe *p, const char *what, enum failure f,
 {
 	struct verdict v = outcome_of_failure(f);
 
+	if (f == FAIL_NO_MEMORY || f == FAIL_UNSENDABLE)
+		p->marked = true; /* our own fault says nothing of it */
 	step_failed(p, what, &v, detail);
 }
 
@@ -138,6 +154,7 @@ static void send_echo(struct probe *p)
 	    w.len > p->payload_max) {
 		step(p, true, "C-ECHO",
 		     "not asked: the archive refuses the verification class");
+		answered(p);
 		release(p);
 		return;
 	}
@@ -196,6 +213,7 @@ static void on_reject(struct probe *p, const struct pdu_event *ev)
 	(void)snprintf(text, sizeof(text), "%u/%u/%u %s, as %s to %s", r.result,
 		       r.source, r.reason, pdu_reject_text(r),
 		       p->rq->calling_ae, p->rq->called_ae);
+	answered(p);
 	step_failed(p, "association", &v, text);
 	finish(p);
 }
@@ -229,6 +247,7 @@ static void on_echo(struct probe *p)
 		return;
 	}
 	p->echoed = c.status == STATUS_SUCCESS;
+	answered(p);
 	(void)snprintf(text, sizeof(text), "status %04X, %s", c.status,
 		       command_status_text(c.status));
 	step(p, p->echoed, "C-ECHO", text);
@@ -307,7 +326,6 @@ static void on_open(void *arg)
 	struct tls_info info;
 	char text[TEXT_LEN];
 
-	destination_mark(p->destination, p->endpoint, false);
 	step(p, true, "TCP", stream_peer(p->stream));
 	if (stream_tls_info(p->stream, &info)) {
 		(void)snprintf(text, sizeof(text), "%s, %s, %s, peer %s",
@@ -324,7 +342,6 @@ static void tell_closed(struct probe *p, enum err why, const char *detail)
 	bool tls = p->destination->tls != NULL;
 
 	if (p->state == PROBE_CONNECT) {
-		destination_mark(p->destination, p->endpoint, true);
 		if (why == ERR_TLS || (why == ERR_CLOSED && tls))
 			fail(p, "TLS", FAIL_TLS, detail);
 		else if (why == ERR_NOTFOUND)

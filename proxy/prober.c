@@ -230,6 +230,8 @@ static struct worker *least_loaded(const struct prober *p)
 
 static void ask_next(struct prober *p)
 {
+	struct destination_round round = {.insist = true};
+
 	if (p->n_todo == 0) {
 		sleep_for(p, ROUND_MS);
 		return;
@@ -240,7 +242,7 @@ static void ask_next(struct prober *p)
 	    p->aes.calling_ae, p->aes.called_ae, AGE_MS, p->pairs, PROBE_PAIRS);
 	if (p->n_pairs == PROBE_PAIRS)
 		p->n_todo++; /* there may be more of this pair */
-	p->endpoint = destination_pick(p->env.destination, 0);
+	p->endpoint = destination_pick(p->env.destination, &round);
 	p->worker = least_loaded(p);
 	p->answered = false;
 	p->error[0] = '\0';

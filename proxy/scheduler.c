@@ -137,11 +137,10 @@ static enum err open_prober(struct dest *d)
 	return prober_new(&env, &d->prober);
 }
 
-static enum err open_dest(struct scheduler *s, struct dest *d,
-			  const struct config_destination *c,
-			  char why[SCHEDULER_WHY_LEN])
+static enum err open_dest(struct scheduler *s, size_t i)
 {
-	char text[SCHEDULER_WHY_LEN];
+	struct dest *d = &s->dests[i];
+	const struct config_destination *c = &s->opt.config->destinations[i];
 	enum err e;
 
 	d->s = s;
@@ -150,20 +149,13 @@ static enum err open_dest(struct scheduler *s, struct dest *d,
 	list_init(&d->unposted);
 	(void)uv_timer_init(s->opt.loop, &d->timer);
 	s->n_dests++; /* from here on it is closed with the others */
-	e = destination_open(c, &d->destination, text);
-	if (e != ERR_OK) {
-		(void)snprintf(why, SCHEDULER_WHY_LEN, "destination %s: %.*s",
-			       c->name, SCHEDULER_WHY_LEN - 64, text);
-		return e == ERR_NOMEM ? e : ERR_INVAL;
-	}
-	d->destination->ledger = s->opt.ledger;
-	d->destination->capabilities = s->opt.capabilities;
+	d->destination = s->opt.destinations[i];
 	d->n_lanes = c->associations;
 	d->lanes = mem_zarray(d->n_lanes, sizeof(*d->lanes));
 	if (d->lanes == NULL)
 		return ERR_NOMEM;
-	for (size_t i = 0; i < d->n_lanes; i++)
-		d->lanes[i].dest = d;
+	for (size_t lane = 0; lane < d->n_lanes; lane++)
+		d->lanes[lane].dest = d;
 	e = recent_new(&d->recent);
 	if (e == ERR_OK && c->protocol == CONFIG_DIRECTORY)
 		e = open_directory(d);
@@ -173,7 +165,7 @@ static enum err open_dest(struct scheduler *s, struct dest *d,
 	return e;
 }
 
-static enum err open_all(struct scheduler *s, char why[SCHEDULER_WHY_LEN])
+static enum err open_all(struct scheduler *s)
 {
 	const struct config *c = s->opt.config;
 	unsigned readers =
@@ -185,7 +177,7 @@ static enum err open_all(struct scheduler *s, char why[SCHEDULER_WHY_LEN])
 	if (s->dests == NULL)
 		e = ERR_NOMEM;
 	for (size_t i = 0; e == ERR_OK && i < c->n_destinations; i++)
-		e = open_dest(s, &s->dests[i], &c->destinations[i], why);
+		e = open_dest(s, i);
 	return e;
 }
 
@@ -209,7 +201,7 @@ enum err scheduler_start(const struct scheduler_options *opt,
 	s->want_msg.run = on_want_posted;
 	list_init(&s->orders);
 	(void)uv_timer_init(opt->loop, &s->stop_timer);
-	e = open_all(s, why);
+	e = open_all(s);
 	if (e != ERR_OK) {
 		scheduler_stop(s, 0, ignore, NULL);
 		return e;
@@ -233,7 +225,6 @@ static void free_dest(struct dest *d)
 				      struct unposted, node));
 	recent_free(d->recent);
 	reader_free(d->writers);
-	destination_close(d->destination);
 	mem_free(d->lanes);
 }
 

@@ -22,6 +22,7 @@
 
 struct capabilities;
 struct config;
+struct destination;
 struct ledger;
 struct mailbox;
 struct scheduler; /* opaque */
@@ -40,16 +41,15 @@ struct scheduler_options {
 	struct spool *spool;
 	struct ledger *ledger;
 	struct capabilities *capabilities;
+	/* By the index in config, from destinations_open(). */
+	struct destination *const *destinations;
 	struct worker *const *workers; /* senders live on these */
 	size_t n_workers;
 	unsigned reader_threads; /* spool readers; 0: 2 */
 };
 
-/* Build the senders of every destination of the configuration, load TLS
- * material, ask the ledger for what is queued, start probing.
- *
- *   ERR_NOMEM, ERR_IO
- *   ERR_INVAL  TLS material or a directory is unusable
+/* Build the senders of every destination of the configuration, ask the ledger
+ * for what is queued, start probing. ERR_NOMEM, ERR_IO.
  *
  * why: a line for a person, always set on failure. */
 enum err scheduler_start(const struct scheduler_options *opt,

@@ -103,7 +103,7 @@ struct done {
 struct dest {
 	struct scheduler *s;
 	const struct config_destination *config;
-	struct destination *destination;
+	struct destination *destination; /* borrowed */
 	struct recent *recent;
 	struct prober *prober;
 	struct reader *writers; /* of a directory */

@@ -85,7 +85,9 @@ void sender_open(struct sender *s)
 		return;
 	memcpy(s->calling_ae, t->calling_ae, sizeof(s->calling_ae));
 	memcpy(s->called_ae, t->called_ae, sizeof(s->called_ae));
-	s->endpoint = destination_pick(s->env.destination, s->attempt);
+	if (s->attempt == 0)
+		s->round = (struct destination_round){.insist = true};
+	s->endpoint = destination_pick(s->env.destination, &s->round);
 	destination_endpoint(s->config, s->endpoint, endpoint);
 	s->ul = UL_STA1;
 	e = stream_connect(s->env.worker, endpoint, &o, &sender_events, s,

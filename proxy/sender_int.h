@@ -54,6 +54,7 @@ struct sender {
 	uv_timer_t timer;
 	bool timer_made;
 	uint64_t progress; /* stream_bytes_out when the timer was set */
+	struct destination_round round; /* until one opens */
 	size_t attempt, endpoint;
 
 	/* The association. */

@@ -77,6 +77,16 @@ static void send_request(struct sender *s)
 
 /* ---- actions ----------------------------------------------------------- */
 
+/* The endpoint failed before it gave an answer to the request. */
+static void unanswered(struct sender *s, const struct verdict *v,
+		       const char *detail)
+{
+	char text[LEDGER_TEXT_LEN];
+
+	destination_mark(s->env.destination, s->endpoint,
+			 verdict_text(v, detail, text, sizeof(text)));
+}
+
 static void lost(struct sender *s, const char *detail)
 {
 	struct task *t = sender_outstanding(s);
@@ -104,6 +114,8 @@ static void broken(struct sender *s, const char *what)
 							      : FAIL_PROTOCOL);
 	bool opened = s->id != 0;
 
+	if (s->ul == UL_STA5)
+		unanswered(s, &v, what);
 	sender_fail(s, &v, what, opened);
 	sender_row_end(s, "aborted: protocol");
 }
@@ -226,10 +238,13 @@ void sender_event(struct sender *s, enum ul_event ev)
 
 static void on_accept(struct sender *s, const struct pdu_event *ev)
 {
-	if (s->ul == UL_STA5 && !sender_accepted(s, ev->data, ev->len))
+	if (s->ul == UL_STA5 && !sender_accepted(s, ev->data, ev->len)) {
 		sender_event(s, UL_EVT19);
-	else
-		sender_event(s, UL_EVT3);
+		return;
+	}
+	if (s->ul == UL_STA5)
+		destination_mark(s->env.destination, s->endpoint, NULL);
+	sender_event(s, UL_EVT3);
 }
 
 static void on_reject(struct sender *s, const struct pdu_event *ev)
@@ -239,6 +254,7 @@ static void on_reject(struct sender *s, const struct pdu_event *ev)
 	char text[LEDGER_TEXT_LEN], result[64];
 
 	if (s->ul == UL_STA5) {
+		destination_mark(s->env.destination, s->endpoint, NULL);
 		(void)snprintf(result, sizeof(result), "rejected %u/%u/%u",
 			       r.result, r.source, r.reason);
 		(void)snprintf(text, sizeof(text), "%s: %s, as %s to %s",
@@ -257,6 +273,8 @@ static void on_abort(struct sender *s, const struct pdu_event *ev)
 	struct verdict v =
 	    outcome_of_abort(a.source, a.reason, sender_outstanding(s) != NULL);
 
+	if (s->ul == UL_STA5)
+		unanswered(s, &v, pdu_abort_text(a));
 	if (s->ul == UL_STA5 || s->ul == UL_STA6) {
 		sender_fail(s, &v, pdu_abort_text(a), s->ul == UL_STA6);
 		sender_row_end(s, "aborted by the archive");
@@ -329,7 +347,6 @@ static void on_open(void *arg)
 {
 	struct sender *s = arg;
 
-	destination_mark(s->env.destination, s->endpoint, false);
 	buf_clear(&s->hold);
 	buf_clear(&s->command);
 	pdu_stream_init(&s->in, &s->hold, s->config->max_pdu);
@@ -382,7 +399,8 @@ static void on_closed(void *arg, enum err why, const char *detail)
 	atomic_store(&s->open, false);
 	if (s->ul == UL_STA4 || s->ul == UL_STA5) {
 		v = outcome_of_failure(not_opened(s, why));
-		destination_mark(s->env.destination, s->endpoint, true);
+		if (why != ERR_CANCELED && why != ERR_NOMEM)
+			unanswered(s, &v, detail);
 		s->attempt++;
 		retry = s->ul == UL_STA4 && !s->closing &&
 			s->attempt < s->config->endpoints.n;
@@ -426,6 +444,7 @@ void sender_on_timer(struct sender *s)
 	if (s->stream == NULL)
 		return;
 	if (s->ul == UL_STA5) {
+		unanswered(s, &v, NULL);
 		sender_fail(s, &v, NULL, false);
 		sender_event(s, UL_EVT15);
 	} else if (s->ul == UL_STA6 && s->phase == PHASE_NONE) {

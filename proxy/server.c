@@ -25,6 +25,7 @@
 #include "proxy/admission.h"
 #include "proxy/capability.h"
 #include "proxy/control.h"
+#include "proxy/destination.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
@@ -56,6 +57,7 @@ struct server {
 	struct spool *spool;
 	struct ledger *ledger;
 	struct capabilities *capabilities;
+	struct destination **destinations; /* by index in config */
 	uv_loop_t loop;
 	bool loop_open;
 	struct mailbox mailbox;
@@ -244,6 +246,12 @@ static enum err open_capabilities(struct server *s)
 	return ERR_OK;
 }
 
+static enum err open_destinations(struct server *s)
+{
+	return destinations_open(s->config, s->ledger, s->capabilities,
+				 &s->destinations, s->why);
+}
+
 static enum err open_loop(struct server *s)
 {
 	enum err e;
@@ -282,6 +290,7 @@ static enum err start_scheduler(struct server *s)
 				      .spool = s->spool,
 				      .ledger = s->ledger,
 				      .capabilities = s->capabilities,
+				      .destinations = s->destinations,
 				      .workers = s->workers + s->n_workers / 2,
 				      .n_workers = s->n_workers / 2};
 	struct scheduler *scheduler;
@@ -319,6 +328,7 @@ static enum err start_acceptor(struct server *s)
 				     .spool = s->spool,
 				     .ledger = s->ledger,
 				     .capabilities = s->capabilities,
+				     .destinations = s->destinations,
 				     .admission = s->admission,
 				     .workers = s->workers,
 				     .n_workers = s->n_workers / 2};
@@ -348,9 +358,10 @@ static enum err start_all(struct server *s)
 	    {"spool", open_spool},
 	    {"ledger", open_ledger},
 	    {"capabilities", open_capabilities},
+	    {"destinations", open_destinations},
 	    {"main loop", open_loop},
 	    {"workers", start_workers},
-	    {"destinations", start_scheduler},
+	    {"scheduler", start_scheduler},
 	    {"admission", start_admission},
 	    {"listeners", start_acceptor},
 	    {"control socket", start_control},
@@ -570,6 +581,7 @@ static void take_apart(struct server *s)
 	if (s->admission != NULL)
 		admission_flush(s->admission, true);
 	admission_free(s->admission);
+	destinations_close(s->destinations, s->config->n_destinations);
 	ledger_close(s->ledger);
 	if (s->records_lock >= 0)
 		close(s->records_lock);

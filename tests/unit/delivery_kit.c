@@ -125,6 +125,11 @@ void kit_schedule(struct kit *k)
 	struct scheduler *s;
 	char why[SCHEDULER_WHY_LEN];
 
+	assert_int_equal(destinations_open(k->config, k->ledger,
+					   k->capabilities, &k->destinations,
+					   why),
+			 ERR_OK);
+	o.destinations = k->destinations;
 	assert_int_equal(scheduler_start(&o, &s, why), ERR_OK);
 	__atomic_store_n(&k->scheduler, s, __ATOMIC_RELEASE);
 }
@@ -143,6 +148,7 @@ void kit_unschedule(struct kit *k)
 	k->stopped = false;
 	scheduler_stop(s, 300, on_stopped, k);
 	KIT_UNTIL(k, k->stopped);
+	destinations_close(k->destinations, k->config->n_destinations);
 }
 
 /* ---- instances --------------------------------------------------------- */

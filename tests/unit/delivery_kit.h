@@ -10,6 +10,7 @@
 
 #include "policy/config.h"
 #include "proxy/capability.h"
+#include "proxy/destination.h"
 #include "proxy/net/mailbox.h"
 #include "proxy/net/worker.h"
 #include "proxy/scheduler.h"
@@ -27,6 +28,7 @@ struct kit {
 	struct worker *workers[2];
 	struct config *config; /* by kit_config() */
 	struct scheduler *scheduler;
+	struct destination **destinations; /* while it runs */
 	struct fake_scp scp[2];
 	bool stopped;
 	unsigned n_put;
