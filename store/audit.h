@@ -38,7 +38,14 @@
 	X(40, SPOOL_ALERT, "spool-alert")                                      \
 	X(41, LEDGER_REBUILT, "ledger-rebuilt")                                \
 	X(42, CLOCK_STEP, "clock-step")                                        \
-	X(43, AUDIT_GAP, "audit-gap")
+	X(43, AUDIT_GAP, "audit-gap")                                          \
+	X(50, QUERY, "query")                                                  \
+	X(51, RETRIEVE, "retrieve")                                            \
+	X(52, PROCEDURE_STEP, "procedure-step")                                \
+	X(53, COMMITMENT_REQUESTED, "commitment-requested")                    \
+	X(54, COMMITMENT_REPORTED, "commitment-reported")                      \
+	X(55, MESSAGE_REFUSED, "message-refused")                              \
+	X(56, RELAYED, "relayed")
 
 enum audit_kind {
 #define X(number, name, text) AUDIT_##name = (number),
@@ -57,7 +64,8 @@ enum audit_outcome {
 	AUDIT_MAJOR = 12
 };
 
-enum { AUDIT_DETAIL_LEN = 1024, AUDIT_SEALED_LEN = 512 };
+/* AUDIT_SEALED_LEN: bytes, enough for a sealed identifier of 4,096. */
+enum { AUDIT_DETAIL_LEN = 1024, AUDIT_SEALED_LEN = 4352 };
 
 /* All text is NUL-terminated; "" is stored as NULL. No patient data anywhere
  * but in sealed. */
@@ -78,9 +86,9 @@ struct audit_event {
 	char study[65];
 	char user[65]; /* who: "uid 1000 alice" for manual actions */
 	char detail[AUDIT_DETAIL_LEN]; /* JSON object text by audit_json_*() */
-	uint16_t sealed_len;
-	uint8_t
-	    sealed[AUDIT_SEALED_LEN]; /* made by store/seal.h; opaque here */
+	uint16_t sealed_len;           /* at most AUDIT_SEALED_LEN; 0: none */
+	const uint8_t *sealed; /* made by store/seal.h; opaque here. Borrowed
+				* for the call */
 };
 
 /* ---- bounded JSON object text --------------------------------------- */

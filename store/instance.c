@@ -22,6 +22,9 @@ enum tag {
 	TAG_LENGTH = 8,
 	TAG_CHUNKS = 9,
 	TAG_ROOT = 10,
+	TAG_COMMAND = 11, /* command u16, type u16: messages only */
+	TAG_HELD = 12,    /* empty value: present or not */
+	TAG_COMMIT = 13,
 	TAG_TEXT = 32, /* and above: rows of text_fields */
 };
 
@@ -43,6 +46,7 @@ static const struct text_field {
     TEXT_FIELD(8, study),        TEXT_FIELD(9, series),
     TEXT_FIELD(10, modality),    TEXT_FIELD(11, accession),
     TEXT_FIELD(12, patient_id),  TEXT_FIELD(13, patient_name),
+    TEXT_FIELD(14, transaction),
 };
 
 char *transfer_id_text(const struct transfer_id *id,
@@ -155,7 +159,20 @@ static void put_destinations(struct wr *w, const struct instance *in)
 			  strnlen(in->destinations[i], INSTANCE_NAME_LEN - 1));
 }
 
-/* The sum of all fields at their longest is 1,578 bytes. */
+/* What most instances have not is left out. */
+static void put_extras(struct wr *w, const struct instance *in)
+{
+	put_move(w, in);
+	if (in->command != 0 || in->type != 0)
+		put_number(w, TAG_COMMAND, 4,
+			   (uint32_t)in->command << 16 | in->type);
+	if (in->held)
+		put_value(w, TAG_HELD, NULL, 0);
+	if (in->commit != 0)
+		put_number(w, TAG_COMMIT, 1, in->commit);
+}
+
+/* The sum of all fields at their longest is 1,659 bytes. */
 size_t instance_encode(const struct instance *in,
 		       uint8_t out[INSTANCE_ENCODED_MAX])
 {
@@ -170,7 +187,7 @@ size_t instance_encode(const struct instance *in,
 	put_number(&w, TAG_LENGTH, 8, in->length);
 	put_number(&w, TAG_CHUNKS, 4, in->chunks);
 	put_value(&w, TAG_ROOT, in->root, sizeof(in->root));
-	put_move(&w, in);
+	put_extras(&w, in);
 	put_destinations(&w, in);
 	for (size_t i = 0; i < ARRAY_LEN(text_fields); i++)
 		put_text(&w, text_fields[i].tag,
@@ -227,6 +244,22 @@ static bool get_move(struct rd *v, struct instance *out)
 	       get_text(v, out->move_originator, sizeof(out->move_originator));
 }
 
+static bool get_extra(unsigned tag, struct rd *v, struct instance *out)
+{
+	if (tag == TAG_MOVE)
+		return get_move(v, out);
+	if (tag == TAG_HELD) {
+		out->held = true;
+	} else if (tag == TAG_COMMAND) {
+		out->command = rd_u16(v);
+		out->type = rd_u16(v);
+	} else if (tag == TAG_COMMIT) {
+		out->commit = rd_u8(v);
+		return rd_ok(v) && out->commit <= INSTANCE_DESTINATIONS;
+	}
+	return rd_ok(v);
+}
+
 static bool get_value(unsigned tag, struct rd *v, struct instance *out)
 {
 	if (tag >= TAG_TEXT)
@@ -235,8 +268,6 @@ static bool get_value(unsigned tag, struct rd *v, struct instance *out)
 		return get_bytes(v, out->id.b, sizeof(out->id.b));
 	if (tag == TAG_ROOT)
 		return get_bytes(v, out->root, sizeof(out->root));
-	if (tag == TAG_MOVE)
-		return get_move(v, out);
 	if (tag == TAG_DESTINATION)
 		return get_destination(v, out);
 	if (tag == TAG_ASSOCIATION)
@@ -251,6 +282,8 @@ static bool get_value(unsigned tag, struct rd *v, struct instance *out)
 		out->length = rd_u64(v);
 	else if (tag == TAG_CHUNKS)
 		out->chunks = rd_u32(v);
+	else
+		return get_extra(tag, v, out);
 	return rd_ok(v);
 }
 

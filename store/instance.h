@@ -1,4 +1,8 @@
-/* instance.h - what the store knows of one received instance.
+/* instance.h - what the store knows of one received instance or message.
+ *
+ * A message is a DIMSE request other than C-STORE that is kept and delivered
+ * like an instance: N-ACTION, N-CREATE, N-SET, N-EVENT-REPORT. Its data set
+ * stands where an instance's stands; it may be empty.
  *
  * Plain values: no pointers, no ownership. struct instance is sealed inside
  * the spool record of the instance and is the only source from which the
@@ -64,6 +68,13 @@ struct instance {
 	bool has_move; /* the next two are present (0000,1030), (0000,1031) */
 	char move_originator[17];
 	uint16_t move_originator_id;
+	uint16_t command; /* (0000,0100) of a message; 0 or C-STORE-RQ: an
+			   * instance */
+	uint16_t type;    /* action type id or event type id, else 0 */
+	char transaction[INSTANCE_UID_LEN]; /* commitment's (0008,1195) */
+	bool held;      /* its deliveries begin held: see LEDGER_HELD_REASON */
+	uint8_t commit; /* 1 + index in destinations of the one that must
+			 * commit before the bytes may go; 0: none */
 	uint8_t n_destinations;
 	char destinations[INSTANCE_DESTINATIONS][INSTANCE_NAME_LEN];
 
@@ -72,6 +83,14 @@ struct instance {
 	uint32_t chunks;  /* ceil(length / CHUNK_LEN); 0 for an empty one */
 	uint8_t root[32]; /* tree.h */
 };
+
+enum { INSTANCE_C_STORE_RQ = 0x0001 }; /* PS3.7 table E.1-1 */
+
+/* True for anything but an instance. */
+static inline bool instance_is_message(uint16_t command)
+{
+	return command != 0 && command != INSTANCE_C_STORE_RQ;
+}
 
 /* Copy text into a fixed field, cut at a UTF-8 boundary. Returns false when
  * something was cut. size includes the NUL and is > 0. */
@@ -89,7 +108,8 @@ enum err instance_decode(const uint8_t *p, size_t len,
 			 struct instance *out) MUST_CHECK;
 
 /* What became of an instance at a destination. Values are stored: never
- * renumber. */
+ * renumber. COMMITTED: the destination answers for its safekeeping (PS3.4
+ * annex J). */
 #define OUTCOME_MAP(X)                                                         \
 	X(DELIVERED, 1, "delivered")                                           \
 	X(DELIVERED_FLAGGED, 2, "delivered, flagged")                          \
@@ -99,6 +119,7 @@ enum err instance_decode(const uint8_t *p, size_t len,
 	X(RELEASED, 6, "released")                                             \
 	X(REDIRECTED, 7, "redirected")                                         \
 	X(DISCARDED, 8, "discarded")                                           \
+	X(COMMITTED, 9, "committed")                                           \
 	X(ABANDONED, 100, "abandoned")                                         \
 	X(RESTART, 101, "restart")
 

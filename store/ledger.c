@@ -22,6 +22,11 @@ const char *delivery_state_text(enum delivery_state s)
 	return (unsigned)s < DELIVERY_N_STATES ? state_texts[s] : "unknown";
 }
 
+bool delivery_state_keeps(enum delivery_state s)
+{
+	return s <= DELIVERY_QUARANTINED || s == DELIVERY_UNCOMMITTED;
+}
+
 bool delivery_state_parse(const char *text, enum delivery_state *out)
 {
 	for (unsigned i = 0; i < DELIVERY_N_STATES; i++)
@@ -448,11 +453,13 @@ static void ledger_free(struct ledger *l)
 	free_posts(l, &l->todo);
 	free_posts(l, &l->audit_todo);
 	seal_free(l->seal);
+	seal_free(l->query_seal);
 	audit_close(l->audit);
 	if (l->record != NULL)
 		mem_wipe(l->record, sizeof(*l->record));
 	mem_free(l->record);
 	(void)pthread_mutex_destroy(&l->stats_mutex);
+	(void)pthread_mutex_destroy(&l->seal_mutex);
 	ledger_posts_free(&l->posts);
 	mem_free(l);
 }
@@ -465,6 +472,7 @@ static enum err init(struct ledger *l, const struct ledger_options *o,
 	if (e != ERR_OK)
 		return e;
 	(void)pthread_mutex_init(&l->stats_mutex, NULL);
+	(void)pthread_mutex_init(&l->seal_mutex, NULL);
 	list_init(&l->todo);
 	list_init(&l->written);
 	list_init(&l->barriers);
@@ -485,6 +493,9 @@ static enum err start(struct ledger *l, char why[LEDGER_WHY_LEN])
 	enum err e = ledger_identity_key(spool_key(l->spool),
 					 spool_id(l->spool), &l->seal);
 
+	if (e == ERR_OK)
+		e = ledger_identity_key(spool_key(l->spool), spool_id(l->spool),
+					&l->query_seal);
 	l->record = mem_zalloc(sizeof(*l->record));
 	if (l->record == NULL)
 		return ERR_NOMEM;

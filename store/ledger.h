@@ -25,6 +25,7 @@
 #include "proxy/lib/err.h"
 #include "store/audit.h"
 #include "store/instance.h"
+#include "store/seal.h"
 #include "store/spool.h"
 
 struct ledger; /* opaque */
@@ -38,26 +39,38 @@ enum {
 	LEDGER_N_DESTINATIONS = 64
 };
 
-/* A delivery is one instance on its way to one destination. The numbers stand
- * in the database: never renumber. Open = queued or held. */
+/* A delivery is one instance or message on its way to one destination. The
+ * numbers stand in the database: never renumber. Open = queued or held.
+ *
+ * uncommitted: the destination has it, but has not yet committed to keep it,
+ * and the instance was to wait for that (instance.commit). Its bytes stay; it
+ * is not sent again unless it is released. OUTCOME_COMMITTED leads from there
+ * to committed. */
 #define DELIVERY_STATE_MAP(X)                                                  \
 	X(0, QUEUED, "queued")                                                 \
 	X(1, HELD, "held")                                                     \
 	X(2, QUARANTINED, "quarantined")                                       \
 	X(3, DELIVERED, "delivered")                                           \
 	X(4, WITHDRAWN, "withdrawn")                                           \
-	X(5, DISCARDED, "discarded")
+	X(5, DISCARDED, "discarded")                                           \
+	X(6, UNCOMMITTED, "uncommitted")                                       \
+	X(7, COMMITTED, "committed")
 
 enum delivery_state {
 #define X(number, name, text) DELIVERY_##name = (number),
 	DELIVERY_STATE_MAP(X)
 #undef X
 };
-enum { DELIVERY_N_STATES = 6 };
+enum { DELIVERY_N_STATES = 8 };
 
 const char *delivery_state_text(enum delivery_state s);
+/* The bytes are still needed: queued, held, quarantined or uncommitted. */
+bool delivery_state_keeps(enum delivery_state s);
 /* False: no such state; *out is untouched. */
 bool delivery_state_parse(const char *text, enum delivery_state *out);
+
+/* last_error of what begins held (instance.held). */
+#define LEDGER_HELD_REASON "waiting for the instances it names"
 
 /* ---- opening and closing ------------------------------------------- */
 
@@ -122,7 +135,8 @@ struct ledger_item {
 			    * unless compaction moved the instance */
 	uint64_t seq;      /* arrival order of the instance */
 	struct transfer_id transfer;
-	int32_t priority;        /* device priority * 4 + DICOM priority rank */
+	int32_t priority;        /* device priority * 4 + 0 low, 1 medium, 2
+				  * high (DICOM), 3 messages */
 	uint16_t dicom_priority; /* (0000,0700) as it came: 0, 1 high, 2 low */
 	uint32_t attempts;
 	int64_t received_ms;
@@ -132,7 +146,13 @@ struct ledger_item {
 	struct place first; /* of chunk 0; the rest: ledger_places() */
 	uint8_t root[32];
 	uint64_t association; /* the inbound one */
-	uint64_t uid_hash;    /* of the SOP instance UID, this database only */
+	/* Of what keeps its order: the SOP instance UID; of a message with a
+	 * transaction: that; of one that began held: of itself alone. This
+	 * database only. */
+	uint64_t uid_hash;
+	uint16_t command; /* as in struct instance; 0: an instance */
+	uint16_t type;
+	char transaction[65];
 	/* An earlier delivery of the same UID to this destination is open:
 	 * this one must wait. Fetch again after that one's outcome. */
 	bool earlier_open;
@@ -161,7 +181,8 @@ typedef void ledger_fetched_fn(void *arg, const struct ledger_fetched *f);
 
 struct ledger_query {
 	char destination[33];
-	enum delivery_state state; /* QUEUED, HELD or QUARANTINED */
+	/* QUEUED, HELD, QUARANTINED, or UNCOMMITTED (in order of arrival) */
+	enum delivery_state state;
 	struct ledger_cursor after;
 	unsigned max;   /* items, 1..LEDGER_FETCH_MAX */
 	int64_t now_ms; /* later next_attempts are left out */
@@ -219,10 +240,10 @@ bool ledger_accepting(struct ledger *l);
 
 /* None of these blocks or fails visibly. What waits is bounded by queue_max and
  * by 16 MiB. Queue policy: refusals are dropped when a quarter of it waits,
- * attempts and capabilities at a half (the next one says the same),
- * associations and audit only when all of it is used: by then
- * ledger_accepting() has been false since a half. Dropped rows are counted and
- * written as an audit-gap event ("N rows") as soon as possible. */
+ * attempts and capabilities at a half (the next one says the same), operations
+ * at three quarters, associations and audit only when all of it is used: by
+ * then ledger_accepting() has been false since a half. Dropped rows are counted
+ * and written as an audit-gap event ("N rows") as soon as possible. */
 
 enum ledger_direction { LEDGER_IN, LEDGER_OUT };
 
@@ -295,6 +316,22 @@ struct ledger_attempt {
 	char error[LEDGER_TEXT_LEN]; /* for holds: reason and scope */
 };
 
+/* One relayed DIMSE request and its final response. */
+struct ledger_operation {
+	uint64_t association; /* the inbound one */
+	char destination[33];
+	char device[33];
+	uint16_t command;      /* of the request */
+	char sop_class[65];    /* affected or requested */
+	char sop_instance[65]; /* "" for queries */
+	int32_t status;        /* of the final response; -1: none came */
+	uint32_t responses;    /* pending ones before it */
+	uint64_t bytes;        /* of data sets, both directions */
+	int64_t begun_ms;
+	uint64_t duration_ns;  /* monotonic, request to final response */
+	bool from_destination; /* the destination asked, the device answered */
+};
+
 /* A number no association had before. Never 0. */
 uint64_t ledger_association_id(struct ledger *l);
 
@@ -307,6 +344,26 @@ void ledger_association_end(struct ledger *l,
 void ledger_refusal(struct ledger *l, const struct ledger_refusal *r);
 void ledger_capability(struct ledger *l, const struct ledger_capability *c);
 void ledger_attempt(struct ledger *l, const struct ledger_attempt *a);
+void ledger_operation(struct ledger *l, const struct ledger_operation *o);
+/* e->sealed is copied, too. */
 void ledger_audit(struct ledger *l, const struct audit_event *e);
+
+/* ---- sealing for the audit ------------------------------------------- */
+
+enum {
+	LEDGER_IDENTIFIER_MAX = 4096, /* bytes of a clear one */
+	LEDGER_IDENTIFIER_SEALED = LEDGER_IDENTIFIER_MAX + SEAL_BLOB_EXTRA
+};
+
+/* Seal a query's identifier (n bytes as encoded, at most
+ * LEDGER_IDENTIFIER_MAX) for audit_event.sealed, with the key of
+ * ledger_identity.h; ledger_identifier_open() there opens it. *len is
+ * n + SEAL_BLOB_EXTRA. Any thread, quick.
+ *
+ *   ERR_LIMIT  n is too large, or cap too small; nothing is written
+ *   ERR_IO     library failure */
+enum err ledger_seal_identifier(struct ledger *l, const uint8_t *p, size_t n,
+				uint8_t *out, size_t cap,
+				size_t *len) MUST_CHECK;
 
 #endif

@@ -46,19 +46,11 @@ static bool is_full(const struct fetch *f)
 	return f->answer.n == f->q->max || f->scanned >= SCAN_MAX;
 }
 
-/* What is left of the priority that the cursor stands in. */
-static enum err scan_priority(struct ledger *l, struct fetch *f)
+static enum err take_rows(struct fetch *f, sqlite3_stmt *st)
 {
-	sqlite3_stmt *st = l->st[ST_FETCH];
 	bool row;
-	enum err e;
+	enum err e = db_row(st, &row);
 
-	db_bind_int(st, 1, f->destination);
-	db_bind_int(st, 2, (int64_t)f->q->state);
-	db_bind_int(st, 3, f->answer.next.priority);
-	db_bind_u64(st, 4, f->answer.next.delivery);
-	db_bind_int(st, 5, SCAN_MAX);
-	e = db_row(st, &row);
 	while (e == ERR_OK && row) {
 		look_at(f, st);
 		if (is_full(f))
@@ -66,6 +58,33 @@ static enum err scan_priority(struct ledger *l, struct fetch *f)
 		e = db_row(st, &row);
 	}
 	(void)sqlite3_reset(st);
+	return e;
+}
+
+/* What is left of the priority that the cursor stands in. */
+static enum err scan_priority(struct ledger *l, struct fetch *f)
+{
+	sqlite3_stmt *st = l->st[ST_FETCH];
+
+	db_bind_int(st, 1, f->destination);
+	db_bind_int(st, 2, (int64_t)f->q->state);
+	db_bind_int(st, 3, f->answer.next.priority);
+	db_bind_u64(st, 4, f->answer.next.delivery);
+	db_bind_int(st, 5, SCAN_MAX);
+	return take_rows(f, st);
+}
+
+/* These are not for sending: no priorities. */
+static enum err scan_uncommitted(struct ledger *l, struct fetch *f)
+{
+	sqlite3_stmt *st = l->st[ST_FETCH_UNCOMMITTED];
+	enum err e;
+
+	db_bind_int(st, 1, f->destination);
+	db_bind_u64(st, 2, f->answer.next.delivery);
+	db_bind_int(st, 3, SCAN_MAX);
+	e = take_rows(f, st);
+	f->answer.end = !is_full(f);
 	return e;
 }
 
@@ -93,8 +112,11 @@ static enum err next_priority(struct ledger *l, struct fetch *f)
 
 static enum err scan(struct ledger *l, struct fetch *f)
 {
-	enum err e = scan_priority(l, f);
+	enum err e;
 
+	if (f->q->state == DELIVERY_UNCOMMITTED)
+		return scan_uncommitted(l, f);
+	e = scan_priority(l, f);
 	while (e == ERR_OK && !is_full(f)) {
 		e = next_priority(l, f);
 		if (e != ERR_OK || f->answer.end)
@@ -168,6 +190,9 @@ static void read_item(sqlite3_stmt *st, struct ledger_item *it)
 	DB_TEXT(st, 18, it->study);
 	it->first.segment = (uint32_t)db_u64(st, 19);
 	it->first.offset = (uint32_t)db_u64(st, 20);
+	it->command = (uint16_t)db_u64(st, 21);
+	it->type = (uint16_t)db_u64(st, 22);
+	DB_TEXT(st, 23, it->transaction);
 }
 
 static enum err fill_item(struct ledger *l, struct fetch *f, size_t i)
@@ -188,7 +213,7 @@ static enum err fill_item(struct ledger *l, struct fetch *f, size_t i)
 		return e != ERR_OK ? e : ERR_CORRUPT;
 	read_item(st, it);
 	(void)sqlite3_reset(st);
-	if (f->q->state == DELIVERY_QUARANTINED)
+	if (f->q->state > DELIVERY_HELD)
 		return ERR_OK;
 	return is_blocked(l, ledger_uid_key(at->uid_hash, f->destination),
 			  at->delivery, &it->earlier_open);

@@ -84,3 +84,34 @@ enum err ledger_identity_open(struct seal *s, const uint8_t *sealed, size_t len,
 	mem_wipe(&id, sizeof(id));
 	return ERR_OK;
 }
+
+/* ---- identifiers of queries -------------------------------------------- */
+
+static const char query_purpose[] = "culvert query identifier 1";
+
+enum err ledger_identifier_lock(struct seal *s, const uint8_t *p, size_t n,
+				uint8_t *out)
+{
+	struct seal_text t = {.aad = query_purpose,
+			      .aad_len = sizeof(query_purpose),
+			      .in = p,
+			      .len = n};
+
+	return seal_blob_lock(s, &t, out);
+}
+
+enum err ledger_identifier_open(struct seal *s, const uint8_t *sealed,
+				size_t len, uint8_t *out, size_t *n)
+{
+	struct seal_text t = {.aad = query_purpose,
+			      .aad_len = sizeof(query_purpose),
+			      .in = sealed,
+			      .len = len};
+	enum err e;
+
+	if (len < SEAL_BLOB_EXTRA)
+		return ERR_CORRUPT;
+	e = seal_blob_unlock(s, &t, out);
+	*n = e == ERR_OK ? len - SEAL_BLOB_EXTRA : 0;
+	return e;
+}

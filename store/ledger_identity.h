@@ -31,4 +31,15 @@ enum err ledger_identity_lock(struct seal *s, const struct ledger_identity *in,
 enum err ledger_identity_open(struct seal *s, const uint8_t *sealed, size_t len,
 			      struct ledger_identity *out) MUST_CHECK;
 
+/* ---- identifiers of queries ------------------------------------------ */
+
+/* The same key, another purpose. out gets n + SEAL_BLOB_EXTRA bytes. ERR_IO. */
+enum err ledger_identifier_lock(struct seal *s, const uint8_t *p, size_t n,
+				uint8_t *out) MUST_CHECK;
+
+/* out has room for len bytes; *n of them are the identifier as it was encoded.
+ * ERR_CORRUPT: does not open. */
+enum err ledger_identifier_open(struct seal *s, const uint8_t *sealed,
+				size_t len, uint8_t *out, size_t *n) MUST_CHECK;
+
 #endif

@@ -56,6 +56,11 @@ enum {
 	" WHERE destination=?1 AND state=0 AND state<=2 AND priority=p.v"      \
 	" ORDER BY id LIMIT 1) WHERE p.v IS NOT NULL"
 
+/* Of instance i; most are no messages. */
+#define LEDGER_SQL_TRANSACTION                                                 \
+	"CASE WHEN i.command IS NOT NULL THEN (SELECT m.transaction_uid "      \
+	"FROM messages m WHERE m.seq=i.seq) END"
+
 /* Kept prepared on the one connection. */
 #define LEDGER_SQL(X)                                                          \
 	X(BEGIN, "BEGIN IMMEDIATE")                                            \
@@ -74,16 +79,18 @@ enum {
 	  "(SELECT destination FROM deliveries WHERE id=?1)")                  \
 	X(TOTAL, "INSERT OR REPLACE INTO totals VALUES(?,?,?,?,?)")            \
 	X(DEVICE, "INSERT OR REPLACE INTO devices VALUES(?,?,?,?,?)")          \
-	X(INSTANCE, "INSERT INTO instances VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)") \
-	X(INSTANCE_GET, "SELECT transfer, length, sop_instance "               \
+	X(INSTANCE, "INSERT INTO instances VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,"  \
+		    "?,?)")                                                    \
+	X(INSTANCE_GET, "SELECT transfer, length, command "                    \
 			"FROM instances WHERE seq=?")                          \
 	X(INSTANCE_LAST, "SELECT transfer FROM instances WHERE seq=?")         \
 	X(DELIVERY, "INSERT INTO deliveries(id,destination,state,priority,"    \
 		    "attempts,next_attempt_ms,remote_status,changed_ms,"       \
-		    "uid_hash,last_error) VALUES(?,?,?,?,0,0,-1,?,?,?)")       \
+		    "uid_hash,last_error,commits) "                            \
+		    "VALUES(?,?,?,?,0,0,-1,?,?,?,?)")                          \
 	X(DELIVERIES_OF,                                                       \
 	  "SELECT id,destination,state,priority,attempts,remote_status,"       \
-	  "uid_hash,outcome_segment,target,last_error,changed_ms "             \
+	  "uid_hash,outcome_segment,target,last_error,changed_ms,commits "     \
 	  "FROM deliveries WHERE id>=?1 AND id<?1+32")                         \
 	X(DELIVERY_SET,                                                        \
 	  "UPDATE deliveries SET state=?2,attempts=?3,next_attempt_ms=0,"      \
@@ -112,11 +119,16 @@ enum {
 		 "FROM deliveries INDEXED BY deliveries_open "                 \
 		 "WHERE destination=?1 AND state=?2 AND state<=2 "             \
 		 "AND priority=?3 AND id>?4 ORDER BY id LIMIT ?5")             \
+	X(FETCH_UNCOMMITTED,                                                   \
+	  "SELECT id,next_attempt_ms,uid_hash FROM deliveries "                \
+	  "INDEXED BY deliveries_uncommitted "                                 \
+	  "WHERE destination=?1 AND state=6 AND id>?2 ORDER BY id LIMIT ?3")   \
 	X(ITEM, "SELECT d.priority,d.attempts,i.transfer,i.received_ms,"       \
 		"i.dicom_priority,i.length,i.chunks,i.root,i.move_id,"         \
 		"i.move_originator,i.sop_instance,k.sop_class,"                \
 		"k.transfer_syntax,o.association,o.listener,o.device,"         \
-		"o.calling_ae,o.called_ae,s.study,c.segment,c.offset "         \
+		"o.calling_ae,o.called_ae,s.study,c.segment,c.offset,"         \
+		"i.command,i.type," LEDGER_SQL_TRANSACTION " "                 \
 		"FROM deliveries d JOIN instances i ON i.seq=d.id>>5 "         \
 		"JOIN kinds k ON k.id=i.kind JOIN origins o ON o.id=i.origin " \
 		"JOIN series s ON s.id=i.series "                              \
@@ -139,6 +151,10 @@ enum {
 		       "VALUES(?1,?1,1,?2,?3,?4,?5,?6,?7)")                    \
 	X(REFUSAL_AGAIN, "UPDATE refusals SET count=count+?2,last_ms=?3 "      \
 			 "WHERE id=?1")                                        \
+	X(OPERATION, "INSERT INTO operations VALUES"                           \
+		     "(NULL,?,?,?,?,?,?,?,?,?,?,?,?)")                         \
+	X(MESSAGE, "INSERT INTO messages VALUES(?,?,?,1)")                     \
+	X(MESSAGE_SHUT, "UPDATE messages SET open=0 WHERE seq=?")              \
 	X(CAPABILITY, "INSERT OR REPLACE INTO capabilities "                   \
 		      "VALUES(?,?,?,?,?,?,?,?)")
 
@@ -157,6 +173,7 @@ enum post_kind {
 	POST_REFUSAL,
 	POST_CAPABILITY,
 	POST_ATTEMPT,
+	POST_OPERATION,
 	POST_AUDIT
 };
 
@@ -170,7 +187,8 @@ struct post {
 		struct ledger_refusal refusal;
 		struct ledger_capability capability;
 		struct ledger_attempt attempt;
-		struct audit_event audit;
+		struct ledger_operation operation;
+		struct audit_event audit; /* sealed stands behind the post */
 	} as; /* allocated only as far as kind needs */
 };
 
@@ -345,6 +363,8 @@ struct ledger {
 
 	pthread_mutex_t stats_mutex;
 	struct ledger_stats stats; /* under stats_mutex */
+	pthread_mutex_t seal_mutex;
+	struct seal *query_seal; /* under seal_mutex */
 
 	/* Ledger thread only from here. */
 	sqlite3 *db; /* NULL while it cannot be used */

@@ -216,12 +216,49 @@ enum err ledger_uid_shut(struct ledger *l, uint64_t key, uint64_t delivery)
 
 /* ---- rows -------------------------------------------------------------- */
 
-/* High above medium above low (PS3.7 9.1.1.1), within the device's rank. */
+/* Messages above instances, high above medium above low (PS3.7 9.1.1.1), within
+ * the device's rank. */
 static int32_t priority_of(const struct instance *in)
 {
 	int32_t rank = in->priority == 1 ? 2 : in->priority == 2 ? 0 : 1;
 
+	if (instance_is_message(in->command))
+		rank = 3;
 	return in->device_priority * 4 + rank;
+}
+
+/* What keeps its order among its like. A message that began held waits for
+ * others than those that come with its transaction after it. */
+static uint64_t order_of(const struct instance *in)
+{
+	if (in->held)
+		return ledger_mix(ledger_transfer_key(&in->id));
+	return ledger_hash(in->transaction[0] != '\0' ? in->transaction
+						      : in->sop_instance);
+}
+
+static enum err insert_message(struct ledger *l, const struct instance *in,
+			       uint64_t seq)
+{
+	sqlite3_stmt *st = l->st[ST_MESSAGE];
+
+	if (!instance_is_message(in->command))
+		return ERR_OK;
+	db_bind_u64(st, 1, seq);
+	db_bind_int(st, 2, in->command);
+	db_bind_text(st, 3, in->transaction);
+	return db_run(st);
+}
+
+static void bind_message(sqlite3_stmt *st, const struct instance *in)
+{
+	if (instance_is_message(in->command)) {
+		db_bind_int(st, 14, in->command);
+		db_bind_int(st, 15, in->type);
+	} else {
+		(void)sqlite3_bind_null(st, 14);
+		(void)sqlite3_bind_null(st, 15);
+	}
 }
 
 static enum err insert_instance(struct ledger *l, const struct instance *in,
@@ -253,22 +290,35 @@ static enum err insert_instance(struct ledger *l, const struct instance *in,
 	else
 		(void)sqlite3_bind_null(st, 12);
 	db_bind_text(st, 13, in->has_move ? in->move_originator : NULL);
-	return db_run(st);
+	bind_message(st, in);
+	e = db_run(st);
+	return e == ERR_OK ? insert_message(l, in, seq) : e;
+}
+
+/* The delivery that commit names, if any. */
+static bool commits(const struct instance *in, size_t i)
+{
+	return in->commit == i + 1 && !instance_is_message(in->command);
 }
 
 static enum err insert_delivery(struct ledger *l, const struct instance *in,
-				const char *destination, uint64_t id,
-				const char *reason)
+				size_t i, uint64_t id, const char *reason)
 {
 	sqlite3_stmt *st = l->st[ST_DELIVERY];
-	enum delivery_state s =
-	    reason != NULL ? DELIVERY_QUARANTINED : DELIVERY_QUEUED;
-	uint64_t hash = ledger_hash(in->sop_instance);
+	enum delivery_state s = DELIVERY_QUEUED;
+	uint64_t hash = order_of(in);
 	struct mirror_destination *d;
-	enum err e = mirror_destination_get(l, destination, &d);
+	enum err e = mirror_destination_get(
+	    l, i < in->n_destinations ? in->destinations[i] : "(none)", &d);
 
 	if (e != ERR_OK)
 		return e;
+	if (reason != NULL) {
+		s = DELIVERY_QUARANTINED;
+	} else if (in->held) {
+		s = DELIVERY_HELD;
+		reason = LEDGER_HELD_REASON;
+	}
 	db_bind_u64(st, 1, id);
 	db_bind_int(st, 2, d->id);
 	db_bind_int(st, 3, (int64_t)s);
@@ -276,11 +326,15 @@ static enum err insert_delivery(struct ledger *l, const struct instance *in,
 	db_bind_int(st, 5, in->received_ms);
 	db_bind_u64(st, 6, hash);
 	db_bind_text(st, 7, reason);
+	if (commits(in, i))
+		db_bind_int(st, 8, 1);
+	else
+		(void)sqlite3_bind_null(st, 8);
 	e = db_run(st);
 	if (e != ERR_OK)
 		return e;
 	mirror_count(d, s, in->length, true);
-	if (s == DELIVERY_QUEUED)
+	if (s != DELIVERY_QUARANTINED)
 		e = ledger_uid_open(l, ledger_uid_key(hash, d->id), id);
 	return e;
 }
@@ -293,13 +347,13 @@ static enum err insert_deliveries(struct ledger *l, const struct instance *in,
 
 	/* Nothing that was acknowledged stands without a delivery. */
 	if (in->n_destinations == 0)
-		return insert_delivery(l, in, "(none)", id,
+		return insert_delivery(l, in, 0, id,
 				       reason != NULL
 					   ? reason
 					   : "no destination was decided when "
 					     "it came: redirect it");
 	for (size_t i = 0; e == ERR_OK && i < in->n_destinations; i++)
-		e = insert_delivery(l, in, in->destinations[i], id + i, reason);
+		e = insert_delivery(l, in, i, id + i, reason);
 	return e;
 }
 

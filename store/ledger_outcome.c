@@ -1,12 +1,14 @@
 /* ledger_outcome.c - what became of an instance at a destination.
  *
  *   queued <-> held, quarantined (HELD, QUARANTINED, RELEASED)
+ *   any of these -> uncommitted (DELIVERED, where the destination must commit)
+ *   uncommitted -> committed (COMMITTED), queued again (RELEASED), quarantined
  *   any open one -> delivered, withdrawn, discarded: final, except that
  *   delivered wins over the other two: it did arrive
  *   REDIRECTED: withdrawn here, and queued (again) at the target
  *
- * When no delivery of an instance is queued, held or quarantined it is
- * finished: its chunk rows go, and with them its hold on segments. */
+ * When no delivery of an instance is queued, held, quarantined or uncommitted
+ * it is finished: its chunk rows go, and with them its hold on segments. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +28,7 @@ struct delivery {
 	int64_t changed_ms;
 	uint64_t uid_hash;
 	int64_t outcome_segment; /* NO_SEGMENT: none */
+	bool commits;            /* the destination must */
 	char target[INSTANCE_NAME_LEN];
 	char last_error[LEDGER_TEXT_LEN];
 };
@@ -35,6 +38,7 @@ struct subject {
 	uint64_t seq;
 	struct transfer_id id;
 	uint64_t length;
+	bool is_message;
 	size_t n;
 	struct delivery deliveries[LEDGER_DELIVERIES];
 };
@@ -46,7 +50,7 @@ static bool is_open(enum delivery_state s)
 
 static bool is_final(enum delivery_state s)
 {
-	return s > DELIVERY_QUARANTINED;
+	return !delivery_state_keeps(s);
 }
 
 /* ---- reading ----------------------------------------------------------- */
@@ -66,6 +70,7 @@ static enum err read_instance(struct ledger *l, struct subject *s)
 	else
 		e = ERR_CORRUPT;
 	s->length = db_u64(st, 1);
+	s->is_message = sqlite3_column_type(st, 2) != SQLITE_NULL;
 	(void)sqlite3_reset(st);
 	return e;
 }
@@ -86,6 +91,7 @@ static enum err read_delivery(sqlite3_stmt *st, struct delivery *d)
 	    .uid_hash = db_u64(st, 6),
 	    .outcome_segment = NO_SEGMENT,
 	    .changed_ms = sqlite3_column_int64(st, 10),
+	    .commits = sqlite3_column_int(st, 11) != 0,
 	};
 	if (sqlite3_column_type(st, 7) != SQLITE_NULL)
 		d->outcome_segment = sqlite3_column_int64(st, 7);
@@ -208,12 +214,24 @@ static enum err drop_chunks(struct ledger *l, uint64_t seq)
 	return db_run(st);
 }
 
+static enum err shut_message(struct ledger *l, const struct subject *s)
+{
+	sqlite3_stmt *st = l->st[ST_MESSAGE_SHUT];
+
+	if (!s->is_message)
+		return ERR_OK;
+	db_bind_u64(st, 1, s->seq);
+	return db_run(st);
+}
+
 /* Every delivery is done: the bytes are not needed any more. */
 static enum err finish(struct ledger *l, struct subject *s)
 {
 	uint64_t key = ledger_transfer_key(&s->id);
 	enum err e = drop_chunks(l, s->seq);
 
+	if (e == ERR_OK)
+		e = shut_message(l, s);
 	for (size_t i = 0; e == ERR_OK && i < s->n; i++) {
 		struct delivery *d = &s->deliveries[i];
 		sqlite3_stmt *st = l->st[ST_DELIVERY_PIN];
@@ -237,14 +255,26 @@ static enum err finish(struct ledger *l, struct subject *s)
 
 /* ---- one outcome -------------------------------------------------------- */
 
+/* What was given up or committed before does not wait for commitment. */
+static enum delivery_state delivered(const struct delivery *d)
+{
+	if (d->state == DELIVERY_COMMITTED)
+		return DELIVERY_COMMITTED;
+	return d->commits && !is_final(d->state) ? DELIVERY_UNCOMMITTED
+						 : DELIVERY_DELIVERED;
+}
+
 /* The state that an outcome leads to. False: it changes nothing. */
-static bool next_state(enum outcome_kind k, enum delivery_state was,
+static bool next_state(enum outcome_kind k, const struct delivery *d,
 		       enum delivery_state *next)
 {
 	switch (k) {
 	case OUTCOME_DELIVERED:
 	case OUTCOME_DELIVERED_FLAGGED:
-		*next = DELIVERY_DELIVERED;
+		*next = delivered(d);
+		return true;
+	case OUTCOME_COMMITTED:
+		*next = DELIVERY_COMMITTED;
 		return true;
 	case OUTCOME_WITHDRAWN:
 	case OUTCOME_REDIRECTED:
@@ -267,7 +297,7 @@ static bool next_state(enum outcome_kind k, enum delivery_state was,
 		return false;
 	}
 	/* The same again only moves the pin. */
-	return !is_final(was) || was == *next;
+	return !is_final(d->state) || d->state == *next;
 }
 
 static void describe(struct delivery *d, const struct outcome *o,
@@ -285,6 +315,11 @@ static void describe(struct delivery *d, const struct outcome *o,
 			 o->kind == OUTCOME_DELIVERED_FLAGGED
 			     ? "delivered, flagged by the destination"
 			     : "");
+		break;
+	case OUTCOME_COMMITTED:
+		/* Whether it was flagged stays; notes of attempts do not. */
+		if (was != DELIVERY_UNCOMMITTED && was != DELIVERY_DELIVERED)
+			d->last_error[0] = '\0';
 		break;
 	case OUTCOME_REDIRECTED:
 		memcpy(d->target, o->target, sizeof(d->target));
@@ -314,11 +349,12 @@ static enum err apply_to(struct ledger *l, struct subject *s,
 			 struct delivery *d, const struct outcome *o,
 			 uint32_t segment)
 {
-	enum delivery_state was = d->state;
+	enum delivery_state was = d->state, next;
 	enum err e;
 
-	if (!next_state(o->kind, was, &d->state))
+	if (!next_state(o->kind, d, &next))
 		return ERR_OK;
+	d->state = next;
 	describe(d, o, was);
 	e = pin(l, d, segment);
 	if (e == ERR_OK)
@@ -358,6 +394,7 @@ static enum err add_delivery(struct ledger *l, struct subject *s,
 	db_bind_int(st, 5, from->changed_ms);
 	db_bind_u64(st, 6, d->uid_hash);
 	(void)sqlite3_bind_null(st, 7);
+	(void)sqlite3_bind_null(st, 8);
 	e = db_run(st);
 	if (e != ERR_OK)
 		return e;
@@ -489,7 +526,10 @@ static enum outcome_kind outcome_of(const struct delivery *d)
 		return OUTCOME_HELD;
 	case DELIVERY_QUARANTINED:
 		return OUTCOME_QUARANTINED;
+	case DELIVERY_COMMITTED:
+		return OUTCOME_COMMITTED;
 	case DELIVERY_DELIVERED:
+	case DELIVERY_UNCOMMITTED:
 		return d->last_error[0] != '\0' ? OUTCOME_DELIVERED_FLAGGED
 						: OUTCOME_DELIVERED;
 	case DELIVERY_WITHDRAWN:

@@ -65,6 +65,8 @@ static unsigned limit_of(enum post_kind kind)
 	case POST_CAPABILITY:
 	case POST_ATTEMPT:
 		return 50;
+	case POST_OPERATION:
+		return 75;
 	case POST_ASSOCIATION:
 	case POST_ASSOCIATION_END:
 	case POST_AUDIT:
@@ -193,18 +195,42 @@ void ledger_attempt(struct ledger *l, const struct ledger_attempt *a)
 	POST_COPY(POST_ATTEMPT, attempt, a);
 }
 
+void ledger_operation(struct ledger *l, const struct ledger_operation *o)
+{
+	POST_COPY(POST_OPERATION, operation, o);
+}
+
 void ledger_audit(struct ledger *l, const struct audit_event *e)
 {
-	struct post *p = post_new(POST_AUDIT, sizeof(*e), 0);
+	size_t extra = e->sealed_len <= AUDIT_SEALED_LEN ? e->sealed_len
+							 : AUDIT_SEALED_LEN;
+	struct post *p = post_new(POST_AUDIT, sizeof(*e), extra);
 
 	if (p != NULL) {
 		p->as.audit = *e;
+		p->as.audit.sealed =
+		    extra > 0 ? memcpy(p + 1, e->sealed, extra) : NULL;
 		if (e->wall_ms == 0)
 			p->as.audit.wall_ms = clock_wall_ms();
 		if (e->mono_ns == 0)
 			p->as.audit.mono_ns = clock_mono_ns();
 	}
 	post(l, p);
+}
+
+enum err ledger_seal_identifier(struct ledger *l, const uint8_t *p, size_t n,
+				uint8_t *out, size_t cap, size_t *len)
+{
+	enum err e;
+
+	if (n > LEDGER_IDENTIFIER_MAX || cap < n + SEAL_BLOB_EXTRA)
+		return ERR_LIMIT;
+	pthread_mutex_lock(&l->seal_mutex);
+	e = ledger_identifier_lock(l->query_seal, p, n, out);
+	pthread_mutex_unlock(&l->seal_mutex);
+	if (e == ERR_OK)
+		*len = n + SEAL_BLOB_EXTRA;
+	return e;
 }
 
 /* ---- requests -------------------------------------------------------- */
@@ -239,7 +265,7 @@ enum err ledger_fetch(struct ledger *l, const struct ledger_query *q,
 	struct request r = {.kind = REQUEST_FETCH, .arg = arg};
 
 	if (q->max == 0 || q->max > LEDGER_FETCH_MAX ||
-	    q->state > DELIVERY_QUARANTINED)
+	    !delivery_state_keeps(q->state))
 		return ERR_INVAL;
 	r.as.fetch.q = *q;
 	r.as.fetch.fn = fn;

@@ -61,7 +61,10 @@ struct view_delivery {
 	uint64_t association; /* inbound */
 	uint64_t length;
 	uint32_t chunks;
-	uint8_t root[32]; /* SHA-256 tree, as `culvert hash` prints */
+	uint8_t root[32];     /* SHA-256 tree, as `culvert hash` prints */
+	uint16_t command;     /* of a message; 0: an instance */
+	uint16_t type;        /* action type id or event type id */
+	char transaction[65]; /* of a message; "": none */
 };
 
 struct view_filter {
@@ -88,10 +91,110 @@ enum err ledger_view_deliveries(struct ledger_view *v,
 enum err ledger_view_find(struct ledger_view *v, const char *text,
 			  view_delivery_fn *fn, void *arg) MUST_CHECK;
 
-/* Finished with success only: what a receipt says. after as above. */
+/* Finished with success only (delivered with nothing more to wait for, or
+ * committed): what a receipt says. after as above. */
 enum err ledger_view_receipts(struct ledger_view *v, const char *destination,
 			      uint64_t after, unsigned limit,
 			      view_delivery_fn *fn, void *arg) MUST_CHECK;
+
+/* What is delivered to destination (NULL: any) and waits for its commitment, in
+ * order of arrival. after: delivery id of the last row seen. */
+enum err ledger_view_uncommitted(struct ledger_view *v, const char *destination,
+				 uint64_t after, unsigned limit,
+				 view_delivery_fn *fn, void *arg) MUST_CHECK;
+
+/* ---- messages --------------------------------------------------------- */
+
+/* A message at one destination: a message with two destinations makes two
+ * rows. */
+struct view_message {
+	uint64_t seq;
+	struct transfer_id transfer;
+	uint16_t command;
+	uint16_t type;
+	char transaction[65]; /* "" for all but commitment */
+	char sop_class[65];
+	char sop_instance[65];
+	char transfer_syntax[65];
+	char listener[33];
+	char device[33];
+	char peer[64];
+	char calling_ae[17];
+	char called_ae[17];
+	uint64_t association; /* inbound; 0: made here */
+	int64_t received_ms;
+	uint64_t length;
+	uint32_t chunks;
+	struct place first; /* of chunk 0, while the bytes are kept; the rest:
+			     * ledger_view_places() */
+	uint64_t delivery;
+	char destination[33];
+	enum delivery_state state;
+};
+
+typedef bool view_message_fn(void *arg, const struct view_message *m);
+
+struct view_message_filter {
+	const char *transaction; /* NULL: any */
+	uint16_t command;        /* 0: any */
+	bool open_only; /* deliveries queued, held or quarantined; found by an
+			 * index: cheap however old the ledger is */
+	uint64_t after_seq; /* of the last row seen; 0: first page */
+	unsigned limit;     /* messages, 1..LEDGER_PAGE_MAX */
+};
+
+/* In order of arrival; all rows of one message are on one page. */
+enum err ledger_view_messages(struct ledger_view *v,
+			      const struct view_message_filter *f,
+			      view_message_fn *fn, void *arg) MUST_CHECK;
+
+/* The places of chunks first..first+n-1 of an instance or message, n at most
+ * LEDGER_PLACES_MAX; *got is less at its end. ERR_NOTFOUND: none is kept.
+ * See ledger_places() about places that are out of date. */
+enum err ledger_view_places(struct ledger_view *v, uint64_t seq, uint32_t first,
+			    unsigned n, struct place *places,
+			    unsigned *got) MUST_CHECK;
+
+/* ---- instances by UID -------------------------------------------------- */
+
+struct view_uid {
+	char uid[65]; /* SOP instance UID to look for; may repeat in the set */
+	/* Answer: */
+	bool found;
+	uint64_t seq; /* of the newest instance with it */
+	enum delivery_state state;
+	char device[33];
+};
+
+struct view_uid_scan {
+	/* The state is that of the delivery to here, and an instance without
+	 * one does not count. NULL: the worst of all its deliveries, in this
+	 * order: quarantined, held, queued, uncommitted, discarded, withdrawn,
+	 * delivered, committed. */
+	const char *destination;
+	uint64_t after_seq;    /* only rows above; 0: all */
+	int64_t not_before_ms; /* only what was received since; 0: all */
+	uint64_t max_rows;     /* looked at most; 0: no bound */
+};
+
+/* Look through the instances (not messages) of every device, newest first,
+ * until all of the set are found or a bound is met. Reads page by page, each a
+ * short transaction.
+ *
+ * Entries that are found already (by an earlier call) have their state read
+ * again, or are replaced by a newer instance above after_seq. So the first call
+ * looks at everything, and later ones, with after_seq = *newest of the call
+ * before, only at what is new.
+ *
+ * *newest (NULL is fine): the highest sequence looked at, for the next call.
+ * ERR_LIMIT: max_rows was met with entries not found; answers are valid.
+ * ERR_NOMEM. */
+enum err ledger_view_instances_by_uid(struct ledger_view *v,
+				      const struct view_uid_scan *scan,
+				      struct view_uid *set, size_t n,
+				      uint64_t *newest) MUST_CHECK;
+
+/* ---- sealed identity --------------------------------------------------- */
 
 /* The sealed identity of an instance into sealed (cap bytes), for an auditor
  * who has the key: store/ledger_identity.h. ERR_NOTFOUND, ERR_LIMIT. */
@@ -121,6 +224,20 @@ enum err ledger_view_association(struct ledger_view *v, uint64_t id,
 				 view_association_fn *fn,
 				 view_context_fn *context,
 				 void *arg) MUST_CHECK;
+
+/* ---- relayed operations ----------------------------------------------- */
+
+struct view_operation {
+	uint64_t id;
+	struct ledger_operation o;
+};
+typedef bool view_operation_fn(void *arg, const struct view_operation *o);
+
+/* Newest first; association 0: of any; before: id of the last row seen, 0: the
+ * newest. */
+enum err ledger_view_operations(struct ledger_view *v, uint64_t association,
+				uint64_t before, unsigned limit,
+				view_operation_fn *fn, void *arg) MUST_CHECK;
 
 /* ---- refusals, capabilities ------------------------------------------ */
 

@@ -187,6 +187,26 @@ static enum err write_attempt(struct ledger *l, const struct ledger_attempt *a)
 	return db_run(st);
 }
 
+static enum err write_operation(struct ledger *l,
+				const struct ledger_operation *o)
+{
+	sqlite3_stmt *st = l->st[ST_OPERATION];
+
+	db_bind_u64(st, 1, o->association);
+	db_bind_text(st, 2, o->destination);
+	db_bind_text(st, 3, o->device);
+	db_bind_int(st, 4, o->from_destination);
+	db_bind_int(st, 5, o->command);
+	db_bind_text(st, 6, o->sop_class);
+	db_bind_text(st, 7, o->sop_instance);
+	db_bind_int(st, 8, o->status);
+	db_bind_int(st, 9, o->responses);
+	db_bind_u64(st, 10, o->bytes);
+	db_bind_int(st, 11, o->begun_ms);
+	db_bind_u64(st, 12, o->duration_ns);
+	return db_run(st);
+}
+
 enum err ledger_write(struct ledger *l, const struct post *p)
 {
 	switch (p->kind) {
@@ -200,6 +220,8 @@ enum err ledger_write(struct ledger *l, const struct post *p)
 		return write_capability(l, &p->as.capability);
 	case POST_ATTEMPT:
 		return write_attempt(l, &p->as.attempt);
+	case POST_OPERATION:
+		return write_operation(l, &p->as.operation);
 	case POST_AUDIT:
 		return ERR_OK; /* not here: audit.c */
 	}

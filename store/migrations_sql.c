@@ -179,6 +179,67 @@ static const char ledger_1[] =
     " count, listener, peer, calling_ae, called_ae, reason, remedy"
     " FROM refusals;";
 
+/* Messages beside instances, commitment, relayed operations. */
+static const char ledger_2[] =
+    /* NULL for an instance. */
+    "ALTER TABLE instances ADD COLUMN command INTEGER;"
+    "ALTER TABLE instances ADD COLUMN type INTEGER;"
+    /* 1: its destination must commit before the bytes may go. */
+    "ALTER TABLE deliveries ADD COLUMN commits INTEGER;"
+    "CREATE INDEX deliveries_uncommitted ON deliveries(destination, id)"
+    " WHERE state=6;"
+
+    "CREATE TABLE messages("
+    " seq INTEGER PRIMARY KEY,"
+    " command INTEGER NOT NULL,"
+    " transaction_uid TEXT,"
+    " open INTEGER NOT NULL);" /* 0: every delivery is done */
+    "CREATE INDEX messages_transaction ON messages(transaction_uid, seq)"
+    " WHERE transaction_uid IS NOT NULL;"
+    "CREATE INDEX messages_open ON messages(seq) WHERE open=1;"
+
+    /* Posted, not from the spool: lost with the database. */
+    "CREATE TABLE operations("
+    " id INTEGER PRIMARY KEY,"
+    " association INTEGER NOT NULL,"
+    " destination TEXT, device TEXT,"
+    " from_destination INTEGER NOT NULL,"
+    " command INTEGER NOT NULL, sop_class TEXT, sop_instance TEXT,"
+    " status INTEGER NOT NULL," /* -1: no final response */
+    " responses INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+    " begun_ms INTEGER NOT NULL, duration_ns INTEGER NOT NULL);"
+    "CREATE INDEX operations_association ON operations(association, id);"
+
+    "INSERT INTO state_names VALUES(6,'uncommitted'),(7,'committed');"
+    "CREATE TABLE command_names(command INTEGER PRIMARY KEY, name TEXT);"
+    "INSERT INTO command_names VALUES(1,'C-STORE'),(16,'C-GET'),"
+    " (32,'C-FIND'),(33,'C-MOVE'),(48,'C-ECHO'),(256,'N-EVENT-REPORT'),"
+    " (272,'N-GET'),(288,'N-SET'),(304,'N-ACTION'),(320,'N-CREATE'),"
+    " (336,'N-DELETE');"
+    "DROP VIEW v_queue;"
+    "CREATE VIEW v_queue AS SELECT * FROM v_deliveries"
+    " WHERE state IN ('queued','held','quarantined','uncommitted');"
+    "CREATE VIEW v_messages AS SELECT"
+    " m.seq, n.name AS message, i.type, m.transaction_uid,"
+    " d.id AS delivery, t.name AS destination, s.name AS state,"
+    " " TIME("i.received_ms") " AS received, d.last_error, o.device,"
+    " o.calling_ae, o.called_ae, k.sop_class, i.sop_instance"
+    " FROM messages m JOIN instances i ON i.seq=m.seq"
+    " JOIN deliveries d ON d.id BETWEEN m.seq*32 AND m.seq*32+31"
+    " JOIN destinations t ON t.id=d.destination"
+    " JOIN state_names s ON s.state=d.state"
+    " JOIN kinds k ON k.id=i.kind"
+    " JOIN origins o ON o.id=i.origin"
+    " LEFT JOIN command_names n ON n.command=m.command;"
+    "CREATE VIEW v_operations AS SELECT"
+    " p.id, p.association, p.device, p.destination,"
+    " CASE p.from_destination WHEN 0 THEN 'device' ELSE 'destination' END"
+    " AS asked_by, n.name AS operation, p.sop_class, p.sop_instance,"
+    " CASE WHEN p.status>=0 THEN printf('%04X',p.status) END AS status,"
+    " p.responses, p.bytes, " TIME("p.begun_ms") " AS begun,"
+    " p.duration_ns/1e9 AS seconds"
+    " FROM operations p LEFT JOIN command_names n ON n.command=p.command;";
+
 static const char audit_1[] =
     "CREATE TABLE kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL);"
     "CREATE TABLE audit("
@@ -204,7 +265,7 @@ static const char audit_1[] =
     " FROM audit a LEFT JOIN kinds k ON k.kind=a.kind;";
 /* clang-format on */
 
-static const char *const ledger_scripts[] = {ledger_1};
+static const char *const ledger_scripts[] = {ledger_1, ledger_2};
 static const char *const audit_scripts[] = {audit_1};
 
 const struct migrations migrations_ledger = {

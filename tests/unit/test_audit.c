@@ -87,7 +87,7 @@ static void rows_carry_what_was_given_and_nothing_for_empty(void **state)
 	struct audit_event e = event(MAY);
 
 	e.sealed_len = 3;
-	memcpy(e.sealed, "\1\2\3", 3);
+	e.sealed = (const uint8_t *)"\1\2\3";
 	assert_int_equal(audit_append(a, &e), ERR_OK);
 	assert_int_equal(audit_commit(a), ERR_OK);
 	assert_int_equal(
