@@ -70,7 +70,7 @@ static enum rank rank_of(const struct endpoints *e, size_t i, uint64_t now_ms)
 
 static bool tried(const struct destination_round *r, size_t i)
 {
-	return (r->tried[i / 8] >> (i % 8) & 1u) != 0;
+	return (r->tried[i / 8] & (1u << (i % 8))) != 0;
 }
 
 static enum rank best_rank(const struct endpoints *e,
