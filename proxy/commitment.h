@@ -75,7 +75,6 @@ struct commitment_report {
 	const char *transfer_syntax; /* of the presentation context */
 	uint16_t event_type;         /* (0000,1002) */
 	const char *from;            /* name of the destination or device */
-	bool from_destination;       /* came on an association of ours */
 };
 
 /* status: for the N-EVENT-REPORT-RSP.
