@@ -1,10 +1,11 @@
 """A small DICOM peer for tests: it can do what well-behaved toolkits cannot.
 
-SCU: C-STORE and C-ECHO with the data set bytes as given; raw access to the
-association for hostile tests. SCP: keeps data set bytes as received, and can
+SCU: any message with the data set bytes as given, any negotiation; raw access
+to the association for hostile tests. SCP: keeps data set bytes as received, and can
 be told to refuse contexts, answer statuses, stall, crash on an instance.
 Standard library only.
 """
+import collections
 import hashlib
 import socket
 import ssl
@@ -16,6 +17,11 @@ IVLE, EVLE = PREFIX + '1.2', PREFIX + '1.2.1'
 VERIFICATION = PREFIX + '1.1'
 CT = PREFIX + '5.1.4.1.1.2'
 SC = PREFIX + '5.1.4.1.1.7'
+WORKLIST = PREFIX + '5.1.4.31'
+PATIENT_FIND, STUDY_FIND = PREFIX + '5.1.4.1.2.1.1', PREFIX + '5.1.4.1.2.2.1'
+STUDY_MOVE, STUDY_GET = PREFIX + '5.1.4.1.2.2.2', PREFIX + '5.1.4.1.2.2.3'
+MPPS = PREFIX + '3.1.2.3.3'
+PENDING, CANCELLED = 0xff00, 0xfe00
 APP = PREFIX + '3.1.1.1'
 LONG = {b'OB', b'OW', b'UN', b'SQ', b'UT', b'OF', b'OD', b'OL', b'OV', b'UC',
         b'UR', b'SV', b'UV'}
@@ -70,6 +76,10 @@ def u16(n):
     return struct.pack('<H', n)
 
 
+def number(b):
+    return struct.unpack('<H', b[:2])[0]
+
+
 def item(kind, body):
     return struct.pack('>BBH', kind, 0, len(body)) + body
 
@@ -97,11 +107,133 @@ def associate_rq(contexts, calling='SCU', called='CULVERT', max_pdu=131072,
                bytes(32) + items + item(0x50, user))
 
 
+# ---- user information -------------------------------------------------------
+
+def window(invoked, performed):
+    return item(0x53, struct.pack('>HH', invoked, performed))
+
+
+def role(uid, scu, scp):
+    return item(0x54, struct.pack('>H', len(uid)) + uid.encode() +
+                bytes([scu, scp]))
+
+
+def extended(uid, info):
+    return item(0x56, struct.pack('>H', len(uid)) + uid.encode() + info)
+
+
+def common_extended(uid, service, related=()):
+    def text(b):
+        return struct.pack('>H', len(b)) + b.encode()
+    more = b''.join(text(r) for r in related)
+    return item(0x57, text(uid) + text(service) +
+                struct.pack('>H', len(more)) + more)
+
+
+def user_identity(primary, secondary=b'', kind=1, response=1):
+    return item(0x58, bytes([kind, response]) +
+                struct.pack('>H', len(primary)) + primary +
+                struct.pack('>H', len(secondary)) + secondary)
+
+
+def items(b):
+    """The items of b, one after the other: [(kind, body)]."""
+    at, out = 0, []
+    while at + 4 <= len(b):
+        n = struct.unpack('>H', b[at + 2:at + 4])[0]
+        out.append((b[at], b[at + 4:at + 4 + n]))
+        at += 4 + n
+    return out
+
+
+def uid_of(b):
+    return b.rstrip(b'\0 ').decode('latin-1')
+
+
+def encode(elements, ts=EVLE):
+    """A data set of [(group, element, vr, value)]; value: bytes, str, or a
+    list of such lists for SQ."""
+    out = b''
+    for g, e, vr, v in elements:
+        if vr == 'SQ':
+            v = b''.join(struct.pack('<HHI', 0xfffe, 0xe000, len(i)) + i
+                         for i in (encode(x, ts) for x in v))
+        elif isinstance(v, str):
+            v = v.encode()
+        if len(v) & 1:
+            v += b'\0' if vr in ('UI', 'OB') else b' '
+        out += struct.pack('<HH', g, e)
+        if ts == IVLE:
+            out += struct.pack('<I', len(v))
+        elif vr.encode() in LONG:
+            out += vr.encode() + b'\0\0' + struct.pack('<I', len(v))
+        else:
+            out += vr.encode() + struct.pack('<H', len(v))
+        out += v
+    return out
+
+
 class Link:
-    """A socket that speaks PDUs."""
+    """A socket that speaks PDUs and messages."""
 
     def __init__(self, sock):
         self.sock = sock
+        self.pdvs = collections.deque()
+        self.peer_max = 16384
+
+    def message(self):
+        """The next message: (context, command, data set or None). PDUs that
+        carry none raise: Aborted, Gone, or Control(kind)."""
+        command_set, data, fields = b'', b'', None
+        while True:
+            while not self.pdvs:
+                kind, body = self.read_pdu()
+                if kind == 7:
+                    raise Aborted(tuple(body[2:4]))
+                if kind != 4:
+                    raise Control(kind)
+                at = 0
+                while at < len(body):
+                    n, pcid, mch = struct.unpack('>IBB', body[at:at + 6])
+                    self.pdvs.append((pcid, mch, body[at + 6:at + 4 + n]))
+                    at += 4 + n
+            pcid, mch, part = self.pdvs.popleft()
+            if mch & 1:
+                command_set += part
+            else:
+                data += part
+            if mch & 2:
+                if not mch & 1:
+                    return pcid, fields, data
+                fields = parse_command(command_set)
+                if fields[0x800] == b'\1\1':
+                    return pcid, fields, None
+
+    def send_message(self, pcid, fields, data=None, step=None):
+        step = step or max(1024, (self.peer_max or 131072) - 6) & ~1
+        for mch, buf in ((1, command(fields)), (0, data)):
+            if buf is None:
+                continue
+            at = 0
+            while True:
+                part = buf[at:at + step]
+                at += len(part)
+                last = at >= len(buf)
+                self.send(pdata(pcid, mch | (2 if last else 0), part))
+                if last:
+                    break
+
+    def respond(self, pcid, rq, status, data=None, extra=None):
+        """The response to the request rq, with what it repeats of it."""
+        fields = {0x100: u16(number(rq[0x100]) | 0x8000), 0x120: rq[0x110],
+                  0x800: u16(0x101 if data is None else 1),
+                  0x900: u16(status)}
+        for there, here in ((2, 2), (3, 2), (0x1000, 0x1000),
+                            (0x1001, 0x1000)):
+            if there in rq:
+                fields[here] = rq[there]
+        fields.update(extra or {})
+        self.send_message(pcid, fields, data)
 
     def read(self, n):
         out = bytearray()
@@ -137,6 +269,10 @@ class Aborted(Exception):
     pass
 
 
+class Control(Exception):
+    """A PDU of another kind came where a message was awaited."""
+
+
 class Association(Link):
     """A requestor's association. accepted: {id: transfer syntax}."""
 
@@ -148,7 +284,7 @@ class Association(Link):
             sock = tls.wrap_socket(sock, server_hostname=host)
         super().__init__(sock)
         self.contexts = {c[0]: c for c in contexts}
-        self.message_id = 0
+        self.message_id, self.got = 0, []
         self.send(associate_rq(contexts, **kw))
         kind, body = self.read_pdu()
         if kind == 3:
@@ -158,7 +294,8 @@ class Association(Link):
             self.close()
             raise Aborted(tuple(body[2:4]))
         assert kind == 2, kind
-        self.accepted, self.results, self.peer_max = {}, {}, 16384
+        self.accepted, self.results = {}, {}
+        self.user = []  # items of the acceptor's user information
         at = 68
         while at < len(body):
             t, n = body[at], struct.unpack('>H', body[at + 2:at + 4])[0]
@@ -168,27 +305,11 @@ class Association(Link):
                 if p[2] == 0:
                     self.accepted[p[0]] = p[8:].rstrip(b'\0 ').decode()
             elif t == 0x50:
-                q = 0
-                while q < len(p):
-                    m = struct.unpack('>H', p[q + 2:q + 4])[0]
-                    if p[q] == 0x51:
-                        self.peer_max = struct.unpack('>I', p[q + 4:q + 8])[0]
-                    q += 4 + m
+                self.user = items(p)
+                for sub, v in self.user:
+                    if sub == 0x51:
+                        self.peer_max = struct.unpack('>I', v)[0]
             at += 4 + n
-
-    def send_message(self, pcid, fields, data=None, step=None):
-        step = step or max(1024, (self.peer_max or 131072) - 6) & ~1
-        for mch, buf in ((1, command(fields)), (0, data)):
-            if buf is None:
-                continue
-            at = 0
-            while True:
-                part = buf[at:at + step]
-                at += len(part)
-                last = at >= len(buf)
-                self.send(pdata(pcid, mch | (2 if last else 0), part))
-                if last:
-                    break
 
     def response(self):
         out = b''
@@ -224,6 +345,63 @@ class Association(Link):
                                  0x110: u16(self.message_id),
                                  0x800: u16(0x101)})
         return struct.unpack('<H', self.response()[0x900])[0]
+
+    def request(self, pcid, field, data=None, **more):
+        """Send a request of that command field for the context's class; the
+        keywords are further elements: c0700=..., as hexadecimal numbers."""
+        self.message_id += 1
+        fields = {2: self.contexts[pcid][1].encode(), 0x100: u16(field),
+                  0x110: u16(self.message_id),
+                  0x800: u16(0x101 if data is None else 1)}
+        if field in (0x20, 0x21, 0x10):
+            fields[0x700] = u16(0)
+        if field in (0x110, 0x120, 0x130, 0x150):
+            fields[3] = fields.pop(2)
+        fields.update((int(k[1:], 16), v) for k, v in more.items())
+        self.send_message(pcid, fields, data)
+        return self.message_id
+
+    def cancel(self, pcid, message_id=None):
+        self.send_message(pcid, {0x100: u16(0xfff), 0x800: u16(0x101),
+                                 0x120: u16(message_id or self.message_id)})
+
+    def answers(self, pcid, cancel_after=None):
+        """Responses up to the final one: [(status, data set)]. A C-STORE-RQ
+        in between (C-GET) is kept in self.got and answered."""
+        out = []
+        while True:
+            where, fields, data = self.message()
+            if number(fields[0x100]) == 1:
+                self.got.append((uid_of(fields[0x1000]), data))
+                self.respond(where, fields, 0)
+                continue
+            assert where == pcid, (where, pcid)
+            out.append((number(fields[0x900]), data))
+            if out[-1][0] & 0xff00 != 0xff00:
+                return out
+            if cancel_after == len(out):
+                self.cancel(pcid, number(fields[0x120]))
+
+    def find(self, pcid, identifier, **kw):
+        self.request(pcid, 0x20, identifier)
+        return self.answers(pcid, **kw)
+
+    def get(self, pcid, identifier, **kw):
+        self.got = []
+        self.request(pcid, 0x10, identifier)
+        return self.answers(pcid, **kw)
+
+    def move(self, pcid, identifier, to, **kw):
+        self.request(pcid, 0x21, identifier, c0600=to.encode())
+        return self.answers(pcid, **kw)
+
+    def n_create(self, pcid, iuid, data):
+        self.request(pcid, 0x140, data, c1000=iuid.encode())
+        return self.answers(pcid)[0][0]
+
+    def n_set(self, pcid, iuid, data):
+        self.request(pcid, 0x120, data, c1001=iuid.encode())
+        return self.answers(pcid)[0][0]
 
     def release(self):
         self.send(pdu(5, bytes(4)))
@@ -273,8 +451,9 @@ class Scp:
 
     accept(abstract, syntaxes, calling) -> syntax or None, status(iuid) -> int,
     crash(iuid) -> bool (drop the connection), reject -> (result, source,
-    reason) or None, delay seconds before each response. All may be changed
-    while it runs."""
+    reason) or None, delay seconds before each response, user(items) -> items of
+    its own user information, for those proposed. All may be changed while it
+    runs."""
 
     def __init__(self, port=0, tls=None, keep=False):
         self.accept = lambda abstract, syntaxes, calling: syntaxes[0]
@@ -282,6 +461,8 @@ class Scp:
         self.crash = lambda iuid: False
         self.reject = None
         self.delay = 0
+        self.user = lambda proposed: b''
+        self.max_pdu = 131072
         self.keep = keep
         self.tls = tls
         self.stored, self.data, self.callers = [], {}, []
@@ -361,19 +542,19 @@ class Scp:
         calling = body[20:36].decode('latin-1').strip()
         called = body[4:20].decode('latin-1').strip()
         proposed = []
+        user = b''
         while at < len(body):
             t, n = body[at], struct.unpack('>H', body[at + 2:at + 4])[0]
             p = body[at + 4:at + 4 + n]
+            if t == 0x50:
+                user = self.user(items(p))
+                for sub, v in items(p):
+                    if sub == 0x51:
+                        k.peer_max = struct.unpack('>I', v)[0]
             if t == 0x20:
-                q, syntaxes, abstract = 4, [], ''
-                while q < len(p):
-                    m = struct.unpack('>H', p[q + 2:q + 4])[0]
-                    v = p[q + 4:q + 4 + m].rstrip(b'\0 ').decode()
-                    if p[q] == 0x30:
-                        abstract = v
-                    elif p[q] == 0x40:
-                        syntaxes.append(v)
-                    q += 4 + m
+                parts = items(p[4:])
+                abstract = ''.join(uid_of(v) for i, v in parts if i == 0x30)
+                syntaxes = [uid_of(v) for i, v in parts if i == 0x40]
                 chosen = self.accept(abstract, syntaxes, calling)
                 proposed.append((abstract, tuple(syntaxes)))
                 if chosen:
@@ -384,8 +565,8 @@ class Scp:
         with self.lock:
             self.callers.append((calling, called))
             self.proposed.append(proposed)
-        user = item(0x51, struct.pack('>I', 131072)) + \
-            item(0x52, b'1.2.826.0.1.3680043.10.1599.8')
+        user = item(0x51, struct.pack('>I', self.max_pdu)) + \
+            item(0x52, b'1.2.826.0.1.3680043.10.1599.8') + user
         k.send(pdu(2, body[:2] + b'\0\0' + body[4:68] +
                    item(0x10, APP.encode()) + out + item(0x50, user)))
         return contexts
