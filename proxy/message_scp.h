@@ -12,8 +12,8 @@
  *   begin --> data* --> end --> done(status)       the usual way
  *     \--------\---------\----> abort              no done
  *
- * The data set is gathered: at most MESSAGE_MAX bytes each, and
- * MESSAGES_MAX bytes in the whole process.
+ * The data set is gathered in memory: bounded for each, and MESSAGES_MAX bytes
+ * in the whole process.
  *
  * Lives on one worker and is used on its thread only; done runs there. */
 #ifndef PROXY_MESSAGE_SCP_H
@@ -34,14 +34,15 @@ struct store_origin;
 struct worker;
 
 enum {
-	MESSAGE_MAX = 4 * 1024 * 1024,   /* bytes of one data set */
-	MESSAGES_MAX = 64 * 1024 * 1024, /* bytes gathered at one time */
+	MESSAGE_MAX = 4 * 1024 * 1024,        /* bytes of one data set */
+	MESSAGE_REPORT_MAX = 8 * 1024 * 1024, /* of a report: names, reasons */
+	MESSAGES_MAX = 64 * 1024 * 1024,      /* gathered at one time */
 };
 
 /* Where requests go. All borrowed; must outlive the op. */
 struct message_env {
 	struct spool *spool;           /* message_begin() only */
-	struct commitment *commitment; /* reports only; NULL: none expected */
+	struct commitment *commitment; /* NULL: no commitment is served */
 	struct worker *worker;
 };
 
@@ -52,12 +53,13 @@ struct message_events {
 	 *
 	 *   0000  durable, or taken by the engine
 	 *   0110  processing failure
-	 *   0115  N-ACTION, N-EVENT-REPORT: unreadable or empty argument
+	 *   0112  N-ACTION, N-EVENT-REPORT: not the well-known instance
+	 *   0113  N-EVENT-REPORT: no such event type
+	 *   0115  N-ACTION, N-EVENT-REPORT: the data set cannot be read
 	 *   0117  no SOP instance UID, or one that cannot be carried
-	 *   0119  N-ACTION, N-EVENT-REPORT: not the well-known instance
-	 *   0120  N-ACTION, N-EVENT-REPORT: no transaction UID
+	 *   0120  N-ACTION: no transaction UID, or no instance named
 	 *   0122  the class is not that of the context
-	 *   0123  N-ACTION: no such action type (0113 for an event type)
+	 *   0123  N-ACTION: no such action type
 	 *   0212  no data set where one is needed
 	 *   0213  the data set is longer than is taken, or spool, disk or
 	 *         memory are full: to be sent again */
@@ -79,11 +81,16 @@ enum err message_begin(const struct message_env *env,
 		       const struct message_events *events, void *arg,
 		       struct message_op **out) MUST_CHECK;
 
-/* Begin an N-EVENT-REPORT-RQ, in a context of class abstract with this
- * transfer syntax. from: the name of the destination or device that it came
- * from. Errors as message_begin(). */
-enum err message_report_begin(const struct message_env *env, const char *from,
-			      const char *abstract, const char *transfer_syntax,
+/* Where a report comes from; copied. */
+struct message_reporter {
+	const char *name;     /* of the destination or device */
+	const char *abstract; /* of the presentation context */
+	const char *transfer_syntax;
+};
+
+/* Begin an N-EVENT-REPORT-RQ. Errors as message_begin(). */
+enum err message_report_begin(const struct message_env *env,
+			      const struct message_reporter *from,
 			      const struct command *rq,
 			      const struct message_events *events, void *arg,
 			      struct message_op **out) MUST_CHECK;

@@ -124,9 +124,8 @@ static void on_put_writable(void *arg)
 
 /* ---- the life of one --------------------------------------------------- */
 
-static void fill_instance(struct instance *in, const struct store_origin *o,
-			  const struct agreed_context *c,
-			  const struct command *rq)
+void store_fill(struct instance *in, const struct store_origin *o,
+		const struct agreed_context *c)
 {
 	const struct config_device *d = &o->config->devices[o->device];
 
@@ -135,22 +134,37 @@ static void fill_instance(struct instance *in, const struct store_origin *o,
 	INSTANCE_SET(in->peer, o->peer);
 	INSTANCE_SET(in->calling_ae, o->calling_ae);
 	INSTANCE_SET(in->called_ae, o->called_ae);
-	INSTANCE_SET(in->sop_class, rq->affected_class);
-	INSTANCE_SET(in->sop_instance, rq->affected_instance);
 	INSTANCE_SET(in->transfer_syntax, c->transfer_syntax);
 	in->association = o->association;
 	in->received_ms = clock_wall_ms();
-	in->priority = rq->priority;
 	in->device_priority = (int8_t)d->priority;
+}
+
+static void fill_destinations(struct instance *in, const struct config_route *r)
+{
+	for (size_t i = 0; i < r->forward.n; i++) {
+		INSTANCE_SET(in->destinations[i], r->forward.v[i].name);
+		in->n_destinations++;
+		if (r->commit.n > 0 &&
+		    r->commit.v[0].index == r->forward.v[i].index)
+			in->commit = in->n_destinations;
+	}
+}
+
+static void fill_instance(struct instance *in, const struct store_origin *o,
+			  const struct agreed_context *c,
+			  const struct command *rq)
+{
+	store_fill(in, o, c);
+	INSTANCE_SET(in->sop_class, rq->affected_class);
+	INSTANCE_SET(in->sop_instance, rq->affected_instance);
+	in->priority = rq->priority;
 	in->has_move = (rq->has & CMD_ORIGINATOR_AE) != 0;
 	if (in->has_move) {
 		INSTANCE_SET(in->move_originator, rq->originator_ae);
 		in->move_originator_id = rq->originator_id;
 	}
-	for (size_t i = 0; i < c->route->forward.n; i++) {
-		INSTANCE_SET(in->destinations[i], c->route->forward.v[i].name);
-		in->n_destinations++;
-	}
+	fill_destinations(in, c->route);
 }
 
 enum err store_begin(struct spool *spool, struct worker *w,

@@ -18,6 +18,7 @@
 #include "proxy/lib/err.h"
 #include "proxy/negotiate.h"
 
+struct instance;
 struct spool;
 struct store_op; /* opaque */
 struct worker;
@@ -30,6 +31,11 @@ struct store_origin {
 	const char *peer;
 	const char *calling_ae, *called_ae;
 };
+
+/* Set what of an instance or message follows from the association and its
+ * context alone. in is zeroed before. */
+void store_fill(struct instance *in, const struct store_origin *o,
+		const struct agreed_context *context);
 
 struct store_events {
 	/* The spool takes data again: reading may resume. */
