@@ -38,7 +38,7 @@ enum {
 	COMMIT_RESOURCE_LIMIT = 0x0213,
 };
 
-/* Text: valid by uid_valid() in a decoded set. */
+/* In a decoded set valid by uid_valid(); sop_class may be "". */
 struct commit_ref {
 	char sop_class[UID_SIZE];
 	char sop_instance[UID_SIZE];
@@ -63,8 +63,9 @@ struct commit_set {
  *   ERR_UNSUPPORTED  kind is deflated
  *   ERR_NOMEM
  *
- * *out is overwritten; unless ERR_OK it holds nothing to free. A missing class
- * is "", a missing or zero reason in (0008,1198) is 0110. */
+ * *out is overwritten; unless ERR_OK it holds nothing to free, but transaction
+ * is what was read of it. A missing class is "", a missing or zero reason in
+ * (0008,1198) is 0110. */
 enum err commit_decode(const uint8_t *bytes, size_t len, enum ts_kind kind,
 		       struct commit_set *out) MUST_CHECK;
 
