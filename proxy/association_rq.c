@@ -126,6 +126,7 @@ enum { AC_ROOM = 256 + ASSOC_MAX_CONTEXTS * 80 };
 
 struct acceptance {
 	struct assoc ac;
+	struct negotiation n;
 	struct agreed_context agreed[ASSOC_MAX_CONTEXTS];
 	uint8_t pdu[AC_ROOM];
 };
@@ -133,11 +134,6 @@ struct acceptance {
 static void accept_association(struct association *a, const struct assoc *rq)
 {
 	struct acceptance *t = mem_zalloc(sizeof(*t));
-	struct negotiation n = {.config = a->env->config,
-				.capabilities = a->env->capabilities,
-				.listener = a->listener,
-				.device = (size_t)a->device,
-				.rq = rq};
 	struct wr w;
 
 	if (t == NULL) {
@@ -146,7 +142,14 @@ static void accept_association(struct association *a, const struct assoc *rq)
 	}
 	assoc_init_answer(&t->ac, rq);
 	t->ac.max_pdu = association_listener(a)->max_pdu;
-	if (!remember_contexts(a, t->agreed, negotiate(&n, &t->ac, t->agreed)))
+	t->n.config = a->env->config;
+	t->n.capabilities = a->env->capabilities;
+	t->n.listener = a->listener;
+	t->n.device = (size_t)a->device;
+	t->n.rq = rq;
+	negotiate_begin(&t->n);
+	if (!remember_contexts(a, t->agreed,
+			       negotiate_end(&t->n, &t->ac, t->agreed)))
 		goto fail;
 	w = wr_init(t->pdu, sizeof(t->pdu));
 	if (assoc_encode_ac(&t->ac, &w) != ERR_OK)

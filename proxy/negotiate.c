@@ -1,57 +1,17 @@
+/* negotiate.c - each context on its own: taken here, live, or refused. */
 #include "proxy/negotiate.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-#include "policy/devices.h"
 #include "policy/routes.h"
+#include "policy/services.h"
 #include "proxy/destination.h"
 #include "proxy/lib/mem.h"
 
 /* How long an answer of a destination is good before it is asked again. */
 enum { FRESH_MS = 10 * 60 * 1000 };
 
-static bool begins(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Services with a known family of classes that is not storage: worklist,
- * query/retrieve, print, MPPS, UPS, availability, hanging protocols. */
-static bool is_other_service(const char *abstract)
-{
-	static const char *const families[] = {
-	    UID_PREFIX "1.",         UID_PREFIX "3.1.2.",
-	    UID_PREFIX "4.",         UID_PREFIX "5.1.1.",
-	    UID_PREFIX "5.1.4.1.2.", UID_PREFIX "5.1.4.31",
-	    UID_PREFIX "5.1.4.32.",  UID_PREFIX "5.1.4.33",
-	    UID_PREFIX "5.1.4.34.",  UID_PREFIX "5.1.4.37.",
-	    UID_PREFIX "5.1.4.38.",  UID_PREFIX "5.1.4.39.",
-	    UID_PREFIX "5.1.4.41",   UID_PREFIX "5.1.4.42",
-	    UID_PREFIX "5.1.4.43.",  UID_PREFIX "5.1.4.44.",
-	    UID_PREFIX "5.1.4.45.",
-	};
-
-	/* the media directory is carried like any other data set */
-	if (strcmp(abstract, UID_PREFIX "1.3.10") == 0)
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-		if (begins(abstract, families[i]))
-			return true;
-	}
-	return false;
-}
-
-unsigned negotiate_service(const char *abstract)
-{
-	if (strcmp(abstract, UID_VERIFICATION) == 0)
-		return CONFIG_VERIFICATION;
-	if (uid_is_storage(abstract))
-		return CONFIG_STORAGE;
-	if (!uid_valid(abstract) || is_other_service(abstract))
-		return 0;
-	return CONFIG_STORAGE;
-}
+/* ---- what a destination takes ------------------------------------------ */
 
 static bool listed(const struct config_destination *d, const char *ts)
 {
@@ -111,82 +71,251 @@ static bool all_take(const struct negotiation *n,
 	return all;
 }
 
-static uint8_t answer_storage(const struct negotiation *n,
-			      const struct assoc_context *c,
-			      struct agreed_context *out)
+/* ---- the ways ---------------------------------------------------------- */
+
+/* One context under decision. */
+struct deciding {
+	struct negotiation *n;
+	const struct assoc_context *c;
+	struct planned_context *p;
+};
+
+static const struct config_route *route_for(const struct deciding *d,
+					    enum config_service service)
 {
-	struct route_query q = {.listener = n->listener,
-				.device = n->device,
-				.called_ae = n->rq->called_ae,
-				.service = CONFIG_STORAGE};
-	const char *chosen = NULL;
+	struct route_query q = {.listener = d->n->listener,
+				.device = d->n->device,
+				.called_ae = d->n->rq->called_ae,
+				.service = service};
 
-	out->route = route_resolve(n->config, &q);
-	if (out->route == NULL)
-		return CONTEXT_USER_REJECTED;
-	for (size_t i = 0; i < c->n_ts; i++) {
-		const char *ts = assoc_ts(n->rq, c, i);
+	return route_resolve(d->n->config, &q);
+}
 
-		if (all_take(n, out->route, c->abstract, ts) && chosen == NULL)
-			chosen = ts;
+static void refuse(struct deciding *d, uint8_t result)
+{
+	d->p->result = result;
+}
+
+static void take_here(struct deciding *d, enum context_way way, const char *ts)
+{
+	d->p->here = true;
+	d->p->result = CONTEXT_ACCEPTED;
+	d->p->agreed.way = way;
+	memcpy(d->p->agreed.transfer_syntax, ts, strlen(ts) + 1);
+}
+
+/* The leg to a destination, a new one if need be. -1: too many. */
+static int leg_to(struct negotiation *n, size_t destination)
+{
+	size_t i = 0;
+
+	while (i < n->n_legs && n->destinations[i] != destination)
+		i++;
+	if (i == NEGOTIATE_LEGS)
+		return -1;
+	if (i == n->n_legs)
+		n->destinations[n->n_legs++] = destination;
+	return (int)i;
+}
+
+static void send_up(struct deciding *d, const struct config_route *route,
+		    uint64_t syntaxes)
+{
+	d->p->agreed.leg = leg_to(d->n, config_route_peer(route));
+	d->p->syntaxes = syntaxes;
+	d->p->up_result = CONTEXT_NO_REASON;
+	if (!d->p->here)
+		d->p->agreed.way = WAY_RELAY;
+}
+
+/* Take it here with the first transfer syntax that all destinations of the
+ * route accept. Returns the bits of those that they do. */
+static uint64_t take_forward(struct deciding *d, enum context_way way,
+			     const struct config_route *route)
+{
+	uint64_t taken = 0;
+
+	d->p->agreed.route = route;
+	refuse(d, CONTEXT_TRANSFER_SYNTAXES);
+	for (size_t i = 0; i < d->c->n_ts; i++) {
+		const char *ts = assoc_ts(d->n->rq, d->c, i);
+
+		if (!all_take(d->n, route, d->c->abstract, ts))
+			continue;
+		if (taken == 0)
+			take_here(d, way, ts);
+		taken |= UINT64_C(1) << i;
 	}
-	if (chosen == NULL)
-		return CONTEXT_TRANSFER_SYNTAXES;
-	memcpy(out->transfer_syntax, chosen, strlen(chosen) + 1);
-	return CONTEXT_ACCEPTED;
+	return taken;
+}
+
+/* What comes in the SCP role comes from where queries go. */
+static void decide_retrieve(struct deciding *d, uint64_t syntaxes)
+{
+	const struct config_route *query = route_for(d, CONFIG_QUERY);
+
+	if (query == NULL || query->action != CONFIG_RELAY)
+		return;
+	if (d->p->agreed.route == NULL)
+		d->p->agreed.route = query;
+	send_up(d, query, syntaxes);
+}
+
+static void decide_storage(struct deciding *d)
+{
+	const struct config_route *route = route_for(d, CONFIG_STORAGE);
+	uint64_t syntaxes = UINT64_MAX;
+
+	refuse(d, CONTEXT_USER_REJECTED);
+	if (d->p->scu && route != NULL && route->action == CONFIG_RELAY) {
+		d->p->agreed.route = route;
+		send_up(d, route, UINT64_MAX);
+		return;
+	}
+	if (d->p->scu && route != NULL)
+		syntaxes = take_forward(d, WAY_STORE, route);
+	if (d->p->scp && syntaxes != 0)
+		decide_retrieve(d, syntaxes);
 }
 
 /* A C-ECHO has no data set: any of its transfer syntaxes will do. */
-static uint8_t answer_verification(const struct negotiation *n,
-				   const struct assoc_context *c,
-				   struct agreed_context *out)
+static void decide_verification(struct deciding *d)
 {
-	const char *ts;
+	const struct config_route *route = route_for(d, CONFIG_VERIFICATION);
 
-	if (c->n_ts == 0)
-		return CONTEXT_TRANSFER_SYNTAXES;
-	ts = assoc_ts(n->rq, c, 0);
-	memcpy(out->transfer_syntax, ts, strlen(ts) + 1);
-	return CONTEXT_ACCEPTED;
-}
-
-static uint8_t answer(const struct negotiation *n,
-		      const struct assoc_context *c, struct agreed_context *out)
-{
-	const struct config_device *d = &n->config->devices[n->device];
-	unsigned service = negotiate_service(c->abstract);
-
-	if (service == 0)
-		return CONTEXT_ABSTRACT_SYNTAX;
-	if ((d->services & service) == 0)
-		return CONTEXT_USER_REJECTED;
-	*out = (struct agreed_context){.id = c->id};
-	memcpy(out->abstract, c->abstract, sizeof(out->abstract));
-	if (service == CONFIG_VERIFICATION) {
-		out->service = CONFIG_VERIFICATION;
-		return answer_verification(n, c, out);
+	if (route != NULL && route->action == CONFIG_RELAY) {
+		d->p->agreed.route = route;
+		send_up(d, route, UINT64_MAX);
+	} else if (d->c->n_ts == 0) {
+		refuse(d, CONTEXT_TRANSFER_SYNTAXES);
+	} else {
+		take_here(d, WAY_ECHO, assoc_ts(d->n->rq, d->c, 0));
 	}
-	out->service = CONFIG_STORAGE;
-	return answer_storage(n, c, out);
 }
 
-size_t negotiate(const struct negotiation *n, struct assoc *ac,
-		 struct agreed_context out[ASSOC_MAX_CONTEXTS])
+/* A data set that is read here: one of the encodings that we read. */
+static void take_readable(struct deciding *d, enum context_way way)
 {
-	size_t n_out = 0;
+	refuse(d, CONTEXT_TRANSFER_SYNTAXES);
+	for (size_t i = 0; i < d->c->n_ts && !d->p->here; i++) {
+		const char *ts = assoc_ts(d->n->rq, d->c, i);
 
+		if (strcmp(ts, UID_IMPLICIT_LE) == 0 ||
+		    strcmp(ts, UID_EXPLICIT_LE) == 0)
+			take_here(d, way, ts);
+	}
+}
+
+/* Requests of a device are held for their destination; reports of an archive,
+ * which calls back in the SCP role (PS3.4 J.3.3), end here. Some leave the
+ * role out. */
+static void decide_commitment(struct deciding *d)
+{
+	const struct config_route *route = route_for(d, CONFIG_COMMITMENT);
+
+	d->p->agreed.route = route;
+	if (route != NULL && route->action == CONFIG_RELAY)
+		send_up(d, route, UINT64_MAX);
+	else if (d->p->scp || route == NULL)
+		take_readable(d, WAY_REPORT);
+	else
+		take_readable(d, WAY_MESSAGE);
+}
+
+static void decide_procedure_step(struct deciding *d)
+{
+	const struct config_route *route = route_for(d, CONFIG_MPPS);
+
+	refuse(d, CONTEXT_ABSTRACT_SYNTAX);
+	if (route == NULL)
+		return;
+	d->p->agreed.route = route;
+	if (route->action == CONFIG_RELAY)
+		send_up(d, route, UINT64_MAX);
+	else if (strcmp(d->c->abstract, UID_MPPS) == 0)
+		(void)take_forward(d, WAY_MESSAGE, route);
+}
+
+static void decide_live(struct deciding *d, enum config_service service)
+{
+	const struct config_route *route = route_for(d, service);
+
+	refuse(d, CONTEXT_ABSTRACT_SYNTAX);
+	if (route == NULL || route->action != CONFIG_RELAY)
+		return;
+	d->p->agreed.route = route;
+	send_up(d, route, UINT64_MAX);
+}
+
+static void decide_service(struct deciding *d, enum config_service service)
+{
+	switch (service) {
+	case CONFIG_STORAGE:
+		decide_storage(d);
+		break;
+	case CONFIG_VERIFICATION:
+		decide_verification(d);
+		break;
+	case CONFIG_COMMITMENT:
+		decide_commitment(d);
+		break;
+	case CONFIG_MPPS:
+		decide_procedure_step(d);
+		break;
+	case CONFIG_WORKLIST:
+	case CONFIG_QUERY:
+	case CONFIG_PRINT:
+	case CONFIG_OTHER:
+		decide_live(d, service);
+		break;
+	}
+}
+
+static void propose_roles(struct deciding *d)
+{
+	const struct assoc_role *r = assoc_role(d->n->rq, d->c->abstract);
+
+	/* absent: the requestor is SCU (PS3.7 D.3.3.4) */
+	d->p->scu = r == NULL || r->scu;
+	d->p->scp = r != NULL && r->scp;
+}
+
+/* Whoever may query may retrieve, and for C-GET that takes storage contexts. */
+static bool may_use(const struct deciding *d, unsigned service)
+{
+	unsigned may = d->n->config->devices[d->n->device].services;
+
+	if (service == CONFIG_STORAGE && d->p->scp)
+		may |= (may & CONFIG_QUERY) != 0 ? CONFIG_STORAGE : 0;
+	return (may & service) != 0;
+}
+
+static void decide(struct deciding *d)
+{
+	unsigned service = service_of(d->c->abstract);
+
+	d->p->agreed = (struct agreed_context){.id = d->c->id, .leg = -1};
+	memcpy(d->p->agreed.abstract, d->c->abstract, UID_SIZE);
+	propose_roles(d);
+	refuse(d, CONTEXT_USER_REJECTED);
+	if (service == 0) {
+		refuse(d, CONTEXT_ABSTRACT_SYNTAX);
+	} else if (may_use(d, service)) {
+		d->p->agreed.service = (enum config_service)service;
+		decide_service(d, (enum config_service)service);
+	}
+}
+
+void negotiate_begin(struct negotiation *n)
+{
+	n->n_legs = 0;
+	n->all_live = true;
 	for (size_t i = 0; i < n->rq->n_contexts; i++) {
-		const struct assoc_context *c = &n->rq->contexts[i];
-		struct agreed_context agreed = {0};
-		uint8_t result = answer(n, c, &agreed);
+		struct deciding d = {n, &n->rq->contexts[i], &n->planned[i]};
 
-		if (result == CONTEXT_ACCEPTED)
-			out[n_out] = agreed;
-		/* neither can fail: id and syntax are those of the request */
-		if (assoc_answer(ac, c->id, result, agreed.transfer_syntax) ==
-			ERR_OK &&
-		    result == CONTEXT_ACCEPTED)
-			n_out++;
+		*d.p = (struct planned_context){.result = CONTEXT_NO_REASON};
+		decide(&d);
+		if (d.p->here)
+			n->all_live = false;
 	}
-	return n_out;
 }

@@ -45,7 +45,7 @@ enum {
  * uncommitted: the destination has it, but has not yet committed to keep it,
  * and the instance was to wait for that (instance.commit). Its bytes stay; it
  * is not sent again unless it is released. OUTCOME_COMMITTED leads from there
- * to committed. */
+ * to committed, OUTCOME_DISCARDED to delivered: the commitment is given up. */
 #define DELIVERY_STATE_MAP(X)                                                  \
 	X(0, QUEUED, "queued")                                                 \
 	X(1, HELD, "held")                                                     \
@@ -316,7 +316,8 @@ struct ledger_attempt {
 	char error[LEDGER_TEXT_LEN]; /* for holds: reason and scope */
 };
 
-/* One relayed DIMSE request and its final response. */
+/* Relayed DIMSE requests: one and its final response, or count of them that are
+ * alike (C-ECHO, C-STORE): bytes and duration are then sums. */
 struct ledger_operation {
 	uint64_t association; /* the inbound one */
 	char destination[33];
@@ -326,6 +327,7 @@ struct ledger_operation {
 	char sop_instance[65]; /* "" for queries */
 	int32_t status;        /* of the final response; -1: none came */
 	uint32_t responses;    /* pending ones before it */
+	uint32_t count;        /* requests of this row; 0 is 1 */
 	uint64_t bytes;        /* of data sets, both directions */
 	int64_t begun_ms;
 	uint64_t duration_ns;  /* monotonic, request to final response */
