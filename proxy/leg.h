@@ -86,8 +86,7 @@ struct leg_events {
  * is borrowed for the leg's life.
  *
  *   ERR_NOMEM
- *   ERR_CANCELED  the worker stops
- *   ERR_INVAL     rq is no PDU, or the destination has no endpoints
+ *   ERR_INVAL  rq is no A-ASSOCIATE-RQ, or the destination has no endpoints
  *
  * No event comes then. Counts as 1 of the worker's load. */
 enum err leg_open(const struct leg_request *r, const struct leg_events *ev,
@@ -120,9 +119,9 @@ void leg_watch(struct leg *l, uint64_t idle_ms);
  * of ABORT_*), then on_lost. */
 void leg_bad_pdu(struct leg *l, uint8_t reason);
 
-/* A-RELEASE-RQ after what is queued, A-RELEASE-RP awaited for 10 s at most
- * (else A-ABORT), close. What still comes is dropped. Detaches. Before
- * on_accepted as leg_abort(). */
+/* Only between PDUs. A-RELEASE-RQ after what is queued, A-RELEASE-RP awaited
+ * for 10 s at most (else A-ABORT), close. What still comes is dropped.
+ * Detaches. Before on_accepted as leg_abort(). */
 void leg_release(struct leg *l);
 /* A-ABORT (user) where there is an association, close. Detaches; cancels the
  * opening. Idempotent, at any time. */
