@@ -35,6 +35,11 @@ enum err set_default(struct build *b, const struct option *o,
 /* Free what o's field in base holds on the heap. */
 void set_free(const struct option *o, void *base);
 
+/* Free what the struct of a scope holds on the heap; then n of them in an
+ * array and the array itself. */
+void set_free_members(void *base, const char *scope);
+void set_free_all(void *array, size_t n, size_t size, const char *scope);
+
 enum err places_add(struct config_places *p, const char *path,
 		    struct config_mark at) MUST_CHECK;
 void places_sort(struct config_places *p);

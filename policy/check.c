@@ -75,6 +75,13 @@ static void unknown_name(const struct config *cfg, const struct names *names,
 {
 	struct nearest near = {.text = ref->name};
 
+	if (ref->name[0] == '@') {
+		problem_error(e, ref->at,
+			      "there is no device '%s' with a port and one "
+			      "single address; example: port: 104",
+			      ref->name + 1);
+		return;
+	}
 	for (size_t i = 0; i < names->n; i++)
 		nearest_offer(&near, names->at(cfg, i));
 	problem_error(
@@ -93,7 +100,9 @@ static void resolve(const struct config *cfg, const struct names *names,
 
 		if (e->n_errors > CONFIG_PROBLEMS_MAX)
 			return;
-		if (index < 0)
+		if (strcmp(ref->name, CHECK_CALLED) == 0)
+			ref->index = SIZE_MAX;
+		else if (index < 0)
 			unknown_name(cfg, names, ref, e);
 		else
 			ref->index = (size_t)index;
@@ -104,6 +113,18 @@ static void resolve(const struct config *cfg, const struct names *names,
 					      "one",
 					      ref->name);
 	}
+}
+
+/* None that depends on who was called. */
+static void resolve_one(const struct config *cfg, const struct names *names,
+			struct config_refs *refs, struct config_errors *e)
+{
+	if (refs->n > 0 && strcmp(refs->v[0].name, CHECK_CALLED) == 0)
+		problem_error(e, refs->v[0].at,
+			      "\"@called\" is for 'relay' and 'forward' only; "
+			      "name a destination");
+	else
+		resolve(cfg, names, refs, e);
 }
 
 void check_refs(struct config *cfg, struct config_errors *e)
@@ -121,6 +142,9 @@ void check_refs(struct config *cfg, struct config_errors *e)
 		resolve(cfg, &listeners, &r->listeners, e);
 		resolve(cfg, &devices, &r->devices, e);
 		resolve(cfg, &destinations, &r->forward, e);
+		resolve(cfg, &destinations, &r->relay, e);
+		resolve_one(cfg, &destinations, &r->hold, e);
+		resolve_one(cfg, &destinations, &r->commit, e);
 	}
 }
 
@@ -239,11 +263,24 @@ void check_spool(const struct config *cfg, struct config_errors *e)
 	}
 }
 
+void check_commitment(const struct config *cfg, struct config_errors *e)
+{
+	struct config_mark unknown = config_where(cfg, "commitment.unknown");
+	struct config_mark deadline = config_where(cfg, "commitment.deadline");
+
+	if (cfg->commitment.unknown >= cfg->commitment.deadline)
+		problem_error(e, deadline.line > 0 ? deadline : unknown,
+			      "commitment.unknown must be shorter than "
+			      "commitment.deadline; example: commitment: "
+			      "{unknown: 60s, deadline: 3d}");
+}
+
 void check_meaning(const struct config *cfg, struct config_errors *e)
 {
 	check_listeners(cfg, e);
 	check_destinations(cfg, e);
 	check_spool(cfg, e);
+	check_commitment(cfg, e);
 	check_devices(cfg, e);
 	/* A device that cannot arrive makes its routes wrong as well. */
 	if (e->n_errors == 0)

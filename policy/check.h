@@ -5,7 +5,12 @@
 
 #include "policy/config.h"
 
-/* Resolve every config_ref of cfg; unknown names become errors. */
+/* Set every route's action from what it has; it must be one. */
+void check_actions(struct config *cfg, struct config_errors *e);
+
+/* Resolve every config_ref of cfg but those named CHECK_CALLED; unknown names
+ * become errors. Implicit destinations are there already. */
+#define CHECK_CALLED "@called"
 void check_refs(struct config *cfg, struct config_errors *e);
 
 /* All else; the refs are resolved. */
@@ -17,6 +22,7 @@ void check_destinations(const struct config *cfg, struct config_errors *e);
 void check_devices(const struct config *cfg, struct config_errors *e);
 void check_routes(const struct config *cfg, struct config_errors *e);
 void check_spool(const struct config *cfg, struct config_errors *e);
+void check_commitment(const struct config *cfg, struct config_errors *e);
 
 /* Where an option of a named thing was set: check_at(cfg, "listeners", name,
  * "tls.ca", fallback). fallback if it was not set. */

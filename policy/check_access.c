@@ -1,22 +1,11 @@
-/* Devices and routes: who overlaps with whom, and what nobody can reach. */
+/* Devices: who overlaps with whom, who cannot arrive, what leads nowhere. */
 #include <string.h>
 
 #include "policy/check.h"
 #include "policy/match.h"
 #include "policy/problem.h"
-#include "policy/routes.h"
 
-static bool common_ae(const struct config_aes *a, const struct config_aes *b,
-		      const char **out)
-{
-	for (size_t i = 0; i < a->n; i++) {
-		if (!match_ae(b, a->v[i]))
-			continue;
-		*out = a->v[i];
-		return true;
-	}
-	return false;
-}
+enum { SERVICES_LEN = 96 };
 
 static bool common_network(const struct config_device *a,
 			   const struct config_device *b,
@@ -52,13 +41,12 @@ static void check_overlap(const struct config_device *a,
 			  struct config_errors *e)
 {
 	char net[CONFIG_NETWORK_TEXT_LEN];
-	const char *ae, *called;
+	const char *ae = match_common_ae(&a->ae_titles, &b->ae_titles);
 
-	if (!common_ae(&a->ae_titles, &b->ae_titles, &ae) ||
-	    !common_network(a, b, net) || !common_listener(a, b))
+	if (ae == NULL || !common_network(a, b, net) || !common_listener(a, b))
 		return;
 	if (a->called.n > 0 && b->called.n > 0 &&
-	    !common_ae(&a->called, &b->called, &called))
+	    match_common_ae(&a->called, &b->called) == NULL)
 		return;
 	problem_error(e, b->at,
 		      "devices '%s' (line %d) and '%s' both have AE title "
@@ -70,9 +58,8 @@ static void check_overlap(const struct config_device *a,
 static bool can_call(const struct config_device *d,
 		     const struct config_listener *l)
 {
-	const char *ae;
-
-	return d->called.n == 0 || common_ae(&d->called, &l->ae_titles, &ae);
+	return d->called.n == 0 ||
+	       match_common_ae(&d->called, &l->ae_titles) != NULL;
 }
 
 static void check_reach(const struct config *cfg, const struct config_device *d,
@@ -166,53 +153,45 @@ const char *config_action_name(enum config_action action)
 	return "?";
 }
 
-static void check_services(const struct config *cfg,
-			   const struct config_device *d,
+/* "worklist, query" */
+static const char *services_text(unsigned services, char out[SERVICES_LEN])
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (unsigned bit = 1; bit <= CONFIG_OTHER; bit <<= 1)
+		if ((services & bit) != 0)
+			n += (size_t)snprintf(
+			    out + n, SERVICES_LEN - n, "%s%s",
+			    n > 0 ? ", " : "",
+			    config_service_name((enum config_service)bit));
+	return out;
+}
+
+/* C-ECHO is answered here, whether a route takes it or not. */
+static void check_services(const struct config *cfg, size_t device,
 			   struct config_errors *e)
 {
-	struct config_mark at =
-	    check_at(cfg, "devices", d->name, "services", d->at);
-
-	for (unsigned bit = CONFIG_WORKLIST; bit <= CONFIG_COMMITMENT;
-	     bit <<= 1)
-		if ((d->services & bit) != 0)
-			problem_warning(
-			    e, at,
-			    "service %s is not in this version: it will be "
-			    "refused to device '%s'",
-			    config_service_name((enum config_service)bit),
-			    d->name);
-}
-
-static bool route_takes(const struct config *cfg, const struct config_route *r,
-			size_t device)
-{
 	const struct config_device *d = &cfg->devices[device];
-	const char *ae;
+	unsigned missing = d->services & ~(unsigned)CONFIG_VERIFICATION;
+	bool forwards;
+	char text[SERVICES_LEN];
 
-	if ((r->services & d->services) == 0 ||
-	    !match_ref_or_any(&r->devices, device))
-		return false;
-	if (r->called.n > 0 && d->called.n > 0 &&
-	    !common_ae(&r->called, &d->called, &ae))
-		return false;
-	for (size_t i = 0; i < cfg->n_listeners; i++)
-		if (match_ref_or_any(&r->listeners, i) &&
-		    match_reaches(cfg, d, i) &&
-		    (r->called.n == 0 ||
-		     common_ae(&r->called, &cfg->listeners[i].ae_titles, &ae)))
-			return true;
-	return false;
-}
-
-static bool is_routed(const struct config *cfg, size_t device)
-{
 	for (size_t i = 0; i < cfg->n_routes; i++)
-		if (route_takes(cfg, &cfg->routes[i], device))
-			return true;
-	return false;
+		missing &= ~match_taken(cfg, &cfg->routes[i], device);
+	if (missing == 0)
+		return;
+	services_text(missing, text);
+	forwards = missing == CONFIG_STORAGE;
+	problem_warning(
+	    e, check_at(cfg, "devices", d->name, "services", d->at),
+	    "device '%s' may use %s, but no route takes that: it will be "
+	    "refused; add one, example: {service: [%s], %s}",
+	    d->name, text, text,
+	    forwards                       ? "forward: [cloud]"
+	    : missing == CONFIG_COMMITMENT ? "hold: cloud"
+					   : "relay: cloud");
 }
-
 void check_devices(const struct config *cfg, struct config_errors *e)
 {
 	if (cfg->n_devices == 0)
@@ -229,96 +208,6 @@ void check_devices(const struct config *cfg, struct config_errors *e)
 			check_overlap(&cfg->devices[j], d, e);
 		check_reach(cfg, d, e);
 		check_identity(cfg, d, e);
-		check_services(cfg, d, e);
-		if ((d->services & CONFIG_STORAGE) != 0 && !is_routed(cfg, i))
-			problem_warning(e, d->at,
-					"device '%s' may store, but no route "
-					"takes what it sends: it will be "
-					"refused",
-					d->name);
-	}
-}
-
-static bool route_reachable(const struct config *cfg,
-			    const struct config_route *r)
-{
-	for (size_t i = 0; i < cfg->n_devices; i++)
-		if (route_takes(cfg, r, i))
-			return true;
-	return false;
-}
-
-static bool called_somewhere(const struct config *cfg,
-			     const struct config_route *r, const char *ae)
-{
-	for (size_t i = 0; i < cfg->n_listeners; i++)
-		if (match_ref_or_any(&r->listeners, i) &&
-		    match_ae(&cfg->listeners[i].ae_titles, ae))
-			return true;
-	return false;
-}
-
-static bool check_called(const struct config *cfg, const struct config_route *r,
-			 struct config_errors *e)
-{
-	bool ok = true;
-
-	for (size_t i = 0; i < r->called.n; i++) {
-		if (called_somewhere(cfg, r, r->called.v[i]))
-			continue;
-		problem_error(e, r->at,
-			      "no listener of this route answers to called AE "
-			      "title '%s'; add it to 'ae_titles' there",
-			      r->called.v[i]);
-		ok = false;
-	}
-	return ok;
-}
-
-static bool check_shadow(const struct config *cfg, size_t index,
-			 struct config_errors *e)
-{
-	for (size_t i = 0; i < index; i++) {
-		if (!route_shadows(&cfg->routes[i], &cfg->routes[index]))
-			continue;
-		problem_error(e, cfg->routes[index].at,
-			      "this route is never taken: route %zu (line %d) "
-			      "comes first and takes all of the same; put the "
-			      "special one first",
-			      i + 1, cfg->routes[i].at.line);
-		return false;
-	}
-	return true;
-}
-
-static void check_route(const struct config *cfg, size_t index,
-			struct config_errors *e)
-{
-	const struct config_route *r = &cfg->routes[index];
-
-	if (r->forward.n > CONFIG_FORWARD_MAX)
-		problem_error(e, r->at,
-			      "a route forwards to at most %d destinations",
-			      CONFIG_FORWARD_MAX);
-	if (!check_called(cfg, r, e) || !check_shadow(cfg, index, e))
-		return;
-	if (cfg->n_devices > 0 && !route_reachable(cfg, r))
-		problem_error(e, r->at,
-			      "this route is never taken: no device that it "
-			      "is for can arrive at its listeners with that "
-			      "service and called AE title");
-}
-
-void check_routes(const struct config *cfg, struct config_errors *e)
-{
-	if (cfg->n_routes == 0)
-		problem_warning(e, (struct config_mark){0, 0},
-				"no 'routes': nothing is taken for storage; "
-				"example: routes: [{service: storage, "
-				"forward: [cloud]}]");
-	for (size_t i = 0; i < cfg->n_routes; i++) {
-		if (e->n_errors > CONFIG_PROBLEMS_MAX)
-			return;
-		check_route(cfg, i, e);
+		check_services(cfg, i, e);
 	}
 }

@@ -152,10 +152,39 @@ static void check_path(const struct config *cfg, size_t index,
 
 static bool is_used(const struct config *cfg, size_t index)
 {
-	for (size_t i = 0; i < cfg->n_routes; i++)
-		if (match_ref(&cfg->routes[i].forward, index))
+	for (size_t i = 0; i < cfg->n_routes; i++) {
+		const struct config_route *r = &cfg->routes[i];
+
+		if (match_ref(&r->forward, index) ||
+		    match_ref(&r->relay, index) || match_ref(&r->hold, index))
 			return true;
+	}
 	return false;
+}
+
+static void check_balance(const struct config *cfg,
+			  const struct config_destination *d,
+			  struct config_errors *e)
+{
+	struct config_mark balance =
+	    check_at(cfg, "destinations", d->name, "balance", d->at);
+	struct config_mark weights =
+	    check_at(cfg, "destinations", d->name, "weights", d->at);
+
+	if (d->balance == CONFIG_WEIGHTED && d->protocol == CONFIG_DIRECTORY)
+		problem_error(e, balance,
+			      "destination '%s' is a directory and has no "
+			      "endpoints to balance; leave it out",
+			      d->name);
+	else if (d->weights.n > 0 && d->balance != CONFIG_WEIGHTED)
+		problem_error(e, weights,
+			      "'weights' has a meaning only with 'balance: "
+			      "weighted'");
+	else if (d->weights.n > 0 && d->weights.n != d->endpoints.n)
+		problem_error(e, weights,
+			      "destination '%s' has %zu endpoints and %zu "
+			      "weights; give one weight for each endpoint",
+			      d->name, d->endpoints.n, d->weights.n);
 }
 
 static void check_destination(const struct config *cfg, size_t index,
@@ -163,9 +192,12 @@ static void check_destination(const struct config *cfg, size_t index,
 {
 	const struct config_destination *d = &cfg->destinations[index];
 
+	check_loop(cfg, d, e);
+	if (d->implicit)
+		return;
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
 		check_rule(cfg, d, &rules[i], e);
-	check_loop(cfg, d, e);
+	check_balance(cfg, d, e);
 	check_path(cfg, index, e);
 	if (d->retry.first > d->retry.max)
 		problem_error(e,
@@ -175,7 +207,7 @@ static void check_destination(const struct config *cfg, size_t index,
 			      "example: retry: {first: 5s, max: 10m}");
 	if (!is_used(cfg, index))
 		problem_warning(e, d->at,
-				"no route forwards to destination '%s'; "
+				"no route leads to destination '%s'; "
 				"example: routes: [{service: storage, "
 				"forward: [%s]}]",
 				d->name, d->name);

@@ -10,33 +10,21 @@
 
 #include "policy/build.h"
 #include "policy/check.h"
+#include "policy/expand.h"
 #include "policy/problem.h"
 #include "proxy/lib/mem.h"
-
-static void free_structs(void *array, size_t n, size_t size, const char *scope)
-{
-	const struct option *o;
-
-	for (size_t i = 0; (o = option_at(i)) != NULL; i++) {
-		if (strcmp(option_scope(o->path), scope) != 0)
-			continue;
-		for (size_t j = 0; j < n; j++)
-			set_free(o, (unsigned char *)array + j * size);
-	}
-	mem_free(array);
-}
 
 void config_free(struct config *cfg)
 {
 	if (cfg == NULL)
 		return;
-	free_structs(cfg->listeners, cfg->n_listeners, sizeof(*cfg->listeners),
+	set_free_all(cfg->listeners, cfg->n_listeners, sizeof(*cfg->listeners),
 		     "listeners.NAME.");
-	free_structs(cfg->devices, cfg->n_devices, sizeof(*cfg->devices),
+	set_free_all(cfg->devices, cfg->n_devices, sizeof(*cfg->devices),
 		     "devices.NAME.");
-	free_structs(cfg->destinations, cfg->n_destinations,
+	set_free_all(cfg->destinations, cfg->n_destinations,
 		     sizeof(*cfg->destinations), "destinations.NAME.");
-	free_structs(cfg->routes, cfg->n_routes, sizeof(*cfg->routes),
+	set_free_all(cfg->routes, cfg->n_routes, sizeof(*cfg->routes),
 		     "routes.N.");
 	places_free(cfg->places);
 	mem_free(cfg);
@@ -93,7 +81,15 @@ static enum err build(struct config *cfg, const char *text, size_t len,
 		return e;
 	/* What is missing because it was wrong would only be wrong again. */
 	if (errors->n_errors == 0)
+		check_actions(cfg, errors);
+	if (errors->n_errors == 0)
+		e = expand_devices(&b);
+	if (e == ERR_OK && errors->n_errors == 0)
 		check_refs(cfg, errors);
+	if (e == ERR_OK && errors->n_errors == 0)
+		e = expand_called(&b);
+	if (e != ERR_OK)
+		return e;
 	if (errors->n_errors == 0)
 		default_key(cfg, errors);
 	if (errors->n_errors == 0)

@@ -308,6 +308,7 @@ struct config_route {
 	struct config_refs devices;   /* empty: every device */
 	struct config_aes called;     /* empty: every called AE title */
 	enum config_action action;
+	bool implied; /* one of those that a route to "@called" stands for */
 	/* Destinations. Of the first three only that of action has entries. */
 	struct config_refs forward; /* 1 to CONFIG_FORWARD_MAX */
 	struct config_refs relay;   /* 1, dicom or dicom-tls */

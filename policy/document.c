@@ -79,7 +79,9 @@ static enum err syntax_error(struct parse *p)
 		      "this is not YAML: %s%s%s%s", problem,
 		      y->context != NULL ? " " : "",
 		      y->context != NULL ? y->context : "",
-		      tab ? "; indent with spaces, not with tabs" : "");
+		      tab ? "; indent with spaces, not with tabs, and quote "
+			    "what begins with @"
+			  : "");
 	return ERR_INVAL;
 }
 

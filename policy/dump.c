@@ -84,6 +84,8 @@ static void dump_entry(FILE *out, const struct option *o, const void *v,
 		quoted(out, ((const char(*)[CONFIG_TEXT_LEN])v)[i]);
 	else if (o->type == OPTION_FINGERPRINTS)
 		quoted(out, ((const char(*)[CONFIG_FINGERPRINT_LEN])v)[i]);
+	else if (o->type == OPTION_NUMBERS)
+		fprintf(out, "%u", (unsigned)((const uint32_t *)v)[i]);
 	else
 		quoted(out, refs[i].name);
 }
@@ -99,6 +101,16 @@ static void dump_list(FILE *out, const struct option *o,
 		dump_entry(out, o, list.v, i);
 	}
 	fputc(']', out);
+}
+
+static void dump_single(FILE *out, const struct option *o,
+			const unsigned char *field)
+{
+	struct list_field list;
+
+	memcpy(&list, field, sizeof(list));
+	if (list.n > 0)
+		dump_entry(out, o, list.v, 0);
 }
 
 static void dump_value(FILE *out, const struct option *o,
@@ -146,7 +158,11 @@ static void dump_value(FILE *out, const struct option *o,
 	case OPTION_LISTENERS:
 	case OPTION_DEVICES:
 	case OPTION_DESTINATIONS:
+	case OPTION_NUMBERS:
 		dump_list(out, o, field);
+		return;
+	case OPTION_DESTINATION:
+		dump_single(out, o, field);
 		return;
 	}
 }
@@ -205,6 +221,16 @@ static void dump_struct(FILE *out, const char *scope, const void *base,
 	}
 }
 
+/* Implicit destinations follow from the devices when this is loaded. */
+static size_t n_declared(const struct config *cfg)
+{
+	size_t n = 0;
+
+	while (n < cfg->n_destinations && !cfg->destinations[n].implicit)
+		n++;
+	return n;
+}
+
 void config_dump(const struct config *cfg, FILE *out)
 {
 	dump_struct(out, "", cfg, 0);
@@ -218,8 +244,8 @@ void config_dump(const struct config *cfg, FILE *out)
 		fprintf(out, "  \"%s\":\n", cfg->devices[i].name);
 		dump_struct(out, "devices.NAME.", &cfg->devices[i], 4);
 	}
-	fputs(cfg->n_destinations > 0 ? "destinations:\n" : "", out);
-	for (size_t i = 0; i < cfg->n_destinations; i++) {
+	fputs(n_declared(cfg) > 0 ? "destinations:\n" : "", out);
+	for (size_t i = 0; i < n_declared(cfg); i++) {
 		fprintf(out, "  \"%s\":\n", cfg->destinations[i].name);
 		dump_struct(out, "destinations.NAME.", &cfg->destinations[i],
 			    4);

@@ -109,6 +109,44 @@ bool match_reaches(const struct config *cfg, const struct config_device *d,
 	return false;
 }
 
+const char *match_common_ae(const struct config_aes *a,
+			    const struct config_aes *b)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (match_ae(b, a->v[i]))
+			return a->v[i];
+	return NULL;
+}
+
+/* One AE title that the listener answers to, the device may call and the
+ * route is for. */
+static bool can_call(const struct config_listener *l,
+		     const struct config_device *d,
+		     const struct config_route *r)
+{
+	for (size_t i = 0; i < l->ae_titles.n; i++)
+		if (match_ae_or_any(&d->called, l->ae_titles.v[i]) &&
+		    match_ae_or_any(&r->called, l->ae_titles.v[i]))
+			return true;
+	return false;
+}
+
+unsigned match_taken(const struct config *cfg, const struct config_route *r,
+		     size_t device)
+{
+	const struct config_device *d = &cfg->devices[device];
+
+	if ((r->services & d->services) == 0 ||
+	    !match_ref_or_any(&r->devices, device))
+		return 0;
+	for (size_t i = 0; i < cfg->n_listeners; i++)
+		if (match_ref_or_any(&r->listeners, i) &&
+		    match_reaches(cfg, d, i) &&
+		    can_call(&cfg->listeners[i], d, r))
+			return r->services & d->services;
+	return 0;
+}
+
 char *match_trim_ae(const char *ae, char out[CONFIG_AE_LEN])
 {
 	size_t len = strnlen(ae, CONFIG_AE_LEN - 1);

@@ -32,6 +32,16 @@ bool match_needs_certificate(const struct config_device *d);
 bool match_reaches(const struct config *cfg, const struct config_device *d,
 		   size_t listener);
 
+/* The first AE title of a that is in b too, or NULL. */
+const char *match_common_ae(const struct config_aes *a,
+			    const struct config_aes *b);
+
+/* Which services r takes from that device (an index), at some listener and
+ * for some called AE title: bits of enum config_service, 0 for none. The refs
+ * of r are resolved. */
+unsigned match_taken(const struct config *cfg, const struct config_route *r,
+		     size_t device);
+
 /* Copy an AE title without leading and trailing spaces; at most 16
  * characters are looked at. Returns out. */
 char *match_trim_ae(const char *ae, char out[CONFIG_AE_LEN]);

@@ -83,6 +83,10 @@ const char *option_type_text(enum option_type t)
 		return "device's name or list of them";
 	case OPTION_DESTINATIONS:
 		return "destination's name or list of them";
+	case OPTION_NUMBERS:
+		return "number or list of them";
+	case OPTION_DESTINATION:
+		return "destination's name";
 	}
 	return "?";
 }

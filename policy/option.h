@@ -40,7 +40,10 @@ enum option_type {
 	OPTION_FINGERPRINTS,
 	OPTION_LISTENERS,
 	OPTION_DEVICES,
-	OPTION_DESTINATIONS
+	OPTION_DESTINATIONS,
+	OPTION_NUMBERS,
+	/* Struct config_refs as OPTION_DESTINATIONS, but of one at most. */
+	OPTION_DESTINATION
 };
 
 enum option_flags {

@@ -45,26 +45,20 @@ static const struct option_word tls_versions[] = {
 static const struct option_word tls_profiles[] = {
     {"bcp195", CONFIG_TLS_BCP195, NULL}, {NULL, 0, NULL}};
 
-static const struct option_word device_services[] = {
+static const struct option_word services[] = {
     {"storage", CONFIG_STORAGE, NULL},
     {"verification", CONFIG_VERIFICATION, NULL},
     {"worklist", CONFIG_WORKLIST, NULL},
     {"query", CONFIG_QUERY, NULL},
     {"mpps", CONFIG_MPPS, NULL},
     {"commitment", CONFIG_COMMITMENT, NULL},
+    {"print", CONFIG_PRINT, NULL},
+    {"other", CONFIG_OTHER, NULL},
     {NULL, 0, NULL}};
 
-#define RELAYED "live relay is not in this version"
-
-static const struct option_word route_services[] = {
-    {"storage", CONFIG_STORAGE, NULL},
-    {"verification", CONFIG_VERIFICATION,
-     "verification needs no route: C-ECHO is answered here"},
-    {"worklist", CONFIG_WORKLIST, RELAYED},
-    {"query", CONFIG_QUERY, RELAYED},
-    {"mpps", CONFIG_MPPS, RELAYED},
-    {"commitment", CONFIG_COMMITMENT,
-     "storage commitment is not in this version"},
+static const struct option_word balances[] = {
+    {"ordered", CONFIG_ORDERED, NULL},
+    {"weighted", CONFIG_WEIGHTED, NULL},
     {NULL, 0, NULL}};
 
 static const struct option_word priorities[] = {
@@ -154,12 +148,15 @@ static const struct option table[] = {
      .help = "Addresses it calls from: numeric, single ones or ranges."},
     {"devices.NAME.port", OPTION_NUMBER, 0, FIELD(config_device, port),
      .initial_text = "none", .min = 1, .max = 65535, .example = "104",
-     .help = "Port it listens on itself, for the way back."},
+     .help = "Port it listens on itself, for the way back: with one single "
+	     "address, routes may name the device as destination \"@NAME\"."},
     {"devices.NAME.services", OPTION_SET, 0, FIELD(config_device, services),
-     .initial = "storage, verification", .words = device_services,
-     .example = "[storage, verification]",
-     .help = "What it may use. This version serves storage and "
-	     "verification."},
+     .initial = "storage, verification", .words = services,
+     .example = "[storage, verification, worklist]",
+     .help = "What it may use: query is query and retrieve, mpps are "
+	     "procedure steps, commitment is storage commitment, other is "
+	     "what none of these name. All but verification, which is "
+	     "answered here, take a route."},
     {"devices.NAME.called", OPTION_AES, 0, FIELD(config_device, called),
      .initial_text = "every AE title of the listener", .example = "[ARCHIVE]",
      .help = "AE titles it may call."},
@@ -202,6 +199,16 @@ static const struct option table[] = {
      FIELD(config_destination, endpoints), .example = "[pacs.example.org:2762]",
      .help = "Hosts and ports, the preferred first. Required unless the "
 	     "protocol is directory."},
+    {"destinations.NAME.balance", OPTION_ENUM, 0,
+     FIELD(config_destination, balance), .initial = "ordered",
+     .words = balances, .example = "weighted",
+     .help = "ordered takes the first endpoint that is up, weighted spreads "
+	     "over those that are up."},
+    {"destinations.NAME.weights", OPTION_NUMBERS, 0,
+     FIELD(config_destination, weights), .initial_text = "all the same",
+     .min = 1, .max = 1000, .example = "[3, 1]",
+     .help = "Share of each endpoint, in their order, with balance "
+	     "weighted."},
     {"destinations.NAME.path", OPTION_PATH, 0, FIELD(config_destination, path),
      .example = "/srv/images",
      .help = "Directory for the files. Required with protocol directory."},
@@ -272,6 +279,29 @@ static const struct option table[] = {
      FIELD(config_destination, timeouts.idle), .initial = "10s", .max = HOUR,
      .example = "10s",
      .help = "How long an association is kept with nothing to send."},
+    {"destinations.NAME.timeouts.relay", OPTION_DURATION, 0,
+     FIELD(config_destination, timeouts.relay), .initial = "3s",
+     .min = SEC / 10, .max = HOUR, .example = "3s",
+     .help = "For opening a live association there, all endpoints together; "
+	     "the device waits that long at most."},
+    {"destinations.NAME.timeouts.retrieve", OPTION_DURATION, 0,
+     FIELD(config_destination, timeouts.retrieve), .initial = "10m",
+     .min = SEC / 10, .max = DAY, .example = "10m",
+     .help = "Silence of the archive in a live C-MOVE or C-GET; response "
+	     "holds for all other live messages."},
+    {"destinations.NAME.breaker.failures", OPTION_NUMBER, 0,
+     FIELD(config_destination, breaker.failures), .initial = "3", .min = 1,
+     .max = 1000, .example = "3",
+     .help = "Failures in a row after which an endpoint is left alone."},
+    {"destinations.NAME.breaker.pause", OPTION_DURATION, 0,
+     FIELD(config_destination, breaker.pause), .initial = "30s",
+     .min = SEC / 10, .max = HOUR, .example = "30s",
+     .help = "How long it is; then one try decides."},
+    {"destinations.NAME.health.interval", OPTION_DURATION, 0,
+     FIELD(config_destination, health.interval), .initial = "30s", .max = DAY,
+     .example = "30s",
+     .help = "Between C-ECHOs to endpoints that are down or were silent that "
+	     "long; 0 is never."},
     {"destinations.NAME.retry.first", OPTION_DURATION, 0,
      FIELD(config_destination, retry.first), .initial = "5s", .min = SEC / 10,
      .max = DAY, .example = "5s",
@@ -291,8 +321,9 @@ static const struct option table[] = {
 	     "aside."},
 
     {"routes.N.service", OPTION_SET, 0, FIELD(config_route, services),
-     .initial = "storage", .words = route_services, .example = "storage",
-     .help = "What is routed."},
+     .initial = "storage", .words = services, .example = "storage",
+     .help = "What is routed. Each service of an association is routed on its "
+	     "own, by the first route that fits."},
     {"routes.N.device", OPTION_DEVICES, 0, FIELD(config_route, devices),
      .initial_text = "every device", .example = "[ct-room-2]",
      .help = "From these devices only."},
@@ -302,10 +333,26 @@ static const struct option table[] = {
     {"routes.N.called", OPTION_AES, 0, FIELD(config_route, called),
      .initial_text = "every AE title", .example = "[ARCHIVE]",
      .help = "Sent to these called AE titles only."},
-    {"routes.N.forward", OPTION_DESTINATIONS, OPTION_REQUIRED,
-     FIELD(config_route, forward), .example = "[cloud]",
-     .help = "Destinations; each gets every instance. The first route that "
-	     "fits is taken."},
+    {"routes.N.forward", OPTION_DESTINATIONS, 0, FIELD(config_route, forward),
+     .initial_text = "none; a route has one of forward, relay and hold",
+     .example = "[cloud]",
+     .help = "Store and forward, for storage and mpps: taken here, delivered "
+	     "to each of these. \"@called\" is the device whose AE title was "
+	     "called."},
+    {"routes.N.relay", OPTION_DESTINATION, 0, FIELD(config_route, relay),
+     .initial_text = "none", .example = "cloud",
+     .help = "Live, for any service: passed on at once and answered from "
+	     "there. \"@called\" is the device whose AE title was called."},
+    {"routes.N.hold", OPTION_DESTINATION, 0, FIELD(config_route, hold),
+     .initial_text = "none", .example = "cloud",
+     .help = "For commitment: taken here, passed on when every instance that "
+	     "it names has arrived there; the report goes back to the "
+	     "device's port."},
+    {"routes.N.commit", OPTION_DESTINATION, 0, FIELD(config_route, commit),
+     .initial_text = "none", .example = "cloud",
+     .help = "Beside forward of storage: one of its destinations, which "
+	     "Culvert itself asks for commitment; the copy here is kept until "
+	     "it is granted."},
 
     {"spool.path", OPTION_PATH, OPTION_FIXED, FIELD(config, spool.path),
      .initial = "/var/lib/culvert/spool", .example = "/var/lib/culvert/spool",
@@ -335,6 +382,16 @@ static const struct option table[] = {
      .initial = "/run/culvert/control.sock",
      .example = "/run/culvert/control.sock",
      .help = "Unix socket for the culvert commands."},
+    {"commitment.unknown", OPTION_DURATION, 0,
+     FIELD(config, commitment.unknown), .initial = "60s", .max = DAY,
+     .example = "60s",
+     .help = "How long a held request waits for instances that were never "
+	     "seen here; then it is passed on with them."},
+    {"commitment.deadline", OPTION_DURATION, 0,
+     FIELD(config, commitment.deadline), .initial = "3d", .min = SEC / 10,
+     .max = 90 * DAY, .example = "3d",
+     .help = "After that long a held request is reported as failed for what "
+	     "is not known to be safe."},
     {"log.level", OPTION_ENUM, 0, FIELD(config, log.level), .initial = "info",
      .words = log_levels, .example = "info",
      .help = "Least important line that is written."},
@@ -344,8 +401,6 @@ static const struct {
 	const char *path;
 	const char *what;
 } later[] = {
-    {"routes.N.relay", "live relay"},
-    {"routes.N.hold", "storage commitment"},
     {"destinations.NAME.rate", "bandwidth shaping"},
     {"destinations.NAME.timetable", "bandwidth shaping"},
     {"destinations.NAME.link", "the chunk link"},

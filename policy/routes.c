@@ -48,11 +48,18 @@ static bool covers_aes(const struct config_aes *wide,
 	return narrow->n > 0;
 }
 
+unsigned route_shadowed(const struct config_route *earlier,
+			const struct config_route *later)
+{
+	if (!covers_refs(&earlier->listeners, &later->listeners) ||
+	    !covers_refs(&earlier->devices, &later->devices) ||
+	    !covers_aes(&earlier->called, &later->called))
+		return 0;
+	return earlier->services & later->services;
+}
+
 bool route_shadows(const struct config_route *earlier,
 		   const struct config_route *later)
 {
-	return (later->services & ~earlier->services) == 0 &&
-	       covers_refs(&earlier->listeners, &later->listeners) &&
-	       covers_refs(&earlier->devices, &later->devices) &&
-	       covers_aes(&earlier->called, &later->called);
+	return route_shadowed(earlier, later) == later->services;
 }

@@ -70,7 +70,8 @@ static void measure_text(enum option_type t, uint64_t v,
 			 t == OPTION_PERCENT ? "%" : "");
 }
 
-static void set_measure(const struct set *s, const struct node *n)
+/* False, and the error is added, for what is not a value of o. */
+static bool measure(const struct set *s, const struct node *n, uint64_t *out)
 {
 	static const struct {
 		bool (*parse)(const char *, uint64_t *);
@@ -86,22 +87,30 @@ static void set_measure(const struct set *s, const struct node *n)
 				 "h, d, w or y)"},
 	};
 	const struct option *o = s->o;
+	enum option_type type =
+	    o->type == OPTION_NUMBERS ? OPTION_NUMBER : o->type;
 	char low[VALUE_TEXT_LEN], high[VALUE_TEXT_LEN];
 	char why[VALUE_TEXT_LEN * 2 + 40];
-	uint64_t v;
 
-	if (!kinds[o->type].parse(n->text, &v)) {
-		wrong(s, n, kinds[o->type].wrong, NULL);
-		return;
+	if (!kinds[type].parse(n->text, out)) {
+		wrong(s, n, kinds[type].wrong, NULL);
+		return false;
 	}
-	if (v >= o->min && (o->max == 0 || v <= o->max)) {
-		store(s, v);
-		return;
-	}
-	measure_text(o->type, o->min, low);
-	measure_text(o->type, o->max, high);
+	if (*out >= o->min && (o->max == 0 || *out <= o->max))
+		return true;
+	measure_text(type, o->min, low);
+	measure_text(type, o->max, high);
 	snprintf(why, sizeof(why), "is out of range: from %s to %s", low, high);
 	wrong(s, n, why, NULL);
+	return false;
+}
+
+static void set_measure(const struct set *s, const struct node *n)
+{
+	uint64_t v;
+
+	if (measure(s, n, &v))
+		store(s, v);
 }
 
 static const struct option_word *find_word(const struct set *s,
@@ -370,12 +379,33 @@ static enum err add_fingerprint(const struct set *s, const struct node *n)
 	return ERR_OK;
 }
 
+static enum err add_number(const struct set *s, const struct node *n)
+{
+	uint64_t v;
+	uint32_t v32;
+
+	if (!measure(s, n, &v))
+		return ERR_OK;
+	v32 = (uint32_t)v; /* max is less in the table */
+	return append(s, n, &v32, sizeof(v32));
+}
+
+/* "@NAME" is the device of that name as a destination. */
+static bool is_destination(const char *text)
+{
+	if (text[0] != '@')
+		return value_name(text);
+	return value_name(text + 1) && strlen(text) < CONFIG_NAME_LEN;
+}
+
 /* Names are looked up when all of the file has been read. */
 static enum err add_ref(const struct set *s, const struct node *n)
 {
 	struct config_ref ref = {.at = n->at};
+	bool to = s->o->type == OPTION_DESTINATIONS ||
+		  s->o->type == OPTION_DESTINATION;
 
-	if (value_name(n->text)) {
+	if (to ? is_destination(n->text) : value_name(n->text)) {
 		memcpy(ref.name, n->text, strlen(n->text));
 		return append(s, n, &ref, sizeof(ref));
 	}
@@ -434,14 +464,17 @@ static enum err set_scalar(const struct set *s, const struct node *n)
 	case OPTION_LISTENERS:
 	case OPTION_DEVICES:
 	case OPTION_DESTINATIONS:
+	case OPTION_DESTINATION:
 		return add_ref(s, n);
+	case OPTION_NUMBERS:
+		return add_number(s, n);
 	}
 	return ERR_OK;
 }
 
 static bool takes_list(enum option_type t)
 {
-	return t == OPTION_SET || t >= OPTION_AES;
+	return t == OPTION_SET || (t >= OPTION_AES && t != OPTION_DESTINATION);
 }
 
 static bool is_on_heap(enum option_type t)
@@ -526,4 +559,20 @@ void set_free(const struct option *o, void *base)
 	memcpy(&list, field, sizeof(list));
 	mem_free(list.v);
 	memset(field, 0, sizeof(list));
+}
+
+void set_free_members(void *base, const char *scope)
+{
+	const struct option *o;
+
+	for (size_t i = 0; (o = option_at(i)) != NULL; i++)
+		if (strcmp(option_scope(o->path), scope) == 0)
+			set_free(o, base);
+}
+
+void set_free_all(void *array, size_t n, size_t size, const char *scope)
+{
+	for (size_t i = 0; i < n; i++)
+		set_free_members((unsigned char *)array + i * size, scope);
+	mem_free(array);
 }
