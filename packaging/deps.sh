@@ -15,11 +15,15 @@ set -euo pipefail
 		zlib1g-dev"
 	demo="dcmtk python3-pydicom sqlite3"
 	test="$demo libcmocka-dev python3 python3-pytest python3-pytest-timeout
-		openssl libssl-dev orthanc stunnel4 tshark"
+		openssl libssl-dev orthanc stunnel4 tshark libgdcm-tools"
+	# Node from elsewhere, with its npm, is as good as Debian's.
+	command -v node >/dev/null || test="$test nodejs"
+	command -v npm >/dev/null || test="$test npm"
 	lint="clang clang-format clang-tidy cppcheck shellcheck git python3
 		libcmocka-dev"
 	fuzz="clang llvm"
-	bench="libssl-dev orthanc dcmtk stunnel4 haproxy python3 procps"
+	bench="libssl-dev orthanc dcmtk stunnel4 haproxy nginx-light
+		libnginx-mod-stream python3 procps"
 }
 
 packages=
