@@ -10,8 +10,7 @@
 #include "proxy/destination.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
-#include "proxy/net/mailbox.h"
-#include "proxy/probe.h"
+#include "proxy/probe_call.h"
 
 enum {
 	FIRST_MS = 500,           /* after the start, and after a kick */
@@ -32,41 +31,25 @@ struct prober {
 	struct aes todo[AES_MAX];
 	size_t n_todo;
 	uint64_t fail_ms;
-	bool asking; /* the rest is the worker's until msg comes back */
 	bool closing;
 	void (*closed)(void *arg);
 	void *arg;
 
 	/* One question. */
-	struct worker *worker;
-	struct probe *probe; /* worker's thread only */
-	bool canceled;       /* worker's thread only */
-	struct msg msg, cancel_msg;
-	bool cancel_posted, cancel_done;
+	struct probe_call call;
 	struct aes aes;
 	struct capability_pair pairs[PROBE_PAIRS];
-	size_t n_pairs, endpoint;
-	bool answered;
-	char error[512];
+	size_t n_pairs;
 };
 
 static void ask_next(struct prober *p);
 
 /* ---- on the worker ----------------------------------------------------- */
 
-static void on_step(void *arg, bool ok, const char *step, const char *text)
-{
-	struct prober *p = arg;
-
-	if (!ok)
-		(void)snprintf(p->error, sizeof(p->error), "%s: %s", step,
-			       text);
-}
-
-static void on_pair(void *arg, const struct capability_pair *pair,
+static void on_pair(struct probe_call *c, const struct capability_pair *pair,
 		    bool accepted)
 {
-	struct prober *p = arg;
+	struct prober *p = CONTAINER_OF(c, struct prober, call);
 	struct capability_key key = {.destination =
 					 p->env.destination->config->name,
 				     .calling_ae = p->aes.calling_ae,
@@ -75,59 +58,6 @@ static void on_pair(void *arg, const struct capability_pair *pair,
 				     .transfer_syntax = pair->transfer_syntax};
 
 	capability_learn(p->env.destination->capabilities, &key, accepted);
-}
-
-static void on_answer(struct msg *m);
-
-static void come_back(struct prober *p)
-{
-	worker_load_add(p->worker, -1);
-	p->probe = NULL;
-	p->msg.run = on_answer;
-	(void)mailbox_post(p->env.main, &p->msg);
-}
-
-static void on_done(void *arg, bool answered, bool echoed)
-{
-	struct prober *p = arg;
-
-	(void)echoed;
-	p->answered = answered;
-	come_back(p);
-}
-
-static const struct probe_events events = {
-    .step = on_step, .pair = on_pair, .done = on_done};
-
-static void on_ask(struct msg *m)
-{
-	struct prober *p = CONTAINER_OF(m, struct prober, msg);
-	struct probe_request r = {.destination = p->env.destination,
-				  .worker = p->worker,
-				  .endpoint = p->endpoint,
-				  .calling_ae = p->aes.calling_ae,
-				  .called_ae = p->aes.called_ae,
-				  .pairs = p->pairs,
-				  .n_pairs = p->n_pairs};
-	enum err e;
-
-	worker_load_add(p->worker, 1);
-	e = p->canceled ? ERR_CANCELED : probe_start(&r, &events, p, &p->probe);
-	if (e != ERR_OK)
-		come_back(p);
-}
-
-static void on_cancel_done(struct msg *m);
-
-static void on_cancel(struct msg *m)
-{
-	struct prober *p = CONTAINER_OF(m, struct prober, cancel_msg);
-
-	p->canceled = true;
-	if (p->probe != NULL)
-		probe_cancel(p->probe);
-	m->run = on_cancel_done;
-	(void)mailbox_post(p->env.main, m);
 }
 
 /* ---- on the main loop -------------------------------------------------- */
@@ -144,17 +74,9 @@ static void on_timer_closed(uv_handle_t *h)
 
 static void try_end(struct prober *p)
 {
-	if (!p->closing || p->asking || (p->cancel_posted && !p->cancel_done))
+	if (!p->closing || p->call.asking)
 		return;
 	uv_close((uv_handle_t *)&p->timer, on_timer_closed);
-}
-
-static void on_cancel_done(struct msg *m)
-{
-	struct prober *p = CONTAINER_OF(m, struct prober, cancel_msg);
-
-	p->cancel_done = true;
-	try_end(p);
 }
 
 static void on_aes(void *arg, const char *calling_ae, const char *called_ae)
@@ -177,7 +99,7 @@ static void on_timer(uv_timer_t *t)
 {
 	struct prober *p = CONTAINER_OF(t, struct prober, timer);
 
-	if (p->asking)
+	if (p->call.asking)
 		return;
 	if (p->n_todo == 0) /* else a pair failed: the others go on */
 		capability_each_aes(p->env.destination->capabilities,
@@ -191,17 +113,16 @@ static void sleep_for(struct prober *p, uint64_t ms)
 	(void)uv_timer_start(&p->timer, on_timer, ms, 0);
 }
 
-static void on_answer(struct msg *m)
+static void on_answer(struct probe_call *c)
 {
-	struct prober *p = CONTAINER_OF(m, struct prober, msg);
+	struct prober *p = CONTAINER_OF(c, struct prober, call);
 	const char *name = p->env.destination->config->name;
 
-	p->asking = false;
 	if (p->closing) {
 		try_end(p);
 		return;
 	}
-	if (p->answered) {
+	if (c->answered) {
 		p->fail_ms = 0;
 		log_event(LOG_DEBUG, "probed", "destination=%s pairs=%zu", name,
 			  p->n_pairs);
@@ -210,27 +131,20 @@ static void on_answer(struct msg *m)
 	}
 	if (p->fail_ms == 0)
 		log_event(LOG_WARN, "probe-failed",
-			  "destination=%s text=\"%s\"", name, p->error);
+			  "destination=%s text=\"%s\"", name, c->error);
 	p->fail_ms = p->fail_ms == 0 ? FAIL_FIRST_MS : p->fail_ms * 2;
 	if (p->fail_ms > FAIL_MAX_MS)
 		p->fail_ms = FAIL_MAX_MS;
 	sleep_for(p, p->fail_ms);
 }
 
-static struct worker *least_loaded(const struct prober *p)
-{
-	struct worker *best = p->env.workers[0];
-
-	for (size_t i = 1; i < p->env.n_workers; i++) {
-		if (worker_load(p->env.workers[i]) < worker_load(best))
-			best = p->env.workers[i];
-	}
-	return best;
-}
-
 static void ask_next(struct prober *p)
 {
 	struct destination_round round = {.insist = true};
+	struct probe_request r = {.destination = p->env.destination,
+				  .calling_ae = p->aes.calling_ae,
+				  .called_ae = p->aes.called_ae,
+				  .pairs = p->pairs};
 
 	if (p->n_todo == 0) {
 		sleep_for(p, ROUND_MS);
@@ -242,14 +156,9 @@ static void ask_next(struct prober *p)
 	    p->aes.calling_ae, p->aes.called_ae, AGE_MS, p->pairs, PROBE_PAIRS);
 	if (p->n_pairs == PROBE_PAIRS)
 		p->n_todo++; /* there may be more of this pair */
-	p->endpoint = destination_pick(p->env.destination, &round);
-	p->worker = least_loaded(p);
-	p->answered = false;
-	p->error[0] = '\0';
-	p->asking = true;
-	p->msg.run = on_ask;
-	if (!worker_post(p->worker, &p->msg))
-		p->asking = false; /* it is stopping */
+	r.endpoint = destination_pick(p->env.destination, &round);
+	r.n_pairs = p->n_pairs;
+	(void)probe_call_start(&p->call, &r); /* else it is stopping */
 }
 
 enum err prober_new(const struct prober_env *env, struct prober **out)
@@ -259,6 +168,11 @@ enum err prober_new(const struct prober_env *env, struct prober **out)
 	if (p == NULL)
 		return ERR_NOMEM;
 	p->env = *env;
+	p->call = (struct probe_call){.main = env->main,
+				      .workers = env->workers,
+				      .n_workers = env->n_workers,
+				      .pair = on_pair,
+				      .done = on_answer};
 	(void)uv_timer_init(env->loop, &p->timer);
 	sleep_for(p, FIRST_MS);
 	*out = p;
@@ -267,7 +181,7 @@ enum err prober_new(const struct prober_env *env, struct prober **out)
 
 void prober_kick(struct prober *p)
 {
-	if (!p->asking && !p->closing && p->fail_ms == 0)
+	if (!p->call.asking && !p->closing && p->fail_ms == 0)
 		sleep_for(p, FIRST_MS);
 }
 
@@ -277,8 +191,6 @@ void prober_close(struct prober *p, void (*closed)(void *arg), void *arg)
 	p->closed = closed;
 	p->arg = arg;
 	(void)uv_timer_stop(&p->timer);
-	p->cancel_msg.run = on_cancel;
-	if (p->asking)
-		p->cancel_posted = worker_post(p->worker, &p->cancel_msg);
+	probe_call_cancel(&p->call);
 	try_end(p);
 }

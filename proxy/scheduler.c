@@ -6,6 +6,7 @@
 
 #include "proxy/capability.h"
 #include "proxy/directory.h"
+#include "proxy/health.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
@@ -181,6 +182,32 @@ static enum err open_all(struct scheduler *s)
 	return e;
 }
 
+/* Senders need not wait out their pause. */
+static void on_back(void *arg, size_t i)
+{
+	struct scheduler *s = arg;
+	struct dest *d = &s->dests[i];
+
+	if (!d->trying || d->stopped)
+		return;
+	d->not_before_ms = 0;
+	run_dest(d);
+}
+
+static enum err open_health(struct scheduler *s)
+{
+	struct health_env env = {.loop = s->opt.loop,
+				 .main = s->opt.mailbox,
+				 .workers = s->opt.workers,
+				 .n_workers = s->opt.n_workers,
+				 .destinations = s->opt.destinations,
+				 .n_destinations = s->n_dests,
+				 .back = on_back,
+				 .arg = s};
+
+	return health_new(&env, &s->health);
+}
+
 static void ignore(void *arg)
 {
 	(void)arg;
@@ -202,6 +229,8 @@ enum err scheduler_start(const struct scheduler_options *opt,
 	list_init(&s->orders);
 	(void)uv_timer_init(opt->loop, &s->stop_timer);
 	e = open_all(s);
+	if (e == ERR_OK)
+		e = open_health(s);
 	if (e != ERR_OK) {
 		scheduler_stop(s, 0, ignore, NULL);
 		return e;
@@ -294,6 +323,10 @@ void sched_settled(struct scheduler *s)
 	s->n_parts = 1;
 	for (size_t i = 0; i < s->n_dests; i++)
 		close_dest(s, &s->dests[i]);
+	if (s->health != NULL) {
+		s->n_parts++;
+		health_close(s->health, on_part_closed, s);
+	}
 	s->stop_timer.data = s;
 	uv_close((uv_handle_t *)&s->stop_timer, on_handle_closed);
 }

@@ -153,6 +153,7 @@ struct unposted {
 struct scheduler {
 	struct scheduler_options opt;
 	struct reader *reader;
+	struct health *health; /* NULL: not made */
 	struct dest *dests;
 	size_t n_dests;
 	uint64_t random;

@@ -402,8 +402,7 @@ static void on_closed(void *arg, enum err why, const char *detail)
 		if (why != ERR_CANCELED && why != ERR_NOMEM)
 			unanswered(s, &v, detail);
 		s->attempt++;
-		retry = s->ul == UL_STA4 && !s->closing &&
-			s->attempt < s->config->endpoints.n;
+		retry = !s->closing && s->attempt < s->config->endpoints.n;
 		if (!retry)
 			sender_fail(s, &v, detail, false);
 	} else if (s->ul == UL_STA6) {
