@@ -15,7 +15,8 @@ static const char help[] =
     "  list   the newest associations, in and out\n"
     "  show   one of them: peer, TLS, every presentation context with what "
     "was\n"
-    "         proposed and what was accepted, how it ended\n\n"
+    "         proposed and what was accepted, what was relayed, how it ended\n"
+    "\n"
     "examples:\n"
     "  culvert association list --limit 20\n"
     "  culvert association show 17\n";
@@ -112,6 +113,43 @@ static bool on_context(void *arg, const struct ledger_context *c)
 	return true;
 }
 
+/* ---- what was relayed on it --------------------------------------------- */
+
+enum { OPERATIONS_SHOWN = 200 };
+
+static size_t n_operations;
+
+static bool on_operation(void *arg, const struct view_operation *v)
+{
+	const struct ledger_operation *o = &v->o;
+	char when[CLI_TIME_LEN], bytes[32], status[8] = "none";
+	char message[CLI_MESSAGE_LEN];
+
+	(void)arg;
+	if (n_operations++ == 0)
+		printf("relayed, newest first\n");
+	if (o->status >= 0)
+		snprintf(status, sizeof(status), "%04x", (unsigned)o->status);
+	printf("  %s  %-14s %s %-14s  status %s  %u responses  %s  %.3f s\n",
+	       cli_time(o->begun_ms, when), cli_message(o->command, message),
+	       o->from_destination ? "from" : "to  ", o->destination, status,
+	       o->responses, cli_bytes(o->bytes, bytes, sizeof(bytes)),
+	       (double)o->duration_ns / 1e9);
+	printf("       %s%s%s\n", uid_name(o->sop_class),
+	       o->sop_instance[0] != '\0' ? " " : "", o->sop_instance);
+	return true;
+}
+
+static int show_operations(struct ledger_view *v, uint64_t id)
+{
+	if (ledger_view_operations(v, id, 0, OPERATIONS_SHOWN, on_operation,
+				   NULL) != ERR_OK)
+		return cli_ledger_failed(v);
+	if (n_operations == OPERATIONS_SHOWN)
+		printf("  older ones are in the table operations\n");
+	return CLI_OK;
+}
+
 /* Where to begin and how many; false: not understood. */
 struct page {
 	uint64_t before, limit;
@@ -146,7 +184,7 @@ static int show(struct ledger_view *v, uint64_t id)
 {
 	switch ((int)ledger_view_association(v, id, on_one, on_context, NULL)) {
 	case ERR_OK:
-		return CLI_OK;
+		return show_operations(v, id);
 	case ERR_NOTFOUND:
 		fprintf(stderr,
 			"culvert association: no association %" PRIu64

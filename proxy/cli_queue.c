@@ -18,7 +18,8 @@
 static const char help[] =
     "usage: culvert queue [-c FILE] COMMAND [OPTIONS]\n\n"
     "  list [FILTERS]              deliveries that are not done, oldest first\n"
-    "  show TRANSFER               everything known of one instance\n"
+    "  show TRANSFER               everything known of one instance or\n"
+    "                              message\n"
     "  retry    WHICH              try now: held, quarantined, backing off\n"
     "  hold     WHICH              keep from being sent until released\n"
     "  release  WHICH              send what is held\n"
@@ -33,7 +34,8 @@ static const char help[] =
     "destination, or both.\n\n"
     "filters of list:\n"
     "  --destination NAME, --device NAME, --study UID\n"
-    "  --state queued|held|quarantined|delivered|discarded|all\n"
+    "  --state queued|held|quarantined|uncommitted|delivered|committed|\n"
+    "          withdrawn|discarded|all\n"
     "  --limit N, --after ID\n\n"
     "examples:\n"
     "  culvert queue list --state quarantined\n"
@@ -56,16 +58,18 @@ static uint64_t n_listed, last_listed;
 static bool on_row(void *arg, const struct view_delivery *d)
 {
 	char id[TRANSFER_TEXT_LEN], age[CLI_AGE_LEN], bytes[32];
+	char message[CLI_MESSAGE_LEN];
 
 	(void)arg;
 	if (n_listed++ == 0)
-		printf("%8s  %-32s  %-11s  %-14s %-14s %9s %8s  %s\n", "id",
-		       "transfer", "state", "destination", "device", "size",
-		       "waiting", "last error");
+		printf("%8s  %-32s  %-11s  %-14s %-14s %-14s %9s %8s  %s\n",
+		       "id", "transfer", "state", "destination", "device",
+		       "message", "size", "waiting", "last error");
 	last_listed = d->delivery;
-	printf("%8" PRIu64 "  %s  %-11s  %-14s %-14s %9s %8s  %s\n",
+	printf("%8" PRIu64 "  %s  %-11s  %-14s %-14s %-14s %9s %8s  %s\n",
 	       d->delivery, transfer_id_text(&d->transfer, id),
 	       delivery_state_text(d->state), d->destination, d->device,
+	       cli_message(d->command, message),
 	       cli_bytes(d->length, bytes, sizeof(bytes)),
 	       cli_age(d->received_ms, age), d->last_error);
 	return true;
@@ -82,7 +86,8 @@ static int list_state(struct ledger_view *v, struct view_filter *f)
 static int list_open(struct ledger_view *v, struct view_filter *f)
 {
 	static const enum delivery_state open[] = {
-	    DELIVERY_QUARANTINED, DELIVERY_HELD, DELIVERY_QUEUED};
+	    DELIVERY_QUARANTINED, DELIVERY_HELD, DELIVERY_QUEUED,
+	    DELIVERY_UNCOMMITTED};
 	int rc = CLI_OK;
 
 	for (size_t i = 0; rc == CLI_OK && i < ARRAY_LEN(open); i++) {
@@ -121,6 +126,24 @@ static int list(const struct config *cfg, const struct query *q)
 	return rc;
 }
 
+static void print_what(const struct view_delivery *d)
+{
+	char message[CLI_MESSAGE_LEN];
+
+	printf("message      %s", cli_message(d->command, message));
+	if (d->type != 0)
+		printf(", type %u", d->type);
+	if (d->transaction[0] != '\0')
+		printf(", transaction %s", d->transaction);
+	printf("\nSOP class    %s\nSOP instance %s\n", uid_name(d->sop_class),
+	       d->sop_instance);
+	printf("encoding     %s\n", uid_name(d->transfer_syntax));
+	if (instance_is_message(d->command))
+		return;
+	printf("study        %s\nseries       %s\nmodality     %s\n", d->study,
+	       d->series, d->modality);
+}
+
 static bool on_one(void *arg, const struct view_delivery *d)
 {
 	char id[TRANSFER_TEXT_LEN], when[CLI_TIME_LEN], hash[65], bytes[32];
@@ -134,11 +157,7 @@ static bool on_one(void *arg, const struct view_delivery *d)
 		       d->listener, d->association);
 		printf("AE titles    calling %s, called %s\n", d->calling_ae,
 		       d->called_ae);
-		printf("SOP class    %s\nSOP instance %s\n",
-		       uid_name(d->sop_class), d->sop_instance);
-		printf("encoding     %s\n", uid_name(d->transfer_syntax));
-		printf("study        %s\nseries       %s\nmodality     %s\n",
-		       d->study, d->series, d->modality);
+		print_what(d);
 		printf("size         %s (%" PRIu64 " bytes, %u chunks)\n",
 		       cli_bytes(d->length, bytes, sizeof(bytes)), d->length,
 		       d->chunks);

@@ -6,6 +6,7 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
+#include "proxy/dicom/command.h"
 #include "proxy/lib/clock.h"
 #include "store/ledger_view.h"
 
@@ -32,6 +33,18 @@ char *cli_age(int64_t wall_ms, char out[CLI_AGE_LEN])
 		snprintf(out, CLI_AGE_LEN, "%lld h", s / 3600);
 	else
 		snprintf(out, CLI_AGE_LEN, "%lld d", s / 86400 % 1000000);
+	return out;
+}
+
+char *cli_message(uint16_t command, char out[CLI_MESSAGE_LEN])
+{
+	const char *name =
+	    command_name(command != 0 ? command : INSTANCE_C_STORE_RQ);
+	size_t n = strlen(name);
+
+	if (n > 3 && strcmp(name + n - 3, "-RQ") == 0)
+		n -= 3;
+	snprintf(out, CLI_MESSAGE_LEN, "%.*s", (int)n, name);
 	return out;
 }
 

@@ -141,7 +141,7 @@ static bool on_found(void *arg, const struct view_delivery *d)
 	struct found *f = arg;
 
 	f->any = true;
-	if (d->state <= DELIVERY_QUARANTINED) {
+	if (delivery_state_keeps(d->state)) {
 		f->open = true; /* its bytes are still here */
 		f->d = *d;
 	}

@@ -281,7 +281,9 @@ static bool next_state(enum outcome_kind k, const struct delivery *d,
 		*next = DELIVERY_WITHDRAWN;
 		break;
 	case OUTCOME_DISCARDED:
-		*next = DELIVERY_DISCARDED;
+		/* It is there: only its commitment is given up. */
+		*next = d->state == DELIVERY_UNCOMMITTED ? DELIVERY_DELIVERED
+							 : DELIVERY_DISCARDED;
 		break;
 	case OUTCOME_HELD:
 		*next = DELIVERY_HELD;
@@ -337,8 +339,12 @@ static void describe(struct delivery *d, const struct outcome *o,
 		if (o->status != 0)
 			d->remote_status = o->status;
 		break;
-	case OUTCOME_WITHDRAWN:
 	case OUTCOME_DISCARDED:
+		if (was == DELIVERY_UNCOMMITTED)
+			snprintf(d->last_error, sizeof(d->last_error), "%s",
+				 "delivered; its commitment was given up");
+		break;
+	case OUTCOME_WITHDRAWN:
 	case OUTCOME_ABANDONED:
 	case OUTCOME_RESTART:
 		break;

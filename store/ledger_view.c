@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/lib/mem.h"
+#include "store/ledger_in.h"
 #include "store/ledger_view_in.h"
 #include "store/migrations.h"
 
@@ -79,7 +80,7 @@ const char *ledger_view_why(const struct ledger_view *v)
 	return v->why;
 }
 
-static enum err failed(struct ledger_view *v, enum err e)
+enum err view_failed(struct ledger_view *v, enum err e)
 {
 	snprintf(v->why, sizeof(v->why), "%.160s: %.80s", v->path,
 		 v->db != NULL ? sqlite3_errmsg(v->db) : err_text(e));
@@ -104,7 +105,7 @@ static enum err reconnect(struct ledger_view *v)
 			 "%.200s is being rebuilt: try again", v->path);
 		return ERR_BUSY;
 	}
-	return failed(v, e);
+	return view_failed(v, e);
 }
 
 enum err view_prepare(struct ledger_view *v, const char *sql,
@@ -115,7 +116,7 @@ enum err view_prepare(struct ledger_view *v, const char *sql,
 	if (e != ERR_OK)
 		return e;
 	e = db_prepare(v->db, sql, out);
-	return e != ERR_OK ? failed(v, e) : ERR_OK;
+	return e != ERR_OK ? view_failed(v, e) : ERR_OK;
 }
 
 enum err view_row(struct ledger_view *v, sqlite3_stmt **st)
@@ -124,7 +125,7 @@ enum err view_row(struct ledger_view *v, sqlite3_stmt **st)
 	enum err e = db_row(*st, &row);
 
 	if (e != ERR_OK)
-		e = failed(v, e);
+		e = view_failed(v, e);
 	if (!row)
 		view_done(st);
 	return e;
@@ -141,6 +142,12 @@ unsigned view_limit(unsigned limit)
 	return limit == 0 || limit > LEDGER_PAGE_MAX ? LEDGER_PAGE_MAX : limit;
 }
 
+void view_blob(sqlite3_stmt *st, int i, void *out, size_t n)
+{
+	if ((size_t)sqlite3_column_bytes(st, i) == n)
+		memcpy(out, sqlite3_column_blob(st, i), n);
+}
+
 /* ---- deliveries ------------------------------------------------------------
  */
 
@@ -149,7 +156,8 @@ unsigned view_limit(unsigned limit)
 	"d.next_attempt_ms,d.changed_ms,d.last_error,i.transfer,"              \
 	"i.received_ms,i.sop_instance,i.length,i.chunks,i.root,o.association," \
 	"o.listener,o.device,o.peer,o.calling_ae,o.called_ae,k.sop_class,"     \
-	"k.transfer_syntax,s.study,s.series,s.modality FROM deliveries d "
+	"k.transfer_syntax,s.study,s.series,s.modality,i.command,i."           \
+	"type," LEDGER_SQL_TRANSACTION " FROM deliveries d "
 #define DELIVERY_JOINS                                                         \
 	"CROSS JOIN instances i ON i.seq=d.id>>5 "                             \
 	"CROSS JOIN destinations t ON t.id=d.destination "                     \
@@ -157,20 +165,14 @@ unsigned view_limit(unsigned limit)
 	"CROSS JOIN kinds k ON k.id=i.kind "                                   \
 	"CROSS JOIN series s ON s.id=i.series "
 
-static void copy_blob(sqlite3_stmt *st, int i, void *out, size_t n)
-{
-	if ((size_t)sqlite3_column_bytes(st, i) == n)
-		memcpy(out, sqlite3_column_blob(st, i), n);
-}
-
 static void read_instance(sqlite3_stmt *st, struct view_delivery *d)
 {
-	copy_blob(st, 9, d->transfer.b, sizeof(d->transfer.b));
+	view_blob(st, 9, d->transfer.b, sizeof(d->transfer.b));
 	d->received_ms = sqlite3_column_int64(st, 10);
 	DB_TEXT(st, 11, d->sop_instance);
 	d->length = db_u64(st, 12);
 	d->chunks = (uint32_t)db_u64(st, 13);
-	copy_blob(st, 14, d->root, sizeof(d->root));
+	view_blob(st, 14, d->root, sizeof(d->root));
 	d->association = db_u64(st, 15);
 	DB_TEXT(st, 16, d->listener);
 	DB_TEXT(st, 17, d->device);
@@ -182,6 +184,9 @@ static void read_instance(sqlite3_stmt *st, struct view_delivery *d)
 	DB_TEXT(st, 23, d->study);
 	DB_TEXT(st, 24, d->series);
 	DB_TEXT(st, 25, d->modality);
+	d->command = (uint16_t)db_u64(st, 26);
+	d->type = (uint16_t)db_u64(st, 27);
+	DB_TEXT(st, 28, d->transaction);
 }
 
 static void read_delivery(sqlite3_stmt *st, struct view_delivery *d)
@@ -220,21 +225,40 @@ static enum err each_delivery(struct ledger_view *v, sqlite3_stmt *st,
 	return e;
 }
 
-/* What is open is found by its index, all else by scanning in order. */
+/* What is open or uncommitted is found by its index, all else by scanning in
+ * order. */
+#define DELIVERY_FILTERS                                                       \
+	" AND d.id>?3 AND (?4 IS NULL OR o.device=?4)"                         \
+	" AND (?5 IS NULL OR s.study=?5) ORDER BY d.id LIMIT ?6"
+#define NAMED                                                                  \
+	"d.destination IN (SELECT id FROM destinations"                        \
+	" WHERE ?1 IS NULL OR name=?1)"
+
 static const char sql_open[] =
-    DELIVERY_COLUMNS "INDEXED BY deliveries_open " DELIVERY_JOINS
-		     "WHERE d.destination IN (SELECT id FROM destinations"
-		     " WHERE ?1 IS NULL OR name=?1)"
-		     " AND d.state=?2 AND d.state<=2 AND d.id>?3"
-		     " AND (?4 IS NULL OR o.device=?4)"
-		     " AND (?5 IS NULL OR s.study=?5)"
-		     " ORDER BY d.id LIMIT ?6";
-static const char sql_scan[] = DELIVERY_COLUMNS DELIVERY_JOINS
-    "WHERE d.id>?3 AND (?2 IS NULL OR d.state=?2)"
-    " AND (?1 IS NULL OR t.name=?1)"
-    " AND (?4 IS NULL OR o.device=?4)"
-    " AND (?5 IS NULL OR s.study=?5)"
-    " ORDER BY d.id LIMIT ?6";
+    DELIVERY_COLUMNS "INDEXED BY deliveries_open " DELIVERY_JOINS "WHERE " NAMED
+		     " AND d.state=?2 AND d.state<=2" DELIVERY_FILTERS;
+static const char sql_uncommitted[] =
+    DELIVERY_COLUMNS "INDEXED BY deliveries_uncommitted " DELIVERY_JOINS
+		     "WHERE " NAMED " AND d.state=6" DELIVERY_FILTERS;
+/* In order without sorting. */
+static const char sql_uncommitted_at[] =
+    DELIVERY_COLUMNS "INDEXED BY deliveries_uncommitted " DELIVERY_JOINS
+		     "WHERE d.destination=(SELECT id FROM destinations"
+		     " WHERE name=?1) AND d.state=6" DELIVERY_FILTERS;
+static const char sql_scan[] =
+    DELIVERY_COLUMNS DELIVERY_JOINS "WHERE (?2 IS NULL OR d.state=?2) AND (?1 "
+				    "IS NULL OR t.name=?1)" DELIVERY_FILTERS;
+static const char sql_receipts[] = DELIVERY_COLUMNS DELIVERY_JOINS
+    "WHERE d.state IN (3,7) AND (?1 IS NULL OR t.name=?1)" DELIVERY_FILTERS;
+
+static const char *sql_of(const struct view_filter *f)
+{
+	if (!f->any_state && f->state <= DELIVERY_QUARANTINED)
+		return sql_open;
+	if (f->any_state || f->state != DELIVERY_UNCOMMITTED)
+		return sql_scan;
+	return f->destination != NULL ? sql_uncommitted_at : sql_uncommitted;
+}
 
 /* No instance of a study is older than its first series. */
 static enum err study_begins(struct ledger_view *v, const char *study,
@@ -260,18 +284,16 @@ static enum err study_begins(struct ledger_view *v, const char *study,
 	return ERR_OK;
 }
 
-enum err ledger_view_deliveries(struct ledger_view *v,
-				const struct view_filter *f,
-				view_delivery_fn *fn, void *arg)
+static enum err deliveries(struct ledger_view *v, const struct view_filter *f,
+			   const char *sql, view_delivery_fn *fn, void *arg)
 {
-	bool open = !f->any_state && f->state <= DELIVERY_QUARANTINED;
 	uint64_t after = f->after;
 	sqlite3_stmt *st;
 	unsigned n = 0;
 	enum err e = study_begins(v, f->study, &after);
 
 	if (e == ERR_OK)
-		e = view_prepare(v, open ? sql_open : sql_scan, &st);
+		e = view_prepare(v, sql, &st);
 	if (e != ERR_OK)
 		return e;
 	db_bind_text(st, 1, f->destination);
@@ -286,12 +308,29 @@ enum err ledger_view_deliveries(struct ledger_view *v,
 	return each_delivery(v, st, fn, arg, &n);
 }
 
+enum err ledger_view_deliveries(struct ledger_view *v,
+				const struct view_filter *f,
+				view_delivery_fn *fn, void *arg)
+{
+	return deliveries(v, f, sql_of(f), fn, arg);
+}
+
 enum err ledger_view_receipts(struct ledger_view *v, const char *destination,
 			      uint64_t after, unsigned limit,
 			      view_delivery_fn *fn, void *arg)
 {
+	struct view_filter f = {
+	    .destination = destination, .after = after, .limit = limit};
+
+	return deliveries(v, &f, sql_receipts, fn, arg);
+}
+
+enum err ledger_view_uncommitted(struct ledger_view *v, const char *destination,
+				 uint64_t after, unsigned limit,
+				 view_delivery_fn *fn, void *arg)
+{
 	struct view_filter f = {.destination = destination,
-				.state = DELIVERY_DELIVERED,
+				.state = DELIVERY_UNCOMMITTED,
 				.after = after,
 				.limit = limit};
 

@@ -18,8 +18,12 @@ enum err view_prepare(struct ledger_view *v, const char *sql,
 /* Next row; at the end or on an error the statement is finalized and *st is
  * NULL. */
 enum err view_row(struct ledger_view *v, sqlite3_stmt **st) MUST_CHECK;
+/* What a call returns when the database said e; keeps the words. */
+enum err view_failed(struct ledger_view *v, enum err e) MUST_CHECK;
 /* Stop early. */
 void view_done(sqlite3_stmt **st);
 unsigned view_limit(unsigned limit);
+/* Column i, if it has exactly n bytes. */
+void view_blob(sqlite3_stmt *st, int i, void *out, size_t n);
 
 #endif

@@ -251,7 +251,8 @@ static enum err read_totals(struct ledger_view *v, int64_t id,
 			d->count[s] = db_u64(st, 1);
 			d->bytes[s] = db_u64(st, 2);
 		}
-		if (s == DELIVERY_DELIVERED && d->count[s] > 0)
+		if ((s == DELIVERY_DELIVERED || s == DELIVERY_UNCOMMITTED) &&
+		    sqlite3_column_int64(st, 3) > d->last_delivered_ms)
 			d->last_delivered_ms = sqlite3_column_int64(st, 3);
 		e = view_row(v, &st);
 	}
