@@ -134,7 +134,8 @@ static size_t finish_pdu(struct out *o)
 }
 
 size_t dcm_associate_rq(uint8_t out[DCM_SMALL], const char *called,
-			const char *calling, uint32_t max_pdu)
+			const char *calling, const char *abstract,
+			uint32_t max_pdu)
 {
 	static const uint8_t zero[32], id[4] = {1};
 	struct out o = {.b = out, .cap = DCM_SMALL};
@@ -147,7 +148,7 @@ size_t dcm_associate_rq(uint8_t out[DCM_SMALL], const char *called,
 	put(&o, zero, 32);
 	text_item(&o, 0x10, APPLICATION_CONTEXT);
 	put(&c, id, 4);
-	text_item(&c, 0x30, DCM_CT_STORAGE);
+	text_item(&c, 0x30, abstract);
 	text_item(&c, 0x40, DCM_EXPLICIT_LE);
 	item(&o, 0x20, c.b, c.n);
 	user_information(&o, max_pdu);
@@ -295,6 +296,18 @@ size_t dcm_store_rq(uint8_t out[DCM_SMALL], uint16_t message,
 	return finish_command(&o, 1);
 }
 
+size_t dcm_echo_rq(uint8_t out[DCM_SMALL], uint16_t message)
+{
+	struct out o = {.b = out, .cap = DCM_SMALL};
+
+	begin_command(&o);
+	element(&o, 0x0002, DCM_VERIFICATION, strlen(DCM_VERIFICATION));
+	element_us(&o, 0x0100, DCM_C_ECHO_RQ);
+	element_us(&o, 0x0110, message);
+	element_us(&o, 0x0800, DCM_NO_DATA_SET);
+	return finish_command(&o, 1);
+}
+
 static void uid(char out[65], const uint8_t *p, size_t n)
 {
 	if (n > 64)
@@ -338,8 +351,9 @@ bool dcm_command_decode(const uint8_t *p, size_t n, struct dcm_command *out)
 	return n == 0;
 }
 
-size_t dcm_response(uint8_t out[DCM_SMALL], uint8_t context,
-		    const struct dcm_command *rq, uint16_t status)
+static size_t response(uint8_t out[DCM_SMALL], uint8_t context,
+		       const struct dcm_command *rq, uint16_t status,
+		       unsigned data_set)
 {
 	struct out o = {.b = out, .cap = DCM_SMALL};
 
@@ -347,14 +361,20 @@ size_t dcm_response(uint8_t out[DCM_SMALL], uint8_t context,
 	element(&o, 0x0002, rq->sop_class, strlen(rq->sop_class));
 	element_us(&o, 0x0100, rq->field | 0x8000u);
 	element_us(&o, 0x0120, rq->message);
-	element_us(&o, 0x0800, DCM_NO_DATA_SET);
+	element_us(&o, 0x0800, data_set);
 	element_us(&o, 0x0900, status);
 	if (rq->sop_instance[0])
 		element(&o, 0x1000, rq->sop_instance, strlen(rq->sop_instance));
 	return finish_command(&o, context);
 }
 
-/* --- the data set --- */
+size_t dcm_response(uint8_t out[DCM_SMALL], uint8_t context,
+		    const struct dcm_command *rq, uint16_t status)
+{
+	return response(out, context, rq, status, DCM_NO_DATA_SET);
+}
+
+/* --- data sets --- */
 
 static void attribute(struct out *o, uint32_t tag, const char *vr,
 		      const char *value)
@@ -404,6 +424,78 @@ static void image(struct out *o, uint32_t pixel_bytes)
 	put_le16(o, 0x0010);
 	put(o, "OW\0", 4);
 	put_le32(o, pixel_bytes);
+}
+
+/* The second PDU begins at out + n: room for its header; then finish_data(). */
+static struct out begin_data(uint8_t *out, size_t n)
+{
+	return (struct out){.b = out + n, .n = 12, .cap = DCM_SMALL - n};
+}
+
+static size_t finish_data(struct out *o, uint8_t context)
+{
+	dcm_pdata_header(o->b, (uint32_t)(o->n - 12), context, false, true);
+	return o->n;
+}
+
+static void worklist_step(struct out *o, bool match)
+{
+	struct out length;
+	size_t at;
+
+	put(o, "\x40\0\0\1SQ\0", 7);
+	put8(o, 0);
+	put_le32(o, 0xffffffff);
+	put(o, "\xfe\xff\0\xe0", 4);
+	at = o->n;
+	put_le32(o, 0);
+	attribute(o, 0x00080060, "CS", "CT");
+	attribute(o, 0x00400001, "AE", match ? "CT2" : "");
+	attribute(o, 0x00400002, "DA", "20240101");
+	attribute(o, 0x00400003, "TM", match ? "120000" : "");
+	attribute(o, 0x00400007, "LO", match ? "CT of the chest" : "");
+	attribute(o, 0x00400009, "SH", match ? "S0001" : "");
+	length = (struct out){.b = o->b + at, .cap = 4};
+	put_le32(&length, (uint32_t)(o->n - at - 4));
+	put(o, "\xfe\xff\xdd\xe0\0\0\0\0", 8);
+}
+
+static void worklist_item(struct out *o, bool match)
+{
+	attribute(o, 0x00080005, "CS", "ISO_IR 100");
+	attribute(o, 0x00080050, "SH", match ? "A0001" : "");
+	attribute(o, 0x00100010, "PN", match ? "Bench^Instance" : "");
+	attribute(o, 0x00100020, "LO", match ? "BENCH-0001" : "");
+	attribute(o, 0x00100030, "DA", match ? "19700101" : "");
+	attribute(o, 0x00100040, "CS", match ? "O" : "");
+	attribute(o, 0x0020000d, "UI", match ? IMPLEMENTATION ".4.1" : "");
+	worklist_step(o, match);
+}
+
+size_t dcm_find_rq(uint8_t out[DCM_SMALL], uint16_t message)
+{
+	struct out o = {.b = out, .cap = DCM_SMALL}, d;
+
+	begin_command(&o);
+	element(&o, 0x0002, DCM_WORKLIST, strlen(DCM_WORKLIST));
+	element_us(&o, 0x0100, DCM_C_FIND_RQ);
+	element_us(&o, 0x0110, message);
+	element_us(&o, 0x0700, 0);
+	element_us(&o, 0x0800, 1);
+	finish_command(&o, 1);
+	d = begin_data(out, o.n);
+	worklist_item(&d, false);
+	return o.n + finish_data(&d, 1);
+}
+
+size_t dcm_find_match(uint8_t out[DCM_SMALL], uint8_t context,
+		      const struct dcm_command *rq)
+{
+	size_t n = response(out, context, rq, DCM_PENDING, 1);
+	struct out d = begin_data(out, n);
+
+	worklist_item(&d, true);
+	return n + finish_data(&d, context);
 }
 
 static void make_uids(struct dcm_head *h, const char *prefix,

@@ -10,8 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DCM_CT_STORAGE  "1.2.840.10008.5.1.4.1.1.2"
-#define DCM_EXPLICIT_LE "1.2.840.10008.1.2.1"
+#define DCM_VERIFICATION "1.2.840.10008.1.1"
+#define DCM_CT_STORAGE   "1.2.840.10008.5.1.4.1.1.2"
+#define DCM_WORKLIST     "1.2.840.10008.5.1.4.31"
+#define DCM_EXPLICIT_LE  "1.2.840.10008.1.2.1"
 
 enum {
 	DCM_SMALL = 1024,
@@ -29,9 +31,12 @@ enum {
 
 	DCM_C_STORE_RQ = 0x0001,
 	DCM_C_STORE_RSP = 0x8001,
+	DCM_C_FIND_RQ = 0x0020,
+	DCM_C_FIND_RSP = 0x8020,
 	DCM_C_ECHO_RQ = 0x0030,
 	DCM_C_ECHO_RSP = 0x8030,
 	DCM_NO_DATA_SET = 0x0101,
+	DCM_PENDING = 0xff00,
 };
 
 uint32_t dcm_be32(const uint8_t *p);
@@ -41,10 +46,11 @@ void dcm_put_be32(uint8_t *p, uint32_t v);
 void dcm_pdata_header(uint8_t out[12], uint32_t n, uint8_t context,
 		      bool command, bool last);
 
-/* A whole A-ASSOCIATE-RQ with one context (id 1): CT storage in explicit VR
- * little endian. Returns its length. */
+/* A whole A-ASSOCIATE-RQ with one context (id 1): the abstract syntax in
+ * explicit VR little endian. Returns its length. */
 size_t dcm_associate_rq(uint8_t out[DCM_SMALL], const char *called,
-			const char *calling, uint32_t max_pdu);
+			const char *calling, const char *abstract,
+			uint32_t max_pdu);
 
 /* What an A-ASSOCIATE-AC said. */
 struct dcm_ac {
@@ -63,6 +69,13 @@ size_t dcm_accept_all(const uint8_t *rq, size_t n, uint32_t max_pdu,
 size_t dcm_store_rq(uint8_t out[DCM_SMALL], uint16_t message,
 		    const char *sop_class, const char *sop_instance);
 
+/* The whole P-DATA PDU of a C-ECHO-RQ on context 1. */
+size_t dcm_echo_rq(uint8_t out[DCM_SMALL], uint16_t message);
+
+/* Two P-DATA PDUs: a C-FIND-RQ for the modality worklist on context 1, and its
+ * identifier, which asks for a day's CT steps. */
+size_t dcm_find_rq(uint8_t out[DCM_SMALL], uint16_t message);
+
 struct dcm_command {
 	uint16_t field, message, answered, data_set, status;
 	char sop_class[65], sop_instance[65];
@@ -72,6 +85,10 @@ bool dcm_command_decode(const uint8_t *p, size_t n, struct dcm_command *out);
 /* The whole P-DATA PDU of the response to rq. */
 size_t dcm_response(uint8_t out[DCM_SMALL], uint8_t context,
 		    const struct dcm_command *rq, uint16_t status);
+
+/* Two P-DATA PDUs: the pending response to a C-FIND, and its one match. */
+size_t dcm_find_match(uint8_t out[DCM_SMALL], uint8_t context,
+		      const struct dcm_command *rq);
 
 /* The data set of every instance: CT-like, explicit VR little endian, ending in
  * the header of Pixel Data (7FE0,0010). UIDs have a fixed width, so that the

@@ -5,6 +5,7 @@ import atexit
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ TICK = os.sysconf('SC_CLK_TCK')
 
 SUITE = 'TLS_AES_256_GCM_SHA384'
 GROUP = 'P-256'
+GROUP_NAMES = {'P-256': 'prime256v1', 'X25519': 'X25519'}  # OpenSSL's
 PDU = 131072
 UID_ROOT = '1.2.826.0.1.3680043.10.1599.7'
 
@@ -35,6 +37,13 @@ def say(text):
 def build_tools():
     subprocess.run(['make', '-s', '-C', str(HERE), 'OUT=%s' % BUILD],
                    check=True)
+
+
+def raise_limits():
+    """As many descriptors as root may have, for us and all we start."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 # --- processes ---
@@ -134,6 +143,20 @@ def memory_mb(pid, field='VmHWM'):
     return total / 1e6
 
 
+def pss_kb(pid):
+    """Memory in KiB, with shared pages divided among those who share them, so
+    that several processes of one program add up; children too."""
+    total = 0
+    for p in children(pid):
+        try:
+            for line in open('/proc/%d/smaps_rollup' % p):
+                if line.startswith('Pss:'):
+                    total += int(line.split()[1])
+        except OSError:
+            pass
+    return total
+
+
 next_port = [FIRST_PORT]
 
 
@@ -201,13 +224,17 @@ def make_pki(d):
 class Sink:
     """The far end; mTLS pinned to one suite and group, or plaintext."""
 
-    def __init__(self, work, pki=None, port=None, digests=None):
+    def __init__(self, work, pki=None, port=None, digests=None, group=GROUP,
+                 resumption=True):
         self.port = port or free_port()
+        self.stream = 'TLSv1.3/%s/%s' % (SUITE, GROUP_NAMES[group])
         argv = [BUILD / 'sink', '--port', self.port, '--pdu', PDU]
         if pki:
             argv += ['--tls', '--cert', pki / 'sink.pem', '--key',
                      pki / 'sink.key', '--ca', pki / 'ca.pem', '--suites',
-                     SUITE, '--groups', GROUP]
+                     SUITE, '--groups', group]
+        if not resumption:
+            argv.append('--no-resumption')
         if digests:
             argv += ['--digests', digests]
         self.process = Process('sink', argv, work / 'sink.log',
@@ -281,6 +308,70 @@ def loadgen(port, called, prefix, associations=1, size=512 * 1024,
             % (r['acknowledged'], r['sent'], r['error'],
                ' status %04x' % r['status'] if r['refused'] else ''))
     return r
+
+
+class Line:
+    """A slow line to a port; see line.c."""
+
+    def __init__(self, work, to, mbit, delay, queue):
+        self.port = free_port()
+        self.process = Process('line', [
+            BUILD / 'line', '--port', self.port, '--to', to, '--mbit', mbit,
+            '--delay', delay, '--queue', queue], work / 'line.log',
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        await_port(self.port, self.process)
+
+    def stat(self):
+        self.process.p.stdin.write('stat\n')
+        self.process.p.stdin.flush()
+        return json.loads(self.process.p.stdout.readline())
+
+    def stop(self):
+        self.process.stop()
+
+
+def talk_argv(port, mode, extra):
+    return [str(a) for a in (BUILD / 'talk', '--port', port, '--mode', mode,
+                             '--pdu', PDU, *extra)]
+
+
+def talked(r):
+    if r['error']:
+        raise Failed('%s: %s (%d done)' % (r['mode'], r['error'], r['done']))
+    return r
+
+
+def talk(port, mode, *extra, patience=600):
+    """Small exchanges; none may fail."""
+    p = subprocess.run(talk_argv(port, mode, extra), stdout=subprocess.PIPE,
+                       timeout=patience)
+    try:
+        return talked(json.loads(p.stdout))
+    except ValueError:
+        raise Failed('talk said nothing (status %d)' % p.returncode)
+
+
+class Held:
+    """Associations that are open and idle."""
+
+    def __init__(self, work, port, n):
+        self.process = Process(
+            'talk', talk_argv(port, 'idle', ['--hold', n, '--associations',
+                                             8]),
+            work / 'talk.log', stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True)
+        line = self.process.p.stdout.readline()
+        if not line:
+            raise Failed('talk said nothing\n' + self.process.tail())
+        r = json.loads(line)
+        if r['done'] < n:
+            self.process.stop()
+        talked(r)
+
+    def let_go(self):
+        self.process.p.stdin.close()
+        self.process.p.wait(60)
+        self.process.stop()
 
 
 def overwrite(directory, size, seconds=2, append=False):

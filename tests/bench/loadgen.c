@@ -6,8 +6,7 @@
  * pixels come from one shared buffer, repeated for what is larger, so that
  * memory stays small at any size. */
 #include "tests/bench/args.h"
-#include "tests/bench/dcm.h"
-#include "tests/bench/wire.h"
+#include "tests/bench/scu.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -28,20 +27,22 @@ enum {
 };
 
 static struct {
-	const char *host, *port, *called, *calling, *prefix, *dump, *digests;
-	uint64_t associations, per_study, pdu, first;
+	struct scu_options scu;
+	const char *prefix, *dump, *digests;
+	uint64_t associations, per_study, first;
 	uint64_t count; /* of all associations together */
 	uint64_t size;  /* data set bytes */
 	double seconds; /* 0: until count */
 	struct wire_tls_options tls;
 } opt = {
-    .host = "127.0.0.1",
-    .called = "CULVERT",
-    .calling = "LOADGEN",
+    .scu = {.host = "127.0.0.1",
+	    .called = "CULVERT",
+	    .calling = "LOADGEN",
+	    .abstract = DCM_CT_STORAGE,
+	    .pdu = 131072},
     .prefix = "1.2.826.0.1.3680043.10.1599.7.1",
     .associations = 1,
     .per_study = 200,
-    .pdu = 131072,
     .count = 1000,
     .size = 512 * 1024,
     .tls = {.suites = "TLS_AES_256_GCM_SHA384", .groups = "P-256"},
@@ -50,19 +51,16 @@ static struct {
 struct sender {
 	pthread_t thread;
 	unsigned number;
-	struct wire *wire;
-	uint32_t max_pdu; /* the smaller of ours and the peer's */
+	struct scu scu;
 	uint64_t sent, acknowledged, refused;
 	uint64_t first_send, first_ack, last_ack; /* monotonic ns */
 	uint32_t *latency, *wait;                 /* us, one an ack */
 	size_t room;
 	uint16_t bad_status;
-	char info[128], why[256];
 };
 
 static uint8_t *pixels;
 static uint32_t pixel_bytes;
-static struct wire_tls *tls;
 static atomic_uint_fast64_t next_instance, total_acks;
 static atomic_bool stop;
 static pthread_barrier_t start_line;
@@ -126,7 +124,7 @@ static const uint8_t *slice(const struct dcm_head *h, uint64_t at, size_t *n)
 
 static bool flush_parts(struct sender *s, struct parts *p)
 {
-	bool ok = wire_writev(s->wire, p->v, p->n);
+	bool ok = wire_writev(s->scu.wire, p->v, p->n);
 
 	p->n = p->pdus = 0;
 	return ok;
@@ -153,7 +151,7 @@ static bool send_instance(struct sender *s, const struct dcm_head *h,
 			  uint16_t message)
 {
 	uint8_t command[DCM_SMALL];
-	size_t most = (s->max_pdu - DCM_PDV_HEADER) & ~1u;
+	size_t most = (s->scu.max_pdu - DCM_PDV_HEADER) & ~1u;
 	struct parts p = {.n = 0};
 
 	add(&p, command,
@@ -199,84 +197,7 @@ static void note_digest(const struct dcm_head *h)
 	pthread_mutex_unlock(&digest_lock);
 }
 
-/* --- the association --- */
-
-static bool fail(struct sender *s, const char *why)
-{
-	if (!s->why[0])
-		snprintf(s->why, sizeof(s->why), "%s", why);
-	return false;
-}
-
-/* The next PDU: its type, and its body in body[0..*n). */
-static bool read_pdu(struct sender *s, uint8_t *type, uint8_t *body, size_t cap,
-		     size_t *n)
-{
-	uint8_t h[DCM_PDU_HEADER];
-
-	if (!wire_read(s->wire, h, sizeof(h)))
-		return fail(s, "connection closed");
-	*type = h[0];
-	*n = dcm_be32(h + 2);
-	if (*n > cap)
-		return fail(s, "answer too long");
-	if (!wire_read(s->wire, body, *n))
-		return fail(s, "connection closed inside a PDU");
-	return true;
-}
-
-static bool associate(struct sender *s)
-{
-	uint8_t b[DCM_SMALL], body[8192], type;
-	struct dcm_ac ac;
-	size_t n;
-
-	s->wire = wire_connect(opt.host, opt.port, tls, s->why);
-	if (!s->wire)
-		return false;
-	n = dcm_associate_rq(b, opt.called, opt.calling, (uint32_t)opt.pdu);
-	if (!wire_write(s->wire, b, n))
-		return fail(s, "cannot send A-ASSOCIATE-RQ");
-	if (!read_pdu(s, &type, body, sizeof(body), &n))
-		return false;
-	if (type == DCM_RJ && n == 4) {
-		snprintf(s->why, sizeof(s->why), "rejected: %u/%u/%u", body[1],
-			 body[2], body[3]);
-		return false;
-	}
-	if (type != DCM_AC || !dcm_ac_decode(body, n, &ac))
-		return fail(s, "no A-ASSOCIATE-AC");
-	if (ac.result != 0)
-		return fail(s, "presentation context refused");
-	s->max_pdu = (uint32_t)opt.pdu;
-	if (ac.max_pdu && ac.max_pdu < s->max_pdu)
-		s->max_pdu = ac.max_pdu;
-	if (s->max_pdu < 1024)
-		return fail(s, "peer's maximum PDU is below 1024");
-	snprintf(s->info, sizeof(s->info), "%s", wire_info(s->wire));
-	return true;
-}
-
-static bool read_response(struct sender *s, struct dcm_command *rsp)
-{
-	uint8_t body[8192], type;
-	size_t n;
-
-	if (!read_pdu(s, &type, body, sizeof(body), &n))
-		return false;
-	if (type == DCM_ABORT) {
-		snprintf(s->why, sizeof(s->why), "aborted: source %u reason %u",
-			 body[2], body[3]);
-		return false;
-	}
-	if (type != DCM_PDATA || n < DCM_PDV_HEADER || (body[5] & 1) == 0)
-		return fail(s, "no C-STORE-RSP");
-	if (!dcm_command_decode(body + DCM_PDV_HEADER, n - DCM_PDV_HEADER,
-				rsp) ||
-	    rsp->field != DCM_C_STORE_RSP)
-		return fail(s, "broken C-STORE-RSP");
-	return true;
-}
+/* --- sending --- */
 
 static void note_latency(struct sender *s, uint64_t begun, uint64_t written,
 			 uint64_t acked)
@@ -314,12 +235,12 @@ static bool store_one(struct sender *s, uint64_t instance)
 		s->first_send = begun;
 	s->sent++;
 	if (!send_instance(s, &h, message))
-		return fail(s, "connection lost while sending");
+		return scu_fail(&s->scu, "connection lost while sending");
 	written = now_ns();
-	if (!read_response(s, &rsp))
+	if (!scu_response(&s->scu, DCM_C_STORE_RSP, &rsp))
 		return false;
 	if (rsp.answered != message)
-		return fail(s, "response to another message");
+		return scu_fail(&s->scu, "response to another message");
 	if (rsp.status != 0) {
 		s->refused++;
 		s->bad_status = rsp.status;
@@ -329,20 +250,10 @@ static bool store_one(struct sender *s, uint64_t instance)
 	return true;
 }
 
-static void release(struct sender *s)
-{
-	static const uint8_t rq[10] = {DCM_RELEASE_RQ, 0, 0, 0, 0, 4};
-	uint8_t body[64], type;
-	size_t n;
-
-	if (wire_write(s->wire, rq, sizeof(rq)))
-		(void)read_pdu(s, &type, body, sizeof(body), &n);
-}
-
 static void *run_sender(void *arg)
 {
 	struct sender *s = arg;
-	bool ok = associate(s);
+	bool ok = scu_open(&s->scu, &opt.scu);
 	uint64_t i;
 
 	pthread_barrier_wait(&start_line);
@@ -353,8 +264,8 @@ static void *run_sender(void *arg)
 		ok = store_one(s, i);
 	}
 	if (ok)
-		release(s);
-	wire_close(s->wire);
+		(void)scu_release(&s->scu);
+	scu_close(&s->scu);
 	return NULL;
 }
 
@@ -432,8 +343,8 @@ static int report(const struct sender *s)
 			first = s[i].first_ack;
 		if (s[i].last_ack > last)
 			last = s[i].last_ack;
-		if (s[i].why[0])
-			why = s[i].why;
+		if (s[i].scu.why[0])
+			why = s[i].scu.why;
 		if (s[i].bad_status)
 			status = s[i].bad_status;
 	}
@@ -452,8 +363,8 @@ static int report(const struct sender *s)
 	       acked ? (double)acked / seconds : 0,
 	       acked ? (double)(acked * opt.size) / 1e6 / seconds : 0);
 	print_latencies(s, acked);
-	printf(", \"pdu\": %u", s[0].max_pdu);
-	print_text("stream", s[0].info);
+	printf(", \"pdu\": %u", s[0].scu.max_pdu);
+	print_text("stream", s[0].scu.info);
 	print_text("error", why);
 	printf("}\n");
 	return acked == sent && acked > 0 && !why[0] ? 0 : 1;
@@ -469,10 +380,10 @@ static const char intro[] =
     "status 0 when everything sent was acknowledged.\n";
 
 static const struct arg table[] = {
-    {"host", ARG_TEXT, &opt.host, "default 127.0.0.1"},
-    {"port", ARG_TEXT, &opt.port, ""},
-    {"called", ARG_TEXT, &opt.called, "AE title, default CULVERT"},
-    {"calling", ARG_TEXT, &opt.calling, "AE title, default LOADGEN"},
+    {"host", ARG_TEXT, &opt.scu.host, "default 127.0.0.1"},
+    {"port", ARG_TEXT, &opt.scu.port, ""},
+    {"called", ARG_TEXT, &opt.scu.called, "AE title, default CULVERT"},
+    {"calling", ARG_TEXT, &opt.scu.calling, "AE title, default LOADGEN"},
     {"associations", ARG_NUMBER, &opt.associations, "threads, default 1"},
     {"count", ARG_NUMBER, &opt.count, "instances in all, default 1000"},
     {"seconds", ARG_SECONDS, &opt.seconds, "stop earlier, after these"},
@@ -480,7 +391,7 @@ static const struct arg table[] = {
     {"prefix", ARG_TEXT, &opt.prefix, "of every UID, <= 40 characters"},
     {"first", ARG_NUMBER, &opt.first, "number of the first, default 0"},
     {"per-study", ARG_NUMBER, &opt.per_study, "default 200"},
-    {"pdu", ARG_NUMBER, &opt.pdu, "our maximum, both ways, default 128K"},
+    {"pdu", ARG_NUMBER, &opt.scu.pdu, "our maximum, both ways, default 128K"},
     {"progress", ARG_FLAG, &want_progress, "a line a second on stderr"},
     {"digests", ARG_TEXT, &opt.digests, "file for 'UID SHA-256' lines"},
     {"dump", ARG_TEXT, &opt.dump, "write Part 10 files there, send nothing"},
@@ -502,11 +413,11 @@ static void check_options(void)
 	if (opt.size < h.n + 2 || opt.size % 2 || opt.size - h.n > 0xfffffffeu)
 		args_refuse("--size must be even, 1K to 4G");
 	pixel_bytes = (uint32_t)(opt.size - h.n);
-	if (!opt.port && !opt.dump)
+	if (!opt.scu.port && !opt.dump)
 		args_refuse("--port is missing");
 	if (opt.associations == 0 || opt.associations > 800)
 		args_refuse("--associations must be 1 to 800");
-	if (opt.per_study == 0 || opt.pdu < 4096 || opt.pdu > 1 << 30)
+	if (opt.per_study == 0 || opt.scu.pdu < 4096 || opt.scu.pdu > 1 << 30)
 		args_refuse("--per-study or --pdu makes no sense");
 	if (opt.first + opt.count > 8000000)
 		args_refuse("instance numbers end at 8000000");
@@ -619,7 +530,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (want_tls)
-		tls = wire_tls_new(&opt.tls);
+		opt.scu.tls = wire_tls_new(&opt.tls);
 	rc = run();
 	if (digest_file && fclose(digest_file) != 0)
 		rc = 1;

@@ -24,6 +24,7 @@ class Peer:
     name = '?'
     called = 'CULVERT'
     stores = True  # acknowledges before it has passed on
+    storage_waits = False  # in a relay: storage alone does
 
     def __init__(self, work, pki, sink_port):
         self.dir = work / self.name
@@ -203,6 +204,8 @@ class HAProxy(Peer):
     name = 'haproxy'
     program = 'haproxy'
     stores = False
+    maxconn = 1000
+    bufsize = 131072
 
     @classmethod
     def version(cls):
@@ -212,15 +215,16 @@ class HAProxy(Peer):
         conf = self.dir / 'haproxy.cfg'
         conf.write_text(HAPROXY_CONF.format(
             port=self.port, sink=self.sink_port, pki=self.pki, suite=SUITE,
-            threads=os.cpu_count()))
+            threads=os.cpu_count(), maxconn=self.maxconn,
+            bufsize=self.bufsize))
         return self.launch([self.program, '-db', '-f', conf])
 
 
 HAPROXY_CONF = '''\
 global
   nbthread {threads}
-  maxconn 1000
-  tune.bufsize 131072
+  maxconn {maxconn}
+  tune.bufsize {bufsize}
 defaults
   mode tcp
   timeout connect 5s
@@ -237,6 +241,7 @@ class Stunnel(Peer):
     name = 'stunnel'
     program = 'stunnel'
     stores = False
+    group = GROUP
 
     @classmethod
     def version(cls):
@@ -246,7 +251,7 @@ class Stunnel(Peer):
         conf = self.dir / 'stunnel.conf'
         conf.write_text(STUNNEL_CONF.format(
             port=self.port, sink=self.sink_port, pki=self.pki, suite=SUITE,
-            group=GROUP))
+            group=self.group))
         return self.launch([self.program, conf])
 
 
@@ -268,6 +273,60 @@ verifyChain = yes
 sslVersionMin = TLSv1.3
 ciphersuites = {suite}
 curves = {group}
+'''
+
+
+class Nginx(Peer):
+    """The stream module, from its own package on Debian."""
+    name = 'nginx'
+    program = 'nginx'
+    stores = False
+    module = '/usr/lib/nginx/modules/ngx_stream_module.so'
+
+    @classmethod
+    def version(cls):
+        return version_of([cls.program, '-v'])
+
+    @classmethod
+    def missing(cls):
+        if not os.path.exists(cls.module):
+            return 'libnginx-mod-stream is not installed'
+        return super().missing()
+
+    def start(self, wait=True):
+        conf = self.dir / 'nginx.conf'
+        conf.write_text(NGINX_CONF.format(
+            port=self.port, sink=self.sink_port, pki=self.pki, suite=SUITE,
+            dir=self.dir, module=self.module, workers=os.cpu_count(),
+            user='user root;' if os.geteuid() == 0 else ''))
+        return self.launch([self.program, '-p', self.dir, '-e',
+                            self.dir / 'error.log', '-c', conf])
+
+
+NGINX_CONF = '''\
+load_module {module};
+{user}
+daemon off;
+worker_processes {workers};
+worker_rlimit_nofile 16384;
+pid {dir}/pid;
+error_log {dir}/error.log;
+events {{ worker_connections 8192; }}
+stream {{
+  server {{
+    listen 127.0.0.1:{port};
+    proxy_pass 127.0.0.1:{sink};
+    proxy_timeout 10m;
+    proxy_ssl on;
+    proxy_ssl_protocols TLSv1.3;
+    proxy_ssl_conf_command Ciphersuites {suite};
+    proxy_ssl_certificate {pki}/proxy.pem;
+    proxy_ssl_certificate_key {pki}/proxy.key;
+    proxy_ssl_trusted_certificate {pki}/ca.pem;
+    proxy_ssl_verify on;
+    proxy_ssl_name localhost;
+  }}
+}}
 '''
 
 
@@ -305,4 +364,5 @@ class Dcmtk(Peer):
         return time.monotonic() - begun
 
 
-ALL = [Culvert, Orthanc, OrthancLua, OrthancShipped, HAProxy, Stunnel, Dcmtk]
+ALL = [Culvert, Orthanc, OrthancLua, OrthancShipped, HAProxy, Stunnel, Nginx,
+       Dcmtk]

@@ -32,7 +32,7 @@ def turn(bench, peer, sink, patience=600, **load):
         time.sleep(0.3)  # what it does lazily belongs to its bill
     gb = s['bytes'] / 1e9
     e2e = per_second(s['distinct'], r['first_send_ns'], s['last_ns'])
-    bench.note_stream(peer.name, r['pdu'], s['stream'])
+    bench.note_stream(peer.name, r['pdu'], s['stream'], sink.stream)
     return {
         'ack/s': r['per_second'], 'ack MB/s': r['mb_per_second'],
         'ack p50 us': r['latency_us']['p50'],
@@ -77,6 +77,11 @@ def start_all(bench, classes, pki_sink, warm):
     return started
 
 
+PROGRESS = ('ack/s', 'e2e/s', 'e2e MB/s', 'CPU s/GB', 'echo/s', 'open/s',
+            'p50 us', 'p99 us', 'CPU us/echo', 'CPU ms/open',
+            'KB/association', 'idle p99 us', 'loaded p99 us', 'line use')
+
+
 def interleave(bench, scenario, turns):
     """turns: (peer's name, function). Round robin; a peer that fails is
     left out from then on. Returns {name: {metric: [values]}}."""
@@ -98,7 +103,7 @@ def interleave(bench, scenario, turns):
             say('  round %d of %d  %-16s %s' % (
                 n + 1, bench.rounds, name, '  '.join(
                     '%s %.4g' % (m, r[m]) for m in
-                    ('ack/s', 'e2e/s', 'e2e MB/s', 'CPU s/GB') if m in r)))
+                    PROGRESS if m in r)))
     for name in dead:
         samples.pop(name, None)
     return samples

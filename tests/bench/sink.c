@@ -1,4 +1,5 @@
-/* sink - the archive of the bench: takes every C-STORE, keeps nothing, counts.
+/* sink - the archive of the bench: takes every C-STORE, keeps nothing, counts;
+ * answers C-ECHO, and C-FIND with one match.
  *
  * A thread an association. Only instances whose SOP Instance UID begins with
  * the marked prefix count, each once however often it is sent, so that late
@@ -271,19 +272,31 @@ static const char *end_command(struct peer *p)
 	p->command_len = 0;
 	if (p->rq.data_set == DCM_NO_DATA_SET)
 		return respond(p, p->rq.field == DCM_C_ECHO_RQ ? 0 : 0x0211);
-	if (p->rq.field != DCM_C_STORE_RQ)
-		return "a data set with something else than C-STORE";
+	if (p->rq.field != DCM_C_STORE_RQ && p->rq.field != DCM_C_FIND_RQ)
+		return "a data set with neither C-STORE nor C-FIND";
 	p->in_data = true;
 	p->bytes = 0;
 	p->begun = now_ns();
-	if (p->digest)
+	if (p->digest && p->rq.field == DCM_C_STORE_RQ)
 		EVP_DigestInit_ex(p->digest, EVP_sha256(), NULL);
 	return NULL;
+}
+
+/* One match and the end, in one piece. */
+static const char *answer_find(struct peer *p)
+{
+	uint8_t b[2 * DCM_SMALL];
+	size_t n = dcm_find_match(b, p->context, &p->rq);
+
+	n += dcm_response(b + n, p->context, &p->rq, 0);
+	return wire_write(p->wire, b, n) ? NULL : "cannot send a response";
 }
 
 static const char *end_data(struct peer *p)
 {
 	p->in_data = false;
+	if (p->rq.field == DCM_C_FIND_RQ)
+		return answer_find(p);
 	if (p->digest)
 		write_digest(p);
 	note_instance(p->rq.sop_instance, p->bytes, p->begun);
@@ -301,7 +314,7 @@ static const char *read_data(struct peer *p, size_t n)
 			return "closed inside a data set";
 		if (have > n)
 			have = n;
-		if (p->digest)
+		if (p->digest && p->rq.field == DCM_C_STORE_RQ)
 			EVP_DigestUpdate(p->digest, b, have);
 		wire_take(p->wire, have);
 		n -= have;
@@ -407,7 +420,7 @@ static int listen_on(uint16_t port)
 	struct sockaddr *sa = (void *)&a;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, sa, sizeof(a)) != 0 || listen(fd, 512) != 0) {
+	if (bind(fd, sa, sizeof(a)) != 0 || listen(fd, 4096) != 0) {
 		perror("sink: listen");
 		exit(1);
 	}
@@ -504,7 +517,8 @@ static void command(const char *line)
 
 static const char intro[] =
     "usage: sink --port PORT [options]\n"
-    "Take every C-STORE on 127.0.0.1, count, keep nothing. Commands on stdin:\n"
+    "Take every C-STORE on 127.0.0.1, count, keep nothing; answer C-ECHO and\n"
+    "C-FIND. Commands on stdin:\n"
     "mark PREFIX; wait COUNT SECONDS; stat. SIGTERM ends it with a last JSON\n"
     "line.\n";
 
@@ -520,6 +534,7 @@ static const struct arg table[] = {
     {"suites", ARG_TEXT, &opt.o.suites, "default TLS_AES_256_GCM_SHA384"},
     {"groups", ARG_TEXT, &opt.o.groups, "default P-256"},
     {"tls12", ARG_TEXT, &opt.o.tls12, "allow TLS 1.2 with these ciphers"},
+    {"no-resumption", ARG_FLAG, &opt.o.no_resumption, "full handshakes only"},
     {NULL, ARG_FLAG, NULL, NULL},
 };
 

@@ -76,6 +76,11 @@ struct wire_tls *wire_tls_new(const struct wire_tls_options *o)
 			   NULL);
 	SSL_CTX_set_session_id_context(c, id, sizeof(id) - 1);
 	SSL_CTX_set_options(c, SSL_OP_IGNORE_UNEXPECTED_EOF);
+	if (o->no_resumption) {
+		SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+		SSL_CTX_set_options(c, SSL_OP_NO_TICKET);
+		SSL_CTX_set_num_tickets(c, 0);
+	}
 	t->ctx = c;
 	t->server = o->server;
 	return t;

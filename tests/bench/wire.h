@@ -17,6 +17,7 @@ struct wire_tls; /* one context, shared by all threads once made */
 
 struct wire_tls_options {
 	bool server;
+	bool no_resumption;      /* server: every handshake is a full one */
 	const char *certificate; /* PEM files */
 	const char *key;
 	const char *ca;
