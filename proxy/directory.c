@@ -156,12 +156,26 @@ static void on_refused(struct msg *m)
 	try_end(d);
 }
 
+static void refuse(struct directory *d, struct task *t, enum failure f)
+{
+	t->owner = d;
+	t->end = TASK_ANSWERED;
+	t->verdict = outcome_of_failure(f);
+	t->msg.run = on_refused;
+	(void)mailbox_post(d->env.main, &t->msg);
+}
+
 static void directory_give(void *lane, struct task *t)
 {
 	struct directory *d = lane;
-	struct work *w = mem_zalloc(sizeof(*w));
+	struct work *w;
 
 	d->n++;
+	if (instance_is_message(t->item.command)) {
+		refuse(d, t, FAIL_DIRECTORY_MESSAGE);
+		return;
+	}
+	w = mem_zalloc(sizeof(*w));
 	if (w != NULL) {
 		w->job.run = work_run;
 		w->msg.run = on_written;
@@ -170,11 +184,7 @@ static void directory_give(void *lane, struct task *t)
 	}
 	if (w == NULL || reader_submit(d->env.writers, &w->job) != ERR_OK) {
 		mem_free(w);
-		t->owner = d;
-		t->end = TASK_ANSWERED;
-		t->verdict = outcome_of_failure(FAIL_NO_MEMORY);
-		t->msg.run = on_refused;
-		(void)mailbox_post(d->env.main, &t->msg);
+		refuse(d, t, FAIL_NO_MEMORY);
 	}
 }
 
