@@ -104,11 +104,12 @@ def stunnel(directory, pki, name, to, client=False, certificate=None,
 # ---- recording ---------------------------------------------------------------
 
 class Tap:
-    """A plaintext hop that records each connection: recordings is a list of
-    [bytes from the client, bytes from the server], in order of arrival."""
+    """A hop that records each connection: recordings is a list of [bytes from
+    the client, bytes from the server], in order of arrival. to, the port it
+    leads to, may be changed. Without record it only leads there."""
 
-    def __init__(self, to, port=0):
-        self.to = to
+    def __init__(self, to=None, port=0, record=True):
+        self.to, self.record = to, record
         self.recordings = []
         self.open = 0
         self.changed = threading.Condition()
@@ -140,7 +141,8 @@ class Tap:
             b.settimeout(None)
             recording = [bytearray(), bytearray()]
             with self.changed:
-                self.recordings.append(recording)
+                if self.record:
+                    self.recordings.append(recording)
                 self.open += 2
             for s in (a, b):
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -154,7 +156,8 @@ class Tap:
                 part = s.recv(1 << 16)
                 if not part:
                     break
-                record += part
+                if self.record:
+                    record += part
                 t.sendall(part)
         except OSError:
             pass

@@ -12,7 +12,8 @@ from dicom import EVLE, IVLE, STUDY_FIND, VERIFICATION, WORKLIST
 from responder import CANCEL, FIND, Responder
 
 PSONLY_FIND = dicom.PREFIX + '5.1.4.1.2.3.1'
-PRIVATE_FIND = '1.2.826.0.1.3680043.10.1599.42.1'
+UPS_PULL = dicom.PREFIX + '5.1.4.34.6.3'
+PRIVATE = '1.2.826.0.1.3680043.10.1599.42.1'
 LISTED = 620
 
 
@@ -215,25 +216,25 @@ def test_fragments_never_exceed_what_a_peer_takes(both, scripted, pki):
 
 
 def test_retired_and_private_classes_are_relayed(both, scripted, pki):
-    """A route that takes 'other' takes what no service of its own knows."""
+    """Patient/study only queries, a class that only 'other' names, and a
+    private class, which is storage."""
     scripted.matches = found(4)
-    other = [c for c in (PRIVATE_FIND,)]
-    c = relayed.config(pki, scripted.port, scripted.port)
+    c = relayed.config(pki, scripted.port, scripted.port, routes=[
+        {'service': ['storage', 'other'], 'relay': 'pacs'}])
     c['devices']['ct']['services'] = relayed.ALL + ['other']
-    c['routes'].append({'service': 'other', 'relay': 'pacs'})
     b = both(scripted.port, c)
 
     def play(port):
-        classes = [PSONLY_FIND, dicom.PREFIX + '5.1.4.34.6.1'] + other
         a = dicom.Association(port, [
-            (2 * i + 1, abstract, [IVLE]) for i, abstract in
-            enumerate(classes)], called='PACS')
-        for pcid in a.accepted:
-            assert len(a.find(pcid, b'')) == 5
+            (1, PSONLY_FIND, [IVLE]), (3, UPS_PULL, [IVLE]),
+            (5, PRIVATE, [IVLE, PRIVATE + '.7'])], called='PACS')
+        assert a.results == {1: 0, 3: 0, 5: 0}
+        assert len(a.find(1, b'')) == 5
+        assert a.store(5, '1.2.3.4', b'whatever it may be') == 0
+        assert len(a.find(3, b'')) == 5
         a.release()
-        return a.results
-    _, results = b.compare(play)
-    assert results[1] == 0 and results[3] == 0
+    b.compare(play)
+    assert [d for _, _, d, _ in scripted.stored] == [b'whatever it may be'] * 2
 
 
 def test_negotiation_is_carried_both_ways(both, scripted, pki):
