@@ -62,6 +62,41 @@ static unsigned print_verdict(const json_t *a)
 	return n;
 }
 
+static const char *ago(int64_t wall_ms, char out[CLI_AGE_LEN + 8])
+{
+	char age[CLI_AGE_LEN];
+
+	if (wall_ms == 0)
+		return "never";
+	snprintf(out, CLI_AGE_LEN + 8, "%s ago", cli_age(wall_ms, age));
+	return out;
+}
+
+/* One line each, but for a single one that answers: of that the destination's
+ * own line says enough. */
+static void print_endpoints(const json_t *destination)
+{
+	const json_t *list = json_object_get(destination, "endpoints");
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach(list, i, e)
+	{
+		char answered[CLI_AGE_LEN + 8], echo[CLI_AGE_LEN + 8];
+		const char *why = text_of(e, "error");
+
+		if (json_array_size(list) == 1 && number_of(e, "failures") == 0)
+			continue;
+		printf("  %-28s circuit %-9s  answered %s, asked by C-ECHO "
+		       "%s\n",
+		       text_of(e, "endpoint"), text_of(e, "circuit"),
+		       ago(number_of(e, "answered_ms"), answered),
+		       ago(number_of(e, "echo_ms"), echo));
+		if (why[0] != '\0')
+			printf("  %-28s %s\n", "", why);
+	}
+}
+
 static void print_destinations(const json_t *a)
 {
 	const json_t *d;
@@ -82,6 +117,7 @@ static void print_destinations(const json_t *a)
 			printf("%-16s last error %s ago: %s\n", "",
 			       cli_age(number_of(d, "error_ms"), age),
 			       text_of(d, "error"));
+		print_endpoints(d);
 	}
 }
 

@@ -20,6 +20,7 @@
 #include "policy/config.h"
 #include "proxy/control_export.h"
 #include "proxy/control_io.h"
+#include "proxy/destination.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
@@ -179,11 +180,33 @@ static json_t *call_wait(struct call *c)
 
 /* ---- status ------------------------------------------------------------ */
 
-static json_t *status_of(const struct destination_status *d)
+static json_t *endpoint_of(const struct destination_health *h)
+{
+	return json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:s}", "endpoint",
+			 h->endpoint, "circuit", circuit_name(h->circuit),
+			 "failures", (int)h->failures, "weight", (int)h->weight,
+			 "tried", (json_int_t)h->picked, "answered_ms",
+			 (json_int_t)h->answered_ms, "failed_ms",
+			 (json_int_t)h->failed_ms, "echo_ms",
+			 (json_int_t)h->echoed_ms, "error", h->why);
+}
+
+static json_t *endpoints_of(struct destination *d)
+{
+	struct destination_health h;
+	json_t *list = json_array();
+
+	for (size_t i = 0; destination_health(d, i, &h); i++)
+		json_array_append_new(list, endpoint_of(&h));
+	return list;
+}
+
+static json_t *status_of(const struct destination_status *d,
+			 struct destination *destination)
 {
 	return json_pack(
 	    "{s:s,s:s,s:s,s:s,s:I,s:I,s:i,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:s,"
-	    "s:s,s:b}",
+	    "s:s,s:b,s:o}",
 	    "name", d->name, "protocol", d->protocol, "endpoint", d->endpoint,
 	    "state", destination_state_name(d->state), "queued",
 	    (json_int_t)d->queued, "held", (json_int_t)d->held, "in_flight",
@@ -193,7 +216,7 @@ static json_t *status_of(const struct destination_status *d)
 	    (json_int_t)d->error_wall_ms, "delivered", (json_int_t)d->delivered,
 	    "delivered_bytes", (json_int_t)d->delivered_bytes, "failures",
 	    (json_int_t)d->failures, "error", d->error, "held_why", d->held_why,
-	    "alert", (int)d->alert);
+	    "alert", (int)d->alert, "endpoints", endpoints_of(destination));
 }
 
 static json_t *spool_json(struct spool *spool)
@@ -236,7 +259,7 @@ static void run_status(struct call *c)
 	json_t *list = json_array();
 
 	for (size_t i = 0; scheduler_status(o->scheduler, i, &d); i++)
-		json_array_append_new(list, status_of(&d));
+		json_array_append_new(list, status_of(&d, o->destinations[i]));
 	call_answer(c,
 		    json_pack("{s:b,s:s,s:s,s:I,s:i,s:o,s:o,s:o}", "ok", 1,
 			      "node", o->config->node, "version",

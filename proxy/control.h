@@ -24,6 +24,7 @@
 
 struct config;
 struct control; /* opaque */
+struct destination;
 struct ledger;
 struct mailbox;
 struct scheduler;
@@ -35,6 +36,7 @@ struct control_options {
 	struct spool *spool;
 	struct ledger *ledger;
 	struct scheduler *scheduler;
+	struct destination *const *destinations; /* by index in config */
 	struct mailbox
 	    *mailbox; /* the main loop's: scheduler calls run there */
 	int (*associations)(void *arg); /* inbound ones open now; any thread */

@@ -100,7 +100,7 @@ struct destination_health {
 	int64_t answered_ms; /* wall, 0 never */
 	int64_t failed_ms;   /* wall, 0 never */
 	int64_t echoed_ms;   /* wall, the last C-ECHO of ours, 0 never */
-	char why[256];       /* the last failure; "" none since it answered */
+	char why[512];       /* the last failure; "" none since it answered */
 };
 
 /* False: no such endpoint. */

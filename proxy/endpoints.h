@@ -30,7 +30,7 @@ struct endpoint {
 	uint64_t picked;
 	/* For people. */
 	int64_t answered_wall_ms, failed_wall_ms, echoed_wall_ms;
-	char why[256];
+	char why[512];
 };
 
 struct endpoints {

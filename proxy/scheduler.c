@@ -440,6 +440,25 @@ static void fill_lanes(const struct dest *d, struct destination_status *st)
 	}
 }
 
+/* No endpoint is left: live associations are refused, and it is on alert even
+ * when nothing is queued. A device that is off alarms nobody. */
+static bool fill_down(const struct dest *d, struct destination_status *st)
+{
+	struct destination_health h = {.circuit = CIRCUIT_CLOSED};
+
+	for (size_t i = 0; destination_health(d->destination, i, &h); i++) {
+		if (h.circuit == CIRCUIT_CLOSED)
+			return false;
+	}
+	if (h.circuit == CIRCUIT_CLOSED || d->config->implicit)
+		return false;
+	if (h.failed_ms > st->error_wall_ms) {
+		st->error_wall_ms = h.failed_ms;
+		memcpy(st->error, h.why, sizeof(st->error));
+	}
+	return true;
+}
+
 bool scheduler_status(struct scheduler *s, size_t i,
 		      struct destination_status *out)
 {
@@ -466,7 +485,7 @@ bool scheduler_status(struct scheduler *s, size_t i,
 	fill_holds(d, out);
 	out->state = state_of(d, out);
 	fill_until(d, out);
-	out->alert = out->held_why[0] != '\0' || d->trying ||
-		     d->error_ms > d->success_ms;
+	out->alert = fill_down(d, out) || out->held_why[0] != '\0' ||
+		     d->trying || d->error_ms > d->success_ms;
 	return true;
 }

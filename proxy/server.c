@@ -314,6 +314,7 @@ static enum err start_control(struct server *s)
 				    .spool = s->spool,
 				    .ledger = s->ledger,
 				    .scheduler = s->scheduler,
+				    .destinations = s->destinations,
 				    .mailbox = &s->mailbox,
 				    .associations = count_open,
 				    .arg = s};
