@@ -48,6 +48,40 @@ static void round_trip(const struct config *cfg)
 	config_free(again);
 }
 
+/* One action, with the destinations that it needs, and resolved. */
+static void check_route(const struct config *cfg, const struct config_route *r)
+{
+	const struct config_refs *to = r->action == CONFIG_FORWARD ? &r->forward
+				       : r->action == CONFIG_RELAY ? &r->relay
+								   : &r->hold;
+
+	if ((r->forward.n > 0) + (r->relay.n > 0) + (r->hold.n > 0) != 1 ||
+	    to->n == 0)
+		abort();
+	for (size_t i = 0; i < to->n; i++)
+		if (to->v[i].index >= cfg->n_destinations)
+			abort();
+	if (r->action != CONFIG_FORWARD &&
+	    cfg->destinations[config_route_peer(r)].protocol ==
+		CONFIG_DIRECTORY)
+		abort();
+}
+
+static void route(const struct config *cfg, size_t listener, size_t device,
+		  const char *called)
+{
+	for (unsigned bit = 1; bit <= CONFIG_OTHER; bit <<= 1) {
+		struct route_query q = {.listener = listener,
+					.device = device,
+					.called_ae = called,
+					.service = (enum config_service)bit};
+		const struct config_route *r = route_resolve(cfg, &q);
+
+		if (r != NULL)
+			check_route(cfg, r);
+	}
+}
+
 static void ask(const struct config *cfg, size_t listener, size_t device)
 {
 	const struct config_device *d = &cfg->devices[device];
@@ -57,17 +91,14 @@ static void ask(const struct config *cfg, size_t listener, size_t device)
 				 .peer = (const struct sockaddr *)&peer,
 				 .calling_ae = d->ae_titles.v[0],
 				 .called_ae = l->ae_titles.v[0]};
-	struct route_query r = {.listener = listener,
-				.device = device,
-				.called_ae = l->ae_titles.v[0],
-				.service = CONFIG_STORAGE};
 	struct device_verdict v;
 
 	memcpy(&peer.sin6_addr, d->addresses.v[0].address, 16);
 	if (device_match(cfg, &q, &v) != (v.reason == DEVICE_ADMITTED) ||
 	    (v.reason == DEVICE_ADMITTED) != (v.cause[0] == '\0'))
 		abort();
-	(void)route_resolve(cfg, &r);
+	for (size_t i = 0; i < l->ae_titles.n && i < 4; i++)
+		route(cfg, listener, device, l->ae_titles.v[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -74,8 +74,9 @@ static void quoted_text_is_escaped_and_cut(void **state)
 
 static void the_examples_load_without_a_warning(void **state)
 {
-	static const char *const files[] = {
-	    "conf/minimal.yaml", "conf/edge.yaml", "conf/cloud.yaml"};
+	static const char *const files[] = {"conf/minimal.yaml",
+					    "conf/edge.yaml", "conf/cloud.yaml",
+					    "conf/worklist.yaml"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
@@ -103,7 +104,8 @@ static void the_smallest_useful_file_has_about_twenty_lines(void **state)
 
 static void every_option_stands_in_an_example(void **state)
 {
-	char *edge = slurp("conf/edge.yaml"), *cloud = slurp("conf/cloud.yaml");
+	char *edge = slurp("conf/edge.yaml");
+	char *worklist = slurp("conf/worklist.yaml");
 	const struct option *o;
 	char key[64];
 
@@ -113,11 +115,11 @@ static void every_option_stands_in_an_example(void **state)
 
 		snprintf(key, sizeof(key),
 			 "%s:", dot != NULL ? dot + 1 : o->path);
-		if (strstr(edge, key) == NULL && strstr(cloud, key) == NULL)
+		if (strstr(edge, key) == NULL && strstr(worklist, key) == NULL)
 			fail_msg("no example has %s", o->path);
 	}
 	mem_free(edge);
-	mem_free(cloud);
+	mem_free(worklist);
 }
 
 static void the_reference_has_every_option(void **state)
@@ -233,6 +235,17 @@ static void devices_and_destinations_have_their_defaults(void **state)
 	assert_int_equal(t->timeouts.response, 60000);
 	assert_int_equal(t->retry.max, 600000);
 	assert_int_equal(t->quarantine_after, 5);
+	assert_false(t->implicit);
+	assert_int_equal(t->balance, CONFIG_ORDERED);
+	assert_int_equal(t->weights.n, 0);
+	assert_int_equal(t->timeouts.relay, 3000);
+	assert_int_equal(t->timeouts.retrieve, 600000);
+	assert_int_equal(t->breaker.failures, 3);
+	assert_int_equal(t->breaker.pause, 30000);
+	assert_int_equal(t->health.interval, 30000);
+	assert_int_equal(cfg->commitment.unknown, 60000);
+	assert_int_equal(cfg->commitment.deadline, 3ull * 86400000);
+	assert_int_equal(cfg->routes[0].action, CONFIG_FORWARD);
 	assert_int_equal(cfg->routes[0].services, CONFIG_STORAGE);
 	assert_int_equal(cfg->routes[0].forward.v[0].index, 0);
 	config_free(cfg);
@@ -316,22 +329,47 @@ static void places_of_options_are_known(void **state)
 	config_free(cfg);
 }
 
-static void a_dump_loads_to_the_same_configuration(void **state)
+static void same_when_dumped_and_loaded(const char *file)
 {
 	struct config *cfg = NULL, *again;
 	char *first, *second;
 
-	(void)state;
-	assert_int_equal(config_load("conf/edge.yaml", &cfg, &errors), ERR_OK);
+	assert_int_equal(config_load(file, &cfg, &errors), ERR_OK);
 	first = dumped(cfg);
 	again = good(first);
 	second = dumped(again);
 	assert_string_equal(first, second);
 	assert_int_equal(errors.n_warnings, 0);
+	assert_int_equal(cfg->n_destinations, again->n_destinations);
+	assert_int_equal(cfg->n_routes, again->n_routes);
 	config_free(cfg);
 	config_free(again);
 	free(first);
 	free(second);
+}
+
+static void a_dump_loads_to_the_same_configuration(void **state)
+{
+	(void)state;
+	same_when_dumped_and_loaded("conf/edge.yaml");
+	same_when_dumped_and_loaded("conf/cloud.yaml");
+	same_when_dumped_and_loaded("conf/worklist.yaml");
+}
+
+static void a_dump_leaves_out_implicit_destinations(void **state)
+{
+	struct config *cfg = NULL;
+	char *text;
+
+	(void)state;
+	assert_int_equal(config_load("conf/worklist.yaml", &cfg, &errors),
+			 ERR_OK);
+	assert_int_equal(cfg->n_destinations, 5);
+	text = dumped(cfg);
+	assert_null(strstr(text, "\"@ct-room-2\":"));
+	assert_non_null(strstr(text, "relay: \"@ct-room-2\""));
+	free(text);
+	config_free(cfg);
 }
 
 static void aliases_stand_for_what_they_name(void **state)
@@ -432,7 +470,7 @@ static void required_keys_are_asked_for(void **state)
 	bad(LISTENER "devices: {ct: {ae_title: CT}}\n",
 	    "device 'ct' needs 'address'; example: address:");
 	bad(LISTENER DEVICE DESTINATION "routes: [{service: storage}]\n",
-	    "route 1 needs 'forward'");
+	    "route 1 needs one of 'forward', 'relay' and 'hold'");
 	bad("listeners: []\n", "'listeners' is a map from names");
 	bad(LISTENER "routes: {a: {forward: files}}\n",
 	    "'routes' is a list of routes");
@@ -445,11 +483,6 @@ static void required_keys_are_asked_for(void **state)
 static void later_features_are_named_as_such(void **state)
 {
 	(void)state;
-	bad(LISTENER DEVICE DESTINATION
-	    "routes: [{service: storage, relay: files}]\n",
-	    "'relay': live relay is not in this version");
-	bad(LISTENER DEVICE DESTINATION "routes: [{hold: files}]\n",
-	    "storage commitment is not in this version");
 	bad(LISTENER DEVICE "destinations: {c: {protocol: link}}\n",
 	    "the chunk link is not in this version");
 	bad("listeners: {in: {address: 0.0.0.0:1, protocol: link, ae_titles: "
@@ -462,15 +495,6 @@ static void later_features_are_named_as_such(void **state)
 	    "retention is not in this version");
 	bad(ALL "status: {address: 127.0.0.1:8104}\n",
 	    "the status page is not in this version");
-	bad(LISTENER DEVICE DESTINATION
-	    "routes: [{service: worklist, forward: files}]\n",
-	    "live relay is not in this version");
-	bad(LISTENER DEVICE DESTINATION
-	    "routes: [{service: verification, forward: files}]\n",
-	    "C-ECHO is answered here");
-	warned(LISTENER "devices: {ct: {ae_title: CT, address: 10.0.0.1, "
-			"services: [storage, worklist]}}\n" DESTINATION ROUTE,
-	       "service worklist is not in this version");
 }
 
 static void errors_are_collected_and_bounded(void **state)
@@ -514,6 +538,7 @@ int main(void)
 	    cmocka_unit_test(a_missing_file_is_an_error_with_the_reason),
 	    cmocka_unit_test(places_of_options_are_known),
 	    cmocka_unit_test(a_dump_loads_to_the_same_configuration),
+	    cmocka_unit_test(a_dump_leaves_out_implicit_destinations),
 	    cmocka_unit_test(aliases_stand_for_what_they_name),
 	    cmocka_unit_test(an_unknown_key_names_the_nearest),
 	    cmocka_unit_test(a_key_may_stand_once),

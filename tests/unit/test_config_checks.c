@@ -116,10 +116,10 @@ static void unused_things_are_warned_of(void **state)
 	warned(LISTENER DEVICE
 	       "destinations: {files: {protocol: directory, path: x}, b: "
 	       "{protocol: directory, path: y}}\n" ROUTE,
-	       "no route forwards to destination 'b'");
+	       "no route leads to destination 'b'");
 	warned(LISTENER DESTINATION, "every peer will be refused");
 	warned(LISTENER DEVICE, "no 'routes'");
-	warned(LISTENER DEVICE DESTINATION, "device 'ct' may store, but");
+	warned(LISTENER DEVICE DESTINATION, "device 'ct' may use storage, but");
 	warned(LISTENER "devices: {ct: {ae_title: CT, address: "
 			"0.0.0.0/0}}\n" DESTINATION ROUTE,
 	       "may call from any address");

@@ -95,14 +95,14 @@ static void a_shadowed_route_is_an_error(void **state)
 {
 	(void)state;
 	refused_with("  - {forward: x}\n  - {device: ct, forward: y}\n", 13,
-		     "never taken: route 1 (line 12) comes first");
+		     "never taken: the one in line 12 comes first");
 	refused_with("  - {device: [ct, mr], forward: x}\n"
 		     "  - {called: A, forward: y}\n"
 		     "  - {device: mr, called: B, forward: y}\n",
-		     14, "route 1 (line 12)");
+		     14, "the one in line 12 comes first");
 	refused_with("  - {listener: [one, two], forward: x}\n"
 		     "  - {listener: two, called: C, forward: y}\n",
-		     13, "route 1 (line 12)");
+		     13, "the one in line 12 comes first");
 }
 
 static void an_unreachable_route_is_an_error(void **state)
