@@ -26,6 +26,7 @@ static void refuse(struct leg *l)
 {
 	struct leg_opening *o = l->opening;
 
+	l->ul = UL_STA1;
 	o->attempt_at = 0;
 	if (o->refusal.code == NULL) {
 		o->refusal.code = "circuit-open";
