@@ -106,7 +106,7 @@ static bool check_dicom(const struct config *cfg, const struct config_ref *ref,
 static bool check_commit(const struct config *cfg, const struct config_route *r,
 			 struct config_errors *e)
 {
-	const struct config_ref *ref = &r->commit.v[0];
+	const struct config_ref *ref = r->commit.v;
 
 	if (r->commit.n == 0)
 		return true;
