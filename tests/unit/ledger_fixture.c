@@ -209,6 +209,15 @@ struct transfer_id fixture_put(struct fixture *f, const struct instance *in,
 	return p.id;
 }
 
+void fixture_put_many(struct fixture *f, unsigned from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct instance in = fixture_instance(from + i);
+
+		fixture_put(f, &in, 100);
+	}
+}
+
 /* ---- outcomes ---------------------------------------------------------------
  */
 

@@ -32,6 +32,8 @@ struct instance fixture_instance(unsigned uid);
 /* Put it with n bytes of data; the id of what is now durable. */
 struct transfer_id fixture_put(struct fixture *f, const struct instance *in,
 			       size_t n);
+/* n instances of 100 bytes, the first with number from. */
+void fixture_put_many(struct fixture *f, unsigned from, unsigned n);
 void fixture_outcome(struct fixture *f, const struct transfer_id *id,
 		     enum outcome_kind kind, const char *destination);
 void fixture_redirect(struct fixture *f, const struct transfer_id *id,

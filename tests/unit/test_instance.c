@@ -34,6 +34,11 @@ static void longest(struct instance *in)
 	FILL(in->patient_id, 'i');
 	FILL(in->patient_name, 'n');
 	FILL(in->move_originator, 'O');
+	FILL(in->transaction, '6');
+	in->command = 0x0130;
+	in->type = 65535;
+	in->held = true;
+	in->commit = INSTANCE_DESTINATIONS;
 	in->has_move = true;
 	in->move_originator_id = 65535;
 	in->association = UINT64_MAX;
@@ -87,6 +92,75 @@ static void no_prefix_reads_beyond_its_end(void **state)
 		good += instance_decode(bytes, i, &out) == ERR_OK;
 	/* Only cuts between two values are whole. */
 	assert_in_range(good, 1, 60);
+}
+
+/* The bytes that version 1 wrote: an older program reads them, and an instance
+ * pays nothing for what only messages have. */
+static void a_plain_instance_is_encoded_as_ever(void **state)
+{
+	static const uint8_t golden[] = {
+	    1,                                                /* version */
+	    1,  0, 16, 9,   0,   0,   0,   0,   0,  0, 0,  0, /* id */
+	    0,  0, 0,  0,   0,   0,   0,   2,   0,  8, 0,  0, /* association */
+	    0,  0, 0,  0,   0,   7,   3,   0,   8,  0, 0,  0, /* received */
+	    0,  0, 0,  0,   5,   4,   0,   2,   0,  1, 5,  0, /* priorities */
+	    1,  0, 8,  0,   8,   0,   0,   0,   0,  0, 0,  1, /* length */
+	    44, 9, 0,  4,   0,   0,   0,   1,   10, 0, 32,    /* chunks, root */
+	    0,  0, 0,  0,   0,   0,   0,   0,   0,  0, 0,  0, /* */
+	    0,  0, 0,  0,   0,   0,   0,   0,   0,  0, 0,  0, /* */
+	    0,  0, 0,  0,   0,   0,   0,   0,                 /* */
+	    7,  0, 5,  'c', 'l', 'o', 'u', 'd',               /* destination */
+	    38, 0, 3,  '1', '.', '2',                         /* SOP instance */
+	};
+	uint8_t bytes[INSTANCE_ENCODED_MAX];
+	struct instance in, out;
+
+	(void)state;
+	memset(&in, 0, sizeof(in));
+	in.id.b[0] = 9;
+	in.association = 7;
+	in.received_ms = 5;
+	in.priority = 1;
+	in.length = 300;
+	in.chunks = 1;
+	in.n_destinations = 1;
+	INSTANCE_SET(in.destinations[0], "cloud");
+	INSTANCE_SET(in.sop_instance, "1.2");
+	assert_int_equal(instance_encode(&in, bytes), sizeof(golden));
+	assert_memory_equal(bytes, golden, sizeof(golden));
+	assert_int_equal(instance_decode(golden, sizeof(golden), &out), ERR_OK);
+	assert_memory_equal(&in, &out, sizeof(in));
+}
+
+static void a_message_survives_a_round_trip(void **state)
+{
+	uint8_t bytes[INSTANCE_ENCODED_MAX];
+	struct instance in, out;
+
+	(void)state;
+	memset(&in, 0, sizeof(in));
+	in.command = 0x0130;
+	in.type = 1;
+	in.held = true;
+	INSTANCE_SET(in.transaction, "1.2.3");
+	assert_int_equal(
+	    instance_decode(bytes, instance_encode(&in, bytes), &out), ERR_OK);
+	assert_memory_equal(&in, &out, sizeof(in));
+	assert_true(instance_is_message(out.command));
+	assert_false(instance_is_message(0));
+	assert_false(instance_is_message(INSTANCE_C_STORE_RQ));
+}
+
+static void a_commit_beyond_the_destinations_is_corrupt(void **state)
+{
+	uint8_t bytes[] = {1, 13, 0, 1, INSTANCE_DESTINATIONS};
+	struct instance out;
+
+	(void)state;
+	assert_int_equal(instance_decode(bytes, sizeof(bytes), &out), ERR_OK);
+	bytes[4]++;
+	assert_int_equal(instance_decode(bytes, sizeof(bytes), &out),
+			 ERR_CORRUPT);
 }
 
 static void unknown_tags_are_skipped(void **state)
@@ -189,6 +263,9 @@ int main(void)
 	    cmocka_unit_test(the_longest_instance_survives_a_round_trip),
 	    cmocka_unit_test(an_empty_instance_survives_a_round_trip),
 	    cmocka_unit_test(no_prefix_reads_beyond_its_end),
+	    cmocka_unit_test(a_plain_instance_is_encoded_as_ever),
+	    cmocka_unit_test(a_message_survives_a_round_trip),
+	    cmocka_unit_test(a_commit_beyond_the_destinations_is_corrupt),
 	    cmocka_unit_test(unknown_tags_are_skipped),
 	    cmocka_unit_test(text_that_does_not_fit_is_corrupt),
 	    cmocka_unit_test(text_with_a_nul_inside_is_corrupt),

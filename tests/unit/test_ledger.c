@@ -126,15 +126,6 @@ static void an_instance_without_destination_is_quarantined(void **state)
 			 1);
 }
 
-static void put_many(struct fixture *f, unsigned from, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		struct instance in = fixture_instance(from + i);
-
-		fixture_put(f, &in, 100);
-	}
-}
-
 static void the_queue_is_in_order_of_priority_then_arrival(void **state)
 {
 	static const int8_t device[] = {0, 5, 0, 5, -3};
@@ -178,7 +169,7 @@ static void what_is_due_later_is_left_out_and_named(void **state)
 	    .destination = "cloud", .after = LEDGER_CURSOR_START, .max = 10};
 
 	fixture_open(f);
-	put_many(f, 1, 2);
+	fixture_put_many(f, 1, 2);
 	fixture_barrier(f);
 	fixture_queued(f, "cloud", &got);
 	a.delivery = got.items[0].delivery;
@@ -348,12 +339,12 @@ static void a_restart_goes_on_where_it_was(void **state)
 	struct transfer_id id;
 
 	fixture_open(f);
-	put_many(f, 1, 1);
+	fixture_put_many(f, 1, 1);
 	fixture_barrier(f);
 	fixture_close_ledger(f);
 	id = fixture_put(f, &in, 10); /* while no ledger is there */
 	fixture_outcome(f, &id, OUTCOME_HELD, "cloud");
-	put_many(f, 3, 1);
+	fixture_put_many(f, 3, 1);
 	fixture_close(f);
 	fixture_open(f);
 	fixture_settle(f);
@@ -388,7 +379,7 @@ static void a_transfer_that_spans_a_restart_of_the_ledger_is_whole(void **state)
 	assert_int_equal(spool_put_begin(f->spool, &in, &events, &put), ERR_OK);
 	assert_int_equal(spool_put_data(put, bytes, sizeof(bytes)), ERR_OK);
 	assert_int_equal(spool_put_data(put, bytes, 10), ERR_OK);
-	put_many(f, 2, 2);
+	fixture_put_many(f, 2, 2);
 	id = fixture_put(f, &other, 10);
 	fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
 	fixture_settle(f);
@@ -418,126 +409,10 @@ static void an_aborted_transfer_leaves_nothing(void **state)
 	assert_int_equal(spool_put_data(put, bytes, sizeof(bytes)), ERR_OK);
 	assert_int_equal(spool_put_data(put, bytes, 10), ERR_OK);
 	spool_put_abort(put);
-	put_many(f, 2, 1);
+	fixture_put_many(f, 2, 1);
 	fixture_settle(f);
 	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 1);
 	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM chunks"), 1);
-}
-
-struct load {
-	struct fixture *f;
-	unsigned from, n;
-};
-
-static void *put_load(void *arg)
-{
-	struct load *load = arg;
-
-	for (unsigned i = 0; i < load->n; i++) {
-		struct instance in = fixture_instance(load->from + i);
-		struct transfer_id id = fixture_put(load->f, &in, 300);
-
-		if (i % 4 == 0)
-			fixture_outcome(load->f, &id, OUTCOME_DELIVERED,
-					"cloud");
-	}
-	return NULL;
-}
-
-static void a_ledger_deleted_under_load_is_rebuilt_from_the_spool(void **state)
-{
-	struct fixture *f = *state;
-	struct load load = {.f = f, .from = 1, .n = 400};
-	pthread_t thread;
-
-	fixture_open(f);
-	assert_int_equal(pthread_create(&thread, NULL, put_load, &load), 0);
-	fixture_await(f, "SELECT count(*)>100 FROM instances", 1);
-	assert_int_equal(unlink(f->ledger), 0);
-	fixture_await(f, "SELECT count(*)>200 FROM instances", 1);
-	assert_int_equal(pthread_join(thread, NULL), 0);
-	fixture_await(f, "SELECT count(*) FROM instances", 400);
-	fixture_settle(f);
-	assert_int_equal(fixture_sql(f, "SELECT count(DISTINCT transfer)"
-					" FROM instances"),
-			 400);
-	assert_int_equal(
-	    fixture_sql(f, "SELECT count(*) FROM deliveries WHERE state=3"),
-	    100);
-	assert_int_equal(
-	    fixture_sql(f, "SELECT count(*) FROM deliveries WHERE state=0"),
-	    300);
-	assert_int_equal(
-	    fixture_sql(f, "SELECT sum(count) FROM totals WHERE state=0"), 300);
-}
-
-static void scribble(const char *path, long at)
-{
-	FILE *file = fopen(path, "r+b");
-	char junk[2048];
-
-	assert_non_null(file);
-	memset(junk, 0x5a, sizeof(junk));
-	assert_int_equal(fseek(file, at, SEEK_SET), 0);
-	assert_int_equal(fwrite(junk, 1, sizeof(junk), file), sizeof(junk));
-	assert_int_equal(fclose(file), 0);
-}
-
-static void a_damaged_ledger_is_moved_aside_and_rebuilt(void **state)
-{
-	struct fixture *f = *state;
-
-	fixture_open(f);
-	put_many(f, 1, 20);
-	fixture_barrier(f);
-	fixture_close(f);
-	scribble(f->ledger, 0);
-	fixture_open(f);
-	fixture_barrier(f);
-	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 20);
-	assert_true(fixture_has(f, "ledger.db.corrupt-"));
-}
-
-static void a_ledger_of_another_spool_is_moved_aside(void **state)
-{
-	struct fixture *f = *state;
-	struct db_options o = {.path = f->ledger, .cache_bytes = 1 << 20};
-	sqlite3 *db;
-
-	fixture_open(f);
-	put_many(f, 1, 3);
-	fixture_barrier(f);
-	fixture_close(f);
-	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
-	assert_int_equal(db_exec(db, "UPDATE spool_state SET spool_id="
-				     "x'00112233445566778899aabbccddeeff'"),
-			 ERR_OK);
-	db_close(db);
-	fixture_open(f);
-	fixture_barrier(f);
-	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 3);
-	assert_true(fixture_has(f, "ledger.db.foreign-"));
-}
-
-static void a_ledger_of_a_newer_program_is_left_alone(void **state)
-{
-	struct fixture *f = *state;
-	struct db_options o = {.path = f->ledger, .cache_bytes = 1 << 20};
-	char why[LEDGER_WHY_LEN];
-	sqlite3 *db;
-
-	fixture_open(f);
-	put_many(f, 1, 1);
-	fixture_barrier(f);
-	fixture_close_ledger(f);
-	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
-	assert_int_equal(db_exec(db, "PRAGMA user_version=77"), ERR_OK);
-	db_close(db);
-	assert_int_equal(ledger_open(&f->ledger_options, f->spool, &f->l, why),
-			 ERR_UNSUPPORTED);
-	assert_non_null(strstr(why, "version 77"));
-	assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 77);
-	assert_false(fixture_has(f, "ledger.db."));
 }
 
 /* Flip a bit at every stride of the first segment, one after the other. */
@@ -550,7 +425,7 @@ static void no_bit_flipped_in_the_spool_loses_an_instance(void **state)
 	FILE *file;
 
 	fixture_open(f);
-	put_many(f, 1, 3);
+	fixture_put_many(f, 1, 3);
 	fixture_barrier(f);
 	fixture_queued(f, "cloud", &got);
 	assert_int_equal(got.n, 3);
@@ -599,7 +474,7 @@ static void a_segment_that_is_gone_quarantines_what_it_held(void **state)
 	char path[160];
 
 	fixture_open(f);
-	put_many(f, 1, 2);
+	fixture_put_many(f, 1, 2);
 	fixture_barrier(f);
 	fixture_queued(f, "cloud", &got);
 	snprintf(path, sizeof(path), "%s/segment-%08x.spool", f->dir,
@@ -639,23 +514,6 @@ static void an_instance_that_lost_a_chunk_is_quarantined(void **state)
 		      1);
 }
 
-static void rebuild_writes_the_ledger_anew(void **state)
-{
-	struct fixture *f = *state;
-	char why[LEDGER_WHY_LEN];
-	uint64_t n = 0;
-
-	fixture_open(f);
-	put_many(f, 1, 12);
-	fixture_barrier(f);
-	fixture_close_ledger(f);
-	assert_int_equal(ledger_rebuild(&f->ledger_options, f->spool, &n, why),
-			 ERR_OK);
-	assert_int_equal(n, 12);
-	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 12);
-	assert_true(fixture_has(f, "ledger.db.before-rebuild-"));
-}
-
 static void while_the_database_is_locked_instances_are_still_taken(void **state)
 {
 	struct fixture *f = *state;
@@ -664,17 +522,17 @@ static void while_the_database_is_locked_instances_are_still_taken(void **state)
 	sqlite3 *db;
 
 	fixture_open(f);
-	put_many(f, 1, 1);
+	fixture_put_many(f, 1, 1);
 	fixture_barrier(f);
 	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
 	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE"), ERR_OK);
-	put_many(f, 2, 20);
+	fixture_put_many(f, 2, 20);
 	do {
 		usleep(5000);
 		ledger_stats(f->l, &st);
 	} while (st.writable);
 	assert_true(st.alert[0] != '\0');
-	put_many(f, 22, 20);
+	fixture_put_many(f, 22, 20);
 	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances"), 1);
 	assert_int_equal(db_exec(db, "ROLLBACK"), ERR_OK);
 	db_close(db);
@@ -683,270 +541,15 @@ static void while_the_database_is_locked_instances_are_still_taken(void **state)
 	assert_true(st.writable);
 }
 
-/* ---- space
- * ---------------------------------------------------------------------- */
-
-static void segments_whose_instances_are_done_are_recycled(void **state)
-{
-	struct fixture *f = *state;
-	struct spool_stats st;
-
-	fixture_open(f);
-	/* Three times the quota goes through. */
-	for (unsigned i = 0; i < 240; i++) {
-		struct instance in = fixture_instance(i);
-		struct transfer_id id = fixture_put(f, &in, 800000);
-
-		fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
-	}
-	fixture_settle(f);
-	do {
-		usleep(20000);
-		spool_stats(f->spool, &st);
-	} while (st.segments > 3);
-	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM chunks"), 0);
-}
-
-/* Put n instances of 1 MB from number from on, and have them delivered. */
-static void pass(struct fixture *f, unsigned from, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		struct instance in = fixture_instance(from + i);
-		struct transfer_id id = fixture_put(f, &in, 1000000);
-
-		fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
-	}
-}
-
-static void keep(struct fixture *f, unsigned from, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		struct instance in = fixture_instance(from + i);
-
-		fixture_put(f, &in, 1000000);
-	}
-}
-
-/* Its record, alone alive in the first segment, is moved; the record that it is
- * held stands in a segment that stays. */
-static void one_held_instance_does_not_pin_its_segment(void **state)
-{
-	static uint8_t chunk[CHUNK_LEN];
-	struct fixture *f = *state;
-	struct fixture_items got;
-	struct ledger_query q = {.destination = "cloud",
-				 .state = DELIVERY_HELD,
-				 .after = LEDGER_CURSOR_START,
-				 .max = 10};
-	struct instance held = fixture_instance(9999);
-	struct place before;
-	struct transfer_id id;
-	size_t len;
-
-	fixture_open(f);
-	id = fixture_put(f, &held, 1000);
-	pass(f, 0, 4);
-	fixture_outcome(f, &id, OUTCOME_HELD, "cloud");
-	fixture_settle(f);
-	fixture_fetch(f, &q, &got);
-	assert_int_equal(got.n, 1);
-	before = got.items[0].first;
-	keep(f, 100, 35); /* more than half of the quota: space is short */
-	for (unsigned i = 0;
-	     i < 300 && got.items[0].first.segment == before.segment; i++) {
-		pass(f, 200 + i, 1);
-		fixture_fetch(f, &q, &got);
-		assert_int_equal(got.n, 1);
-	}
-	assert_true(got.items[0].first.segment != before.segment);
-	assert_int_equal(
-	    spool_read_chunk(f->spool, got.items[0].first, &id, 0, chunk, &len),
-	    ERR_OK);
-	assert_int_equal(len, 1000);
-	while (spool_read_chunk(f->spool, before, &id, 0, chunk, &len) !=
-	       ERR_NOTFOUND)
-		usleep(10000);
-	/* A rebuild still knows that it is held. */
-	fixture_settle(f);
-	assert_int_equal(unlink(f->ledger), 0);
-	fixture_await(f, "SELECT count(*) FROM deliveries WHERE state=1", 1);
-}
-
-/* The segment with that record can go only when it was written again. */
-static void what_was_delivered_to_one_of_two_stays_so(void **state)
-{
-	struct fixture *f = *state;
-	struct instance in = fixture_instance(9999);
-	struct spool_stats st;
-	struct transfer_id id;
-
-	fixture_open(f);
-	in.n_destinations = 2;
-	INSTANCE_SET(in.destinations[1], "second");
-	id = fixture_put(f, &in, 1000);
-	keep(f, 100, 2);
-	pass(f, 200, 3);
-	fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
-	fixture_settle(f);
-	pass(f, 300, 6);
-	fixture_settle(f);
-	do {
-		usleep(20000);
-		spool_stats(f->spool, &st);
-	} while (st.segments > 4);
-	fixture_settle(f);
-	assert_int_equal(unlink(f->ledger), 0);
-	fixture_await(f,
-		      "SELECT count(*) FROM v_deliveries WHERE"
-		      " sop_instance='1.2.3.4.9999' AND"
-		      " ((destination='cloud' AND state='delivered') OR"
-		      " (destination='second' AND state='queued'))",
-		      2);
-}
-
-/* ---- posted rows
- * ---------------------------------------------------------------- */
-
-static void associations_and_their_contexts_are_on_record(void **state)
-{
-	struct fixture *f = *state;
-	struct ledger_context c[2] = {
-	    {.id = 1,
-	     .abstract = "1.2.840.10008.1.1",
-	     .accepted = "1.2.840.10008.1.2",
-	     .proposed = "1.2.840.10008.1.2 1.2.840.10008.1.2.1"},
-	    {.id = 3, .result = 3, .abstract = "1.2.3"}};
-	struct ledger_association a = {.party = "modalities",
-				       .device = "ct-room-2",
-				       .peer = "10.1.4.20",
-				       .begun_ms = clock_wall_ms(),
-				       .result = "accepted",
-				       .n_contexts = 2,
-				       .contexts = c};
-	struct ledger_association_end end = {
-	    .ended_ms = clock_wall_ms(), .stores = 4, .why = "released"};
-
-	fixture_open(f);
-	a.id = end.id = ledger_association_id(f->l);
-	ledger_association_begin(f->l, &a);
-	ledger_association_end(f->l, &end);
-	fixture_await(f, "SELECT stores FROM associations", 4);
-	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM contexts"), 2);
-	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM v_associations"
-					" WHERE why='released'"),
-			 1);
-	assert_int_equal(fixture_sql(f, "SELECT associations FROM devices"), 1);
-	fixture_close_ledger(f);
-	fixture_open_ledger(f);
-	assert_true(ledger_association_id(f->l) > a.id);
-}
-
-static void repeated_refusals_become_counts(void **state)
-{
-	struct fixture *f = *state;
-	struct ledger_refusal r = {.listener = "modalities",
-				   .peer = "10.9.9.9",
-				   .calling_ae = "WHO",
-				   .reason = "unknown-ae",
-				   .remedy = "declare the device",
-				   .at_ms = 1000000};
-
-	fixture_open(f);
-	for (int i = 0; i < 50; i++)
-		ledger_refusal(f->l, &r);
-	r.at_ms += 3600 * 1000;
-	ledger_refusal(f->l, &r);
-	fixture_await(f, "SELECT sum(count) FROM refusals", 51);
-	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM refusals"), 2);
-	assert_int_equal(fixture_sql(f, "SELECT max(count) FROM refusals"), 50);
-}
-
-static void a_capability_seen_again_replaces_the_older(void **state)
-{
-	struct fixture *f = *state;
-	struct ledger_capability c = {.destination = "cloud",
-				      .endpoint = "pacs:2762",
-				      .abstract = "1.2.3",
-				      .transfer_syntax = "1.2",
-				      .checked_ms = 1};
-
-	fixture_open(f);
-	ledger_capability(f->l, &c);
-	c.accepted = true;
-	c.checked_ms = 2;
-	ledger_capability(f->l, &c);
-	fixture_await(f, "SELECT max(checked_ms) FROM capabilities", 2);
-	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM capabilities"
-					" WHERE accepted"),
-			 1);
-}
-
-static void a_flood_of_refusals_is_dropped_with_a_counted_gap(void **state)
-{
-	struct fixture *f = *state;
-	struct db_options o = {.path = f->ledger, .cache_bytes = 1 << 20};
-	struct ledger_refusal r = {.reason = "unknown-ae"};
-	struct ledger_association a = {.result = "accepted"};
-	struct ledger_stats st;
-	char month[32], text[CLOCK_TEXT_LEN];
-	sqlite3 *db;
-
-	f->ledger_options.queue_max = 400;
-	fixture_open(f);
-	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
-	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE"), ERR_OK);
-	for (int i = 0; i < 1000; i++)
-		ledger_refusal(f->l, &r);
-	ledger_stats(f->l, &st);
-	assert_true(st.dropped_posts >= 800);
-	assert_true(ledger_accepting(f->l));
-	for (int i = 0; i < 150; i++) {
-		a.id = ledger_association_id(f->l);
-		ledger_association_begin(f->l, &a);
-	}
-	assert_false(ledger_accepting(f->l));
-	assert_int_equal(db_exec(db, "ROLLBACK"), ERR_OK);
-	db_close(db);
-	fixture_await(f, "SELECT count(*) FROM associations", 150);
-	snprintf(month, sizeof(month), "audit-%.7s.db",
-		 clock_text(clock_wall_ms(), text));
-	for (int i = 0; i < 2000 && !fixture_has(f, month); i++)
-		usleep(5000);
-	assert_true(fixture_sql_in(f, month,
-				   "SELECT sum(detail->>'rows') FROM audit"
-				   " WHERE kind=43") >= 800);
-	assert_true(ledger_accepting(f->l));
-}
-
-static void audit_events_are_written_and_survive_a_restart(void **state)
-{
-	struct fixture *f = *state;
-	struct audit_event e = {.kind = AUDIT_MANUAL_ACTION,
-				.user = "uid 1000 alice"};
-	char month[32], text[CLOCK_TEXT_LEN];
-
-	fixture_open(f);
-	ledger_audit(f->l, &e);
-	fixture_close(f);
-	fixture_open(f);
-	ledger_audit(f->l, &e);
-	fixture_close(f);
-	snprintf(month, sizeof(month), "audit-%.7s.db",
-		 clock_text(clock_wall_ms(), text));
-	assert_int_equal(fixture_sql_in(f, month,
-					"SELECT count(*) FROM v_audit"
-					" WHERE event='manual-action'"),
-			 2);
-	assert_int_equal(
-	    fixture_sql_in(f, month, "SELECT max(seq)=count(*) FROM audit"), 1);
-}
+/* ---- secrecy ---------------------------------------------------------------
+ */
 
 static void identity_is_in_no_file_in_clear(void **state)
 {
 	struct fixture *f = *state;
 
 	fixture_open(f);
-	put_many(f, 1, 5);
+	fixture_put_many(f, 1, 5);
 	fixture_settle(f);
 	assert_true(fixture_grep(f, "ct-room-2")); /* the test can find */
 	assert_false(fixture_grep(f, "VERYSECRET"));
@@ -973,23 +576,10 @@ int main(int argc, char **argv)
 	    T(a_restart_goes_on_where_it_was),
 	    T(a_transfer_that_spans_a_restart_of_the_ledger_is_whole),
 	    T(an_aborted_transfer_leaves_nothing),
-	    T(a_ledger_deleted_under_load_is_rebuilt_from_the_spool),
-	    T(a_damaged_ledger_is_moved_aside_and_rebuilt),
-	    T(a_ledger_of_another_spool_is_moved_aside),
-	    T(a_ledger_of_a_newer_program_is_left_alone),
 	    T(no_bit_flipped_in_the_spool_loses_an_instance),
 	    T(a_segment_that_is_gone_quarantines_what_it_held),
 	    T(an_instance_that_lost_a_chunk_is_quarantined),
-	    T(rebuild_writes_the_ledger_anew),
 	    T(while_the_database_is_locked_instances_are_still_taken),
-	    T(segments_whose_instances_are_done_are_recycled),
-	    T(one_held_instance_does_not_pin_its_segment),
-	    T(what_was_delivered_to_one_of_two_stays_so),
-	    T(associations_and_their_contexts_are_on_record),
-	    T(repeated_refusals_become_counts),
-	    T(a_capability_seen_again_replaces_the_older),
-	    T(a_flood_of_refusals_is_dropped_with_a_counted_gap),
-	    T(audit_events_are_written_and_survive_a_restart),
 	    T(identity_is_in_no_file_in_clear),
 	};
 
