@@ -70,6 +70,28 @@ int config_destination_find(const struct config *cfg, const char *name)
 	return find(cfg, &n, name);
 }
 
+int config_device_destination(const struct config *cfg, size_t device)
+{
+	const char *name = cfg->devices[device].name;
+
+	for (size_t i = cfg->n_destinations; i > 0; i--) {
+		const struct config_destination *t = &cfg->destinations[i - 1];
+
+		if (!t->implicit)
+			return -1;
+		if (strcmp(t->name + 1, name) == 0)
+			return (int)(i - 1);
+	}
+	return -1;
+}
+
+int config_destination_device(const struct config *cfg, size_t destination)
+{
+	const struct config_destination *t = &cfg->destinations[destination];
+
+	return t->implicit ? config_device_find(cfg, t->name + 1) : -1;
+}
+
 static void unknown_name(const struct config *cfg, const struct names *names,
 			 const struct config_ref *ref, struct config_errors *e)
 {

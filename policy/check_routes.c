@@ -292,19 +292,6 @@ static bool is_destination(const struct config_device *d,
 	return false;
 }
 
-static bool is_implicit(const struct config *cfg, const struct config_device *d)
-{
-	for (size_t i = cfg->n_destinations; i > 0; i--) {
-		const struct config_destination *t = &cfg->destinations[i - 1];
-
-		if (!t->implicit)
-			return false;
-		if (strcmp(t->name + 1, d->name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Whether what the device stores may reach that destination from here. */
 static bool stores_at(const struct config *cfg, size_t device, size_t to)
 {
@@ -326,7 +313,7 @@ static void check_held(const struct config *cfg, const struct config_route *r,
 
 	if (is_destination(d, to))
 		return;
-	if (!is_implicit(cfg, d))
+	if (config_device_destination(cfg, device) < 0)
 		problem_error(
 		    e, check_at(cfg, "devices", d->name, "port", d->at),
 		    "device '%s' may ask for commitment (line %d), so it "

@@ -388,6 +388,12 @@ int config_listener_find(const struct config *cfg, const char *name);
 int config_device_find(const struct config *cfg, const char *name);
 int config_destination_find(const struct config *cfg, const char *name);
 
+/* Index of the implicit destination of that device (an index), or -1; and of
+ * the device that an implicit destination (an index) is, -1 for declared
+ * ones. */
+int config_device_destination(const struct config *cfg, size_t device);
+int config_destination_device(const struct config *cfg, size_t destination);
+
 /* The configuration in force, defaults included, as YAML that loads to the
  * same configuration. It holds no secret: keys are files, and only their
  * paths stand here. */

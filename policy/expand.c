@@ -203,7 +203,7 @@ static enum err copy_titles(const struct config *cfg,
 static enum err derive(const struct config *cfg, const struct config_route *r,
 		       size_t index, struct config_route *out)
 {
-	int device = config_device_find(cfg, cfg->destinations[index].name + 1);
+	int device = config_destination_device(cfg, index);
 
 	*out = (struct config_route){.at = r->at,
 				     .services = r->services,

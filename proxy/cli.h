@@ -8,6 +8,7 @@
 #define PROXY_CLI_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 struct config;
@@ -37,6 +38,11 @@ bool cli_wants_help(int argc, char **argv);
  * and lowers *argc, so that a command sees only its own arguments. NULL when
  * the option has no value. */
 const char *cli_take_config(int *argc, char **argv);
+
+/* The AE titles of a C-ECHO to a destination (an index) that is a device:
+ * each that is NULL is set. Others are left alone. */
+void cli_echo_aes(const struct config *cfg, size_t destination,
+		  const char **calling, const char **called);
 
 /* "525.3 KB", "2.1 GB": decimal units, into out. Returns out. */
 char *cli_bytes(unsigned long long n, char *out, size_t out_size);

@@ -25,6 +25,22 @@ static void on_step(void *arg, bool ok, const char *step, const char *text)
 	fflush(stdout);
 }
 
+/* A device is called by its own AE title, from one of ours. */
+void cli_echo_aes(const struct config *cfg, size_t destination,
+		  const char **calling, const char **called)
+{
+	int i = config_destination_device(cfg, destination);
+	const struct config_device *d;
+
+	if (i < 0)
+		return;
+	d = &cfg->devices[i];
+	if (*called == NULL && strcmp(d->ae_titles.v[0], "*") != 0)
+		*called = d->ae_titles.v[0];
+	if (*calling == NULL)
+		*calling = cfg->listeners[0].ae_titles.v[0];
+}
+
 static int echo(const struct config *cfg, const char *name, const char *calling,
 		const char *called)
 {
@@ -38,6 +54,7 @@ static int echo(const struct config *cfg, const char *name, const char *calling,
 		fputs("\n", stderr);
 		return CLI_FAILED;
 	}
+	cli_echo_aes(cfg, (size_t)i, &calling, &called);
 	return destination_echo(&cfg->destinations[i], calling, called,
 				ECHO_DEADLINE_MS, on_step, NULL) == ERR_OK
 		   ? CLI_OK

@@ -208,6 +208,9 @@ static void a_device_with_a_port_is_a_destination(void **state)
 	(void)state;
 	assert_int_equal(cfg->n_destinations, 3);
 	assert_int_equal(config_destination_find(cfg, "@ct"), 2);
+	assert_int_equal(config_device_destination(cfg, 0), 2);
+	assert_int_equal(config_destination_device(cfg, 2), 0);
+	assert_int_equal(config_destination_device(cfg, 1), -1);
 	assert_true(d->implicit);
 	assert_int_equal(d->protocol, CONFIG_DICOM);
 	assert_int_equal(d->endpoints.n, 1);
