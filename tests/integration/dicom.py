@@ -566,7 +566,8 @@ class Scp:
             self.callers.append((calling, called))
             self.proposed.append(proposed)
         user = item(0x51, struct.pack('>I', self.max_pdu)) + \
-            item(0x52, b'1.2.826.0.1.3680043.10.1599.8') + user
+            item(0x52, b'1.2.826.0.1.3680043.10.1599.8') + user + \
+            item(0x55, b'TESTS')
         k.send(pdu(2, body[:2] + b'\0\0' + body[4:68] +
                    item(0x10, APP.encode()) + out + item(0x50, user)))
         return contexts

@@ -43,21 +43,19 @@ def pair(daemons, tmp_path, pki):
         b.stop()
 
 
-def gdcmscu(port, called, *args, **kw):
-    return peers.client('gdcmscu', '--hostname', '127.0.0.1', '-p', port,
-                        '--aetitle', 'GDCMSCU', '--call', called, *args, **kw)
+def gdcmscu(port, called, *args):
+    # Debian's throws when the peer closes after the release, whatever the
+    # peer: what it said and heard is what counts.
+    peers.client('gdcmscu', '127.0.0.1', port, '--aetitle', 'GDCMSCU',
+                 '--call', called, *args, check=False)
 
 
 @needs('gdcmscu')
 def test_gdcm_asks_as_over_a_direct_connection(daemons, pair, archive, ris,
                                                pki):
     edge = daemons(relayed.config(pki, ris.tls_port, archive.port))
-    wl, pacs = pair(edge, ris.tls_port), pair(edge, archive.port)
+    pacs = pair(edge, archive.port)
     pacs.compare(lambda p: gdcmscu(p, 'PACS', '--echo'), 'echo')
-    t, _ = wl.compare(lambda p: gdcmscu(
-        p, 'RIS', '--find', '--worklist', '--key', '10,10=Patient*', '--key',
-        '10,20=', '--key', '8,50='), 'worklist')
-    assert sum(len(x.messages()) for x in t) == 41
     t, _ = pacs.compare(lambda p: gdcmscu(
         p, 'PACS', '--find', '--studyroot', '--study', '--key', '10,10=',
         '--key', '20,d=', '--key', '8,1030='), 'studies')
@@ -69,28 +67,22 @@ def test_gdcm_asks_as_over_a_direct_connection(daemons, pair, archive, ris,
 
 
 @needs('gdcmscu')
-def test_gdcm_s_images_come_back(daemons, pair, archive, ris, pki, tmp_path):
-    mine = free_port()
-    edge = daemons(relayed.config(pki, ris.tls_port, archive.port,
-                                  back='PACS', routes=BACK,
-                                  device={'port': mine}))
-    straight = peers.stunnel(tmp_path, pki, 'straight', mine)
-    pacs = pair(edge, archive.port)
+def test_gdcm_sends_live_and_spooled(daemons, pair, tls, pki, tmp_path):
+    (iuid, file), = peers.study(6, 1, 200000)
+    sent = tmp_path / 'sent.dcm'
+    sent.write_bytes(file)
+    r = Responder(tls=tls.server())
     try:
-        files = []
-        for tap, back in ((pacs.direct, straight.port),
-                          (pacs.through, edge.port('back'))):
-            archive.gate.to = back
-            files.append(tmp_path / str(back))
-            files[-1].mkdir()
-            gdcmscu(tap.port, 'PACS', '--move', '--studyroot', '--study',
-                    '--key', '20,d=' + STUDY % 1, '--port-scp', mine, '-o',
-                    files[-1])
-        assert there(files[0]) == there(files[1])
-        assert there(files[1]).keys() == archive.files[1].keys()
-        peers.assert_same(pacs.direct.take()[0], pacs.through.take()[0])
+        edge = daemons(relayed.config(pki, r.port, r.port, routes=[
+            {'service': 'storage', 'called': ['PACS'], 'relay': 'pacs'}]))
+        b = pair(edge, r.port)
+        b.compare(lambda p: gdcmscu(p, 'PACS', '--store', '-i', sent))
+        assert [x[0] for x in r.stored] == [iuid] * 2
+        gdcmscu(edge.port(), 'CULVERT', '--store', '-i', sent)
+        edge.wait_deliveries('delivered', 1)
+        assert r.stored[2][2] == r.stored[0][2]
     finally:
-        straight.stop()
+        r.stop()
 
 
 def test_dcmjs_asks_as_over_a_direct_connection(daemons, pair, archive, ris,

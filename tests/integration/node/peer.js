@@ -62,7 +62,10 @@ function makeRequest(o) {
     case 'echo':
       return new requests.CEchoRequest();
     case 'find':
-      return FINDS[o.level](o.keys);
+      r = FINDS[o.level](o.keys);
+      // exactly these keys: FF01, for others, is a final answer to it
+      if (o.level === 'worklist') r.setDataset(new Dataset(o.keys));
+      return r;
     case 'store':
       return new requests.CStoreRequest(o.file);
     case 'move':
