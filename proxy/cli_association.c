@@ -122,14 +122,15 @@ static size_t n_operations;
 static bool on_operation(void *arg, const struct view_operation *v)
 {
 	const struct ledger_operation *o = &v->o;
-	char when[CLI_TIME_LEN], bytes[32], status[8] = "none";
+	char when[CLI_TIME_LEN], bytes[32], status[12] = "none";
 	char message[CLI_MESSAGE_LEN];
 
 	(void)arg;
 	if (n_operations++ == 0)
 		printf("relayed, newest first\n");
 	if (o->status >= 0)
-		snprintf(status, sizeof(status), "%04x", (unsigned)o->status);
+		snprintf(status, sizeof(status), "%04x",
+			 (unsigned)o->status & 0xffff);
 	printf("  %s  %-14s %s %-14s  status %s  %u responses  %s  %.3f s\n",
 	       cli_time(o->begun_ms, when), cli_message(o->command, message),
 	       o->from_destination ? "from" : "to  ", o->destination, status,
