@@ -19,6 +19,7 @@
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "store/seal.h"
+#include "store/spool.h"
 
 enum {
 	BATCH_MAX = 1000,        /* instances in one request */
@@ -27,7 +28,7 @@ enum {
 	TRIES_MAX = 3,           /* sent again before quarantine */
 	TRIES_KEPT = 100000,
 	LOOK_MS = 1000,
-	SETTLE_MS = 10000, /* the ledger shows what was decided after that */
+	SETTLE_MS = 1000,  /* before a look whether outcomes are on record */
 	LATER_MS = 600000, /* asked again after another failure */
 	ANSWER_PAGE = LEDGER_PAGE_MAX,
 };
@@ -334,7 +335,16 @@ static enum err ask_groups(struct commitment *c, struct gather *g)
 	return e;
 }
 
-static void expire(struct own *own, struct target *t)
+/* Does the ledger show what was decided about an answered batch? */
+static bool is_settled(struct commitment *c)
+{
+	struct spool_stats st;
+
+	spool_stats(c->spool, &st);
+	return st.outcomes == 0 && io_barrier(c) == ERR_OK;
+}
+
+static void expire(struct commitment *c, struct target *t)
 {
 	uint64_t now = clock_mono_ns();
 
@@ -342,7 +352,7 @@ static void expire(struct own *own, struct target *t)
 	{
 		struct batch *b = CONTAINER_OF(n, struct batch, node);
 
-		if (now < b->expires_ns)
+		if (now < b->expires_ns || (b->answered && !is_settled(c)))
 			continue;
 		if (!b->answered)
 			log_event(LOG_WARN, "commitment-unanswered",
@@ -352,7 +362,7 @@ static void expire(struct own *own, struct target *t)
 				  "remedy=\"it is asked again; does it know "
 				  "the way back to this node?\"",
 				  t->name, b->transaction, b->n);
-		batch_free(own, t, b);
+		batch_free(c->own, t, b);
 		t->after = 0;
 	}
 }
@@ -363,7 +373,7 @@ static void look_at(struct commitment *c, struct target *t)
 	enum err e;
 
 	t->next_ns = in_ms(LOOK_MS);
-	expire(c->own, t);
+	expire(c, t);
 	if (t->outstanding + BATCH_MAX > OUTSTANDING_MAX)
 		return;
 	g.v = mem_zarray(BATCH_MAX, sizeof(*g.v));

@@ -39,10 +39,10 @@ enum asked_state commitment_asked(enum delivery_state s)
 
 static int64_t after(int64_t from_ms, uint64_t wait_ms)
 {
-	uint64_t room = (uint64_t)INT64_MAX - (uint64_t)from_ms;
+	int64_t room = from_ms > 0 ? INT64_MAX - from_ms : INT64_MAX;
 
-	return from_ms < 0 || wait_ms < room ? from_ms + (int64_t)wait_ms
-					     : INT64_MAX;
+	return wait_ms < (uint64_t)room ? from_ms + (int64_t)wait_ms
+					: INT64_MAX;
 }
 
 static struct commitment_plan step(enum commitment_step s)
