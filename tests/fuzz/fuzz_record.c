@@ -34,6 +34,10 @@ static void try_instance(const uint8_t *p, size_t n)
 	CHECK(memcmp(in.root, again.root, sizeof(in.root)) == 0);
 	CHECK(strcmp(in.sop_instance, again.sop_instance) == 0);
 	CHECK(in.length == again.length);
+	CHECK(in.commit <= INSTANCE_DESTINATIONS && in.commit == again.commit);
+	CHECK(in.command == again.command && in.type == again.type);
+	CHECK(in.held == again.held);
+	CHECK(strcmp(in.transaction, again.transaction) == 0);
 }
 
 static void try_outcomes(const uint8_t *p, size_t len)
