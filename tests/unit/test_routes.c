@@ -134,6 +134,45 @@ static void narrower_routes_before_wider_ones_are_fine(void **state)
 	config_free(cfg);
 }
 
+static void services_are_shadowed_one_by_one(void **state)
+{
+	char(*one)[CONFIG_AE_LEN] = (char[1][CONFIG_AE_LEN]){"A"};
+	char(*both)[CONFIG_AE_LEN] = (char[2][CONFIG_AE_LEN]){"B", "A"};
+	struct config_route a = {.services = CONFIG_WORKLIST | CONFIG_QUERY,
+				 .called = {2, both}};
+	struct config_route b = {.services = CONFIG_QUERY | CONFIG_PRINT,
+				 .called = {1, one}};
+
+	(void)state;
+	assert_int_equal(route_shadowed(&a, &b), CONFIG_QUERY);
+	assert_int_equal(route_shadowed(&b, &a), 0);
+	assert_false(route_shadows(&a, &b));
+	a.services |= CONFIG_PRINT;
+	assert_true(route_shadows(&a, &b));
+	b.called = (struct config_aes){0, NULL};
+	assert_false(route_shadows(&a, &b));
+}
+
+/* The device may not call what the route is for. */
+static void
+a_route_for_other_titles_than_the_device_calls_is_an_error(void **state)
+{
+	struct config *cfg = NULL;
+	static const char text[] =
+	    "listeners: {one: {address: 10.0.0.1:104, protocol: dicom, "
+	    "ae_titles: [A, B]}}\n"
+	    "devices: {ct: {ae_title: CT, address: 10.1.4.20, called: A}}\n"
+	    "destinations: {x: {protocol: directory, path: x}}\n"
+	    "routes: [{called: B, forward: x}, {forward: x}]\n";
+
+	(void)state;
+	assert_int_equal(
+	    config_load_from_memory(text, strlen(text), "t", &cfg, &errors),
+	    ERR_INVAL);
+	assert_non_null(strstr(errors.errors[0].text,
+			       "no device that it is for can arrive"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +181,9 @@ int main(void)
 	    cmocka_unit_test(a_shadowed_route_is_an_error),
 	    cmocka_unit_test(an_unreachable_route_is_an_error),
 	    cmocka_unit_test(narrower_routes_before_wider_ones_are_fine),
+	    cmocka_unit_test(services_are_shadowed_one_by_one),
+	    cmocka_unit_test(
+		a_route_for_other_titles_than_the_device_calls_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
