@@ -15,6 +15,8 @@
 #include "proxy/lib/mem.h"
 #include "proxy/net/worker.h"
 
+enum { BACKLOG_MAX = 1024 * 1024 }; /* bytes of input that wait */
+
 const struct config_listener *association_listener(const struct association *a)
 {
 	return &a->env->config->listeners[a->listener];
@@ -28,12 +30,13 @@ void association_because(struct association *a, const char *why)
 
 /* ---- the end ----------------------------------------------------------- */
 
-static void drop_op(struct association *a)
+static void end_relay(struct association *a, bool orderly)
 {
-	if (a->op == NULL)
-		return;
-	store_abort(a->op);
-	a->op = NULL;
+	struct relay *r = a->relay;
+
+	a->relay = NULL;
+	if (r != NULL)
+		relay_end(r, orderly);
 }
 
 static void association_free(struct association *a)
@@ -44,13 +47,17 @@ static void association_free(struct association *a)
 	atomic_fetch_sub(a->env->n_open, 1);
 	buf_free(&a->hold);
 	buf_free(&a->command);
+	buf_free(&a->backlog);
+	buf_free(&a->late);
+	relay_run_free(&a->run);
+	association_drop_pending(a);
 	mem_free(a->contexts);
 	mem_free(a);
 }
 
 void association_close(struct association *a, enum err why)
 {
-	drop_op(a);
+	association_serve_abort(a);
 	a->state = UL_STA1;
 	stream_close(a->stream, why);
 }
@@ -76,7 +83,14 @@ static void ended_before_association(struct association *a, enum err why,
 {
 	if (a->refused || why == ERR_CANCELED)
 		return; /* on record, or our own stop */
-	if (a->why[0] != '\0')
+	if (a->device >= 0)
+		association_refuse(
+		    a, "left-early",
+		    "the device left before its destinations had answered",
+		    "look for leg-refused lines; destinations.NAME.timeouts."
+		    "relay bounds the wait",
+		    false);
+	else if (a->why[0] != '\0')
 		association_refuse(
 		    a, "bad-association-request", a->why,
 		    "this is not a DICOM device, or one with a fault; a "
@@ -104,8 +118,9 @@ static void on_closed(void *arg, enum err why, const char *detail)
 {
 	struct association *a = arg;
 
-	drop_op(a);
-	if (a->device >= 0) {
+	association_serve_abort(a);
+	end_relay(a, false);
+	if (a->recorded) {
 		association_because(a, why == ERR_OK ? "released" : detail);
 		association_record_end(&a->facts, a->env->ledger, a->why,
 				       clock_mono_ns() - a->begun_ns);
@@ -132,10 +147,55 @@ void association_send(struct association *a, const void *p, size_t n)
 	association_close(a, e);
 }
 
+bool association_pass(struct association *a, const struct iovec *iov,
+		      unsigned n, size_t *queued)
+{
+	enum err e;
+
+	if (!association_is_open(a))
+		return false;
+	e = stream_write(a->stream, iov, n);
+	if (e != ERR_OK) {
+		association_because(a, "the connection was lost");
+		association_close(a, e);
+		return false;
+	}
+	for (unsigned i = 0; i < n; i++)
+		a->facts.end.bytes_out += iov[i].iov_len;
+	*queued = stream_queued(a->stream);
+	return true;
+}
+
+void association_turn_over(struct association *a)
+{
+	if (buf_len(&a->late) == 0)
+		return;
+	association_send(a, buf_data(&a->late), buf_len(&a->late));
+	buf_free(&a->late);
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+void association_pause(struct association *a, unsigned reason)
+{
+	a->pauses |= reason;
+	stream_read_pause(a->stream);
+}
+
+void association_resume(struct association *a, unsigned reason)
+{
+	a->pauses &= ~reason;
+	if (a->pauses == 0)
+		stream_read_resume(a->stream);
+}
+
+/* ---- leaving ----------------------------------------------------------- */
+
 /* Sta13: wait for the peer to close, at most ARTIM. */
 void association_await_close(struct association *a)
 {
-	drop_op(a);
+	association_serve_abort(a);
+	end_relay(a, a->released);
 	if (a->leaving)
 		return; /* ARTIM runs once: AA-7 does not renew it */
 	a->leaving = true;
@@ -234,6 +294,13 @@ void association_protocol_error(struct association *a, const char *why,
 	(void)association_step(a, UL_EVT19, reason);
 }
 
+/* Is the device waiting for an answer? */
+static bool owes(const struct association *a)
+{
+	return association_serving(a) ||
+	       (a->relay != NULL && relay_owed(a->relay) > 0);
+}
+
 /* The deadline that fits what is awaited now. */
 void association_watch(struct association *a)
 {
@@ -241,8 +308,8 @@ void association_watch(struct association *a)
 
 	if (a->state != UL_STA6 && a->state != UL_STA8)
 		return;
-	if (a->op != NULL && a->message == MESSAGE_NONE)
-		stream_set_idle(a->stream, 0); /* our turn: the disk's */
+	if (a->message == MESSAGE_NONE && owes(a))
+		stream_set_idle(a->stream, 0); /* our turn, or the leg's */
 	else
 		stream_set_idle(a->stream, a->message == MESSAGE_NONE
 					       ? l->timeouts.idle
@@ -255,10 +322,37 @@ void association_answer_release(struct association *a)
 
 	(void)association_step(a, UL_EVT14, 0);
 	association_because(a, "released");
+	a->released = true;
 	stream_eof_ok(a->stream, true);
 	association_send(a, pdu, pdu_release_rp_encode(pdu));
 	if (a->state != UL_STA1)
 		association_await_close(a);
+}
+
+void association_settled(struct association *a)
+{
+	if (owes(a) || (a->state != UL_STA6 && a->state != UL_STA8))
+		return;
+	if (a->state == UL_STA8)
+		association_answer_release(a);
+	else if (a->env->draining)
+		association_drain(a->env, false);
+	else
+		association_watch(a);
+}
+
+bool association_is_open(const struct association *a)
+{
+	return a->state == UL_STA6 || a->state == UL_STA8;
+}
+
+void association_abort(struct association *a, const char *why)
+{
+	if (!association_is_open(a))
+		return;
+	association_because(a, why);
+	a->state = UL_STA13; /* A-ABORT request, AA-1 */
+	send_abort(a, ABORT_USER, ABORT_NO_REASON);
 }
 
 /* ---- PDUs -------------------------------------------------------------- */
@@ -271,7 +365,7 @@ static void on_release_rq(struct association *a)
 	if (act != UL_AR2)
 		return;
 	/* a response is owed first: Sta8 may still send it (AR-7) */
-	if (a->op != NULL && a->message == MESSAGE_NONE)
+	if (a->message == MESSAGE_NONE && owes(a))
 		return;
 	association_answer_release(a);
 }
@@ -322,24 +416,64 @@ static void on_event(struct association *a, const struct pdu_event *ev)
 	}
 }
 
-static void read_pdus(struct association *a, const uint8_t *p, size_t n)
+/* Nothing more is parsed for now: what is not, stays. */
+static void keep_input(struct association *a, const uint8_t *p, size_t n)
+{
+	if (relay_run_keep(&a->run) != ERR_OK ||
+	    (n > 0 && buf_append(&a->backlog, p, n) != ERR_OK))
+		association_protocol_error(
+		    a, "aborted: more sent than can be kept", ABORT_NO_REASON);
+}
+
+static void input_ends(struct association *a)
+{
+	if (a->relay == NULL)
+		return;
+	if (a->way == MESSAGE_LEG)
+		relay_flush(a->relay);
+	keep_input(a, NULL, 0);
+}
+
+/* A PDU that is not P-DATA came behind what passes. */
+static void leave_run(struct association *a)
+{
+	if (a->relay == NULL)
+		return;
+	if (a->way == MESSAGE_LEG)
+		relay_flush(a->relay);
+	relay_run_drop(&a->run);
+}
+
+static void framing_lost(struct association *a)
+{
+	(void)association_step(a, UL_EVT19, a->pdus.abort_reason);
+	/* what follows cannot be read */
+	if (a->state != UL_STA1)
+		stream_finish(a->stream);
+}
+
+void association_parse(struct association *a, const uint8_t *p, size_t n)
 {
 	struct pdu_event ev = {.kind = PDU_EV_PDU};
 	size_t used;
 
-	while (a->state != UL_STA1 && ev.kind != PDU_EV_MORE) {
+	while (a->state != UL_STA1 && ev.kind != PDU_EV_MORE && !a->stalled) {
 		if (pdu_stream_next(&a->pdus, p, n, &used, &ev) != ERR_OK) {
-			(void)association_step(a, UL_EVT19,
-					       a->pdus.abort_reason);
-			/* framing is lost: what follows cannot be read */
-			if (a->state != UL_STA1)
-				stream_finish(a->stream);
+			framing_lost(a);
 			return;
 		}
+		if (a->relay != NULL)
+			relay_run_take(&a->run, p, used);
 		p += used;
 		n -= used;
+		if (ev.kind == PDU_EV_PDU)
+			leave_run(a);
 		on_event(a, &ev);
 	}
+	if (a->stalled)
+		keep_input(a, p, n);
+	else if (a->state == UL_STA6)
+		input_ends(a);
 }
 
 /* ---- stream events ----------------------------------------------------- */
@@ -392,7 +526,10 @@ static void on_read(void *arg, const uint8_t *p, size_t n)
 	a->facts.end.bytes_in += n;
 	if (!a->speaks_dicom && !first_bytes(a, p, n))
 		return;
-	read_pdus(a, p, n);
+	if (a->stalled) /* it was read before it was paused */
+		keep_input(a, p, n);
+	else
+		association_parse(a, p, n);
 }
 
 static void on_eof(void *arg)
@@ -402,8 +539,18 @@ static void on_eof(void *arg)
 	(void)association_step(a, UL_EVT17, 0);
 }
 
-static const struct stream_events stream_events = {
-    .on_read = on_read, .on_eof = on_eof, .on_closed = on_closed};
+static void on_drain(void *arg)
+{
+	struct association *a = arg;
+
+	if (a->relay != NULL)
+		relay_drained(a->relay);
+}
+
+static const struct stream_events stream_events = {.on_read = on_read,
+						   .on_drain = on_drain,
+						   .on_eof = on_eof,
+						   .on_closed = on_closed};
 
 /* ---- birth and drain --------------------------------------------------- */
 
@@ -433,6 +580,10 @@ enum err association_begin(struct association_env *env, int fd, size_t listener)
 	association_facts_init(&a->facts, l, fd);
 	buf_init(&a->hold, PDU_ASSOCIATE_MAX);
 	buf_init(&a->command, COMMAND_MAX);
+	buf_init(&a->backlog, BACKLOG_MAX);
+	buf_init(&a->late, LATE_MAX);
+	relay_run_init(&a->run, BACKLOG_MAX);
+	a->answer = -1;
 	pdu_stream_init(&a->pdus, &a->hold, l->max_pdu);
 	list_push_back(&env->open, &a->node);
 	worker_load_add(env->worker, 1);
@@ -450,7 +601,7 @@ enum err association_begin(struct association_env *env, int fd, size_t listener)
 
 static bool is_busy(const struct association *a)
 {
-	return a->op != NULL || a->message != MESSAGE_NONE;
+	return owes(a) || a->message != MESSAGE_NONE;
 }
 
 void association_drain(struct association_env *env, bool force)
@@ -469,11 +620,9 @@ void association_drain(struct association_env *env, bool force)
 		if (is_busy(a) && !force)
 			continue;
 		association_because(a, "ended: the daemon stops");
-		if (a->state != UL_STA6 && a->state != UL_STA8) {
+		if (association_is_open(a))
+			association_abort(a, "ended: the daemon stops");
+		else
 			association_close(a, ERR_CANCELED);
-			continue;
-		}
-		a->state = UL_STA13; /* A-ABORT request, AA-1 */
-		send_abort(a, ABORT_USER, ABORT_NO_REASON);
 	}
 }

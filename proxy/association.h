@@ -15,6 +15,7 @@
 
 struct admission;
 struct capabilities;
+struct commitment;
 struct config;
 struct destination;
 struct ledger;
@@ -29,6 +30,7 @@ struct association_env {
 	struct ledger *ledger;
 	struct capabilities *capabilities;
 	struct destination *const *destinations; /* by index in config */
+	struct commitment *commitment;           /* NULL: none is served */
 	struct admission *admission;
 	struct tls_context *const *tls; /* by listener; NULL: plaintext */
 	struct worker *worker;

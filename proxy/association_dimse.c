@@ -1,9 +1,11 @@
-/* association_dimse.c - the messages of an association (PS3.7). */
-#include <string.h>
-
+/* association_dimse.c - messages (PS3.7): each is read as far as its command,
+ * then it is served here, passes to a leg, or is refused. */
 #include "proxy/association_int.h"
 
-static const struct agreed_context *context_find(const struct association *a,
+#include "policy/services.h"
+#include "proxy/relay_ops.h"
+
+const struct agreed_context *association_context(const struct association *a,
 						 uint8_t id)
 {
 	for (size_t i = 0; i < a->n_contexts; i++) {
@@ -13,181 +15,231 @@ static const struct agreed_context *context_find(const struct association *a,
 	return NULL;
 }
 
-static void respond(struct association *a, uint16_t status, const char *comment)
-{
-	uint8_t out[PDU_PDATA_HEADER_LEN + 1024];
-	struct wr w = wr_init(out + PDU_PDATA_HEADER_LEN,
-			      sizeof(out) - PDU_PDATA_HEADER_LEN);
-	struct command rsp;
+/* ---- refusals ---------------------------------------------------------- */
 
-	command_response(&rsp, &a->rq, status,
-			 comment != NULL && comment[0] != '\0' ? comment
-							       : NULL);
-	if (command_status_class(status) == STATUS_IS_FAILURE) {
-		a->facts.end.failures++;
-		association_note_refusal(&a->facts, status, comment);
-	}
-	if (command_encode(&rsp, &w) != ERR_OK)
-		return; /* cannot be: the room fits any response */
-	(void)pdu_pdata_header(out, (uint32_t)w.len, a->context_id,
-			       PDV_COMMAND | PDV_LAST);
-	association_send(a, out, PDU_PDATA_HEADER_LEN + w.len);
+static void drop(struct association *a, int32_t answer, const char *comment)
+{
+	a->way = MESSAGE_DROP;
+	a->answer = answer;
+	a->comment = comment;
 }
 
-static void on_store_writable(void *arg)
+void association_fail_message(struct association *a, uint16_t status)
 {
-	struct association *a = arg;
-
-	stream_read_resume(a->stream);
+	drop(a, status != STATUS_SUCCESS ? status : -1,
+	     "the destination was lost");
+	relay_run_drop(&a->run);
 }
 
-static void on_store_done(void *arg, uint16_t status, const char *comment)
+static void forbid(struct association *a)
 {
-	struct association *a = arg;
-
-	association_note_store(&a->facts, store_study(a->op),
-			       store_length(a->op), status == STATUS_SUCCESS);
-	a->op = NULL;
-	respond(a, status, comment);
-	if (a->state == UL_STA8)
-		association_answer_release(a);
-	else if (a->env->draining && a->state == UL_STA6)
-		association_drain(a->env, false);
+	association_note_forbidden(&a->facts, a->env->ledger, &a->rq,
+				   a->facts.row.device);
+	if (a->rq.field == C_CANCEL_RQ)
+		drop(a, -1, NULL);
 	else
-		association_watch(a);
+		drop(a, STATUS_NOT_AUTHORIZED, "not allowed in this context");
 }
 
-static const struct store_events store_events = {
-    .on_writable = on_store_writable, .on_done = on_store_done};
+/* ---- where it goes ----------------------------------------------------- */
 
-/* Printable ASCII, so that it can be shown and stored as it is. */
-static bool is_plain(const char *uid)
+static void serve(struct association *a, const struct agreed_context *c)
 {
-	if (uid[0] == '\0')
-		return false;
-	for (const char *p = uid; *p != '\0'; p++) {
-		if (*p < 0x21 || *p > 0x7e || *p == '"' || *p == '\\')
-			return false;
+	if (a->rq.field == C_CANCEL_RQ) {
+		drop(a, -1, NULL); /* nothing served here takes that long */
+	} else if (association_serving(a)) {
+		association_protocol_error(
+		    a, "aborted: a message before the answer to the last one",
+		    ABORT_UNEXPECTED_PDU);
+	} else if (association_serve(a, c)) {
+		a->way = MESSAGE_HERE;
+	} else {
+		a->way = MESSAGE_DROP;
 	}
-	return true;
 }
 
-static void refuse_message(struct association *a, uint16_t status,
-			   const char *comment)
+static void take_answer(struct association *a, enum relay_answer answer)
 {
-	a->refused_status = status;
-	a->refused_comment = comment;
+	switch (answer) {
+	case RELAY_PASS:
+		a->way = MESSAGE_LEG;
+		relay_run_safe(&a->run);
+		break;
+	case RELAY_WAIT:
+		a->stalled = true;
+		association_pause(a, PAUSE_STALL);
+		break;
+	case RELAY_FAIL:
+		drop(a, relay_failure_status(a->rq.field),
+		     "the destination cannot be reached");
+		break;
+	case RELAY_DROP:
+		drop(a, -1, NULL);
+		break;
+	}
 }
 
-static void begin_store(struct association *a, const struct agreed_context *c)
+static void count_relayed(struct association *a)
 {
-	struct store_origin origin = {.config = a->env->config,
-				      .listener = a->listener,
-				      .device = (size_t)a->device,
-				      .association = a->facts.row.id,
-				      .peer = a->facts.row.peer,
-				      .calling_ae = a->facts.row.calling_ae,
-				      .called_ae = a->facts.row.called_ae};
+	if (a->rq.field == C_STORE_RQ)
+		a->facts.end.stores++;
+	else if (a->rq.field == C_ECHO_RQ)
+		a->facts.end.echos++;
+	else
+		a->facts.end.others++;
+}
 
-	a->facts.end.stores++;
-	if (!command_has_data_set(&a->rq))
-		refuse_message(a, STATUS_MISTYPED_ARGUMENT,
-			       "C-STORE without a data set");
-	else if (c->service != CONFIG_STORAGE)
-		refuse_message(a, STATUS_CLASS_NOT_SUPPORTED,
-			       "not a storage context");
-	else if (strcmp(a->rq.affected_class, c->abstract) != 0)
-		refuse_message(a, STATUS_CLASS_NOT_SUPPORTED,
-			       "SOP class is not that of the context");
-	else if (!is_plain(a->rq.affected_instance))
-		refuse_message(a, STATUS_INVALID_INSTANCE,
-			       "SOP instance UID missing or unreadable");
-	else if (store_begin(a->env->spool, a->env->worker, &origin, c, &a->rq,
-			     &store_events, a, &a->op) != ERR_OK)
-		refuse_message(a, STATUS_OUT_OF_RESOURCES, "out of memory");
-	a->data_wanted = a->op != NULL;
+/* What is stored in a context that is taken here stays here, whatever comes
+ * back through it (C-GET). */
+static void on_request(struct association *a, const struct agreed_context *c)
+{
+	if (!service_allows(c->service, c->abstract, a->rq.field)) {
+		forbid(a);
+	} else if (c->way != WAY_RELAY) {
+		serve(a, c);
+	} else {
+		count_relayed(a);
+		take_answer(a, relay_request(a->relay, c, &a->rq));
+	}
+}
+
+static void on_response(struct association *a, const struct agreed_context *c)
+{
+	if (c->leg < 0)
+		association_protocol_error(a,
+					   "aborted: unexpected DIMSE message",
+					   ABORT_UNEXPECTED_PDU);
+	else
+		take_answer(a, relay_response(a->relay, c, &a->rq));
+}
+
+/* ---- its end ----------------------------------------------------------- */
+
+static void answer_dropped(struct association *a)
+{
+	int32_t status = a->answer;
+
+	a->answer = -1;
+	if (status >= 0)
+		association_respond(a, &a->rq, a->context_id, (uint16_t)status,
+				    a->comment);
+}
+
+static void message_ends(struct association *a)
+{
+	a->message = MESSAGE_NONE;
+	a->last_pdu = a->pdus.pdus;
+	if (a->way == MESSAGE_LEG)
+		relay_flush(a->relay);
+	if (a->way == MESSAGE_LEG) /* still */
+		relay_message_end(a->relay);
+	else if (a->way == MESSAGE_HERE)
+		association_serve_end(a);
+	else
+		answer_dropped(a);
+	a->way = MESSAGE_UNDECIDED;
+}
+
+static void command_decided(struct association *a)
+{
+	if (a->way != MESSAGE_LEG)
+		relay_run_drop(&a->run);
+	if (command_has_data_set(&a->rq))
+		a->message = MESSAGE_DATA;
+	else
+		message_ends(a);
 }
 
 static void on_command(struct association *a, const struct agreed_context *c)
 {
-	a->refused_status = STATUS_SUCCESS;
-	a->refused_comment = NULL;
-	a->data_wanted = false;
-	if (command_decode(buf_data(&a->command), buf_len(&a->command),
-			   &a->rq) != ERR_OK) {
+	enum err e =
+	    command_decode(buf_data(&a->command), buf_len(&a->command), &a->rq);
+
+	buf_clear(&a->command);
+	a->answer = -1;
+	a->comment = NULL;
+	if (e != ERR_OK) {
 		association_protocol_error(
 		    a, "aborted: malformed DIMSE command set",
 		    ABORT_INVALID_PARAMETER);
 		return;
 	}
-	buf_clear(&a->command);
-	if ((a->rq.field & COMMAND_RESPONSE) != 0) {
-		association_protocol_error(a,
-					   "aborted: unexpected DIMSE message",
-					   ABORT_UNEXPECTED_PDU);
-		return;
-	}
-	if (a->rq.field == C_STORE_RQ) {
-		begin_store(a, c);
-	} else if (a->rq.field == C_ECHO_RQ) {
-		a->facts.end.echos++;
-	} else {
-		a->facts.end.others++;
-		refuse_message(a, STATUS_UNRECOGNIZED_OPERATION,
-			       "not served here");
-	}
-	if (command_has_data_set(&a->rq)) {
-		a->message = MESSAGE_DATA;
-	} else {
-		a->message = MESSAGE_NONE;
-		if (a->rq.field != C_CANCEL_RQ)
-			respond(a, a->refused_status, a->refused_comment);
-	}
+	if ((a->rq.field & COMMAND_RESPONSE) != 0)
+		on_response(a, c);
+	else
+		on_request(a, c);
+	if (a->state == UL_STA6 && !a->stalled)
+		command_decided(a);
 }
 
-static void on_data_end(struct association *a)
+void association_relay_decided(struct association *a, bool ok)
 {
-	a->message = MESSAGE_NONE;
-	/* no on_writable comes after the end, and there is more to read */
-	stream_read_resume(a->stream);
-	if (a->data_wanted)
-		store_end(a->op);
-	else if (a->rq.field != C_CANCEL_RQ)
-		respond(a, a->refused_status, a->refused_comment);
+	struct buf behind = a->backlog;
+
+	if (!a->stalled || a->state != UL_STA6)
+		return;
+	buf_init(&a->backlog, behind.max);
+	a->stalled = false;
+	take_answer(a, ok ? relay_request(a->relay,
+					  association_context(a, a->context_id),
+					  &a->rq)
+			  : RELAY_FAIL);
+	if (!a->stalled)
+		command_decided(a);
+	association_parse(
+	    a, buf_len(&behind) > 0 ? buf_data(&behind) : (const uint8_t *)"",
+	    buf_len(&behind));
+	buf_free(&behind);
+	if (!a->stalled)
+		association_resume(a, PAUSE_STALL);
+}
+
+/* ---- PDVs -------------------------------------------------------------- */
+
+static bool fits(struct association *a, const struct pdv *pdv)
+{
+	bool begins = a->message == MESSAGE_NONE;
+
+	if (association_context(a, pdv->context_id) == NULL) {
+		association_protocol_error(
+		    a, "aborted: P-DATA in a context not accepted",
+		    ABORT_INVALID_PARAMETER);
+		return false;
+	}
+	/* the last also since a PDU passes whole or not at all */
+	if (pdv->command == (a->message == MESSAGE_DATA) ||
+	    (!begins && pdv->context_id != a->context_id) ||
+	    (begins && a->relay != NULL && a->last_pdu == a->pdus.pdus)) {
+		association_protocol_error(
+		    a, "aborted: fragments of messages are mixed",
+		    ABORT_UNEXPECTED_PARAMETER);
+		return false;
+	}
+	return true;
+}
+
+static void settle_run(struct association *a)
+{
+	if (a->way == MESSAGE_LEG)
+		relay_run_safe(&a->run);
+	else if (a->way != MESSAGE_UNDECIDED)
+		relay_run_drop(&a->run);
 }
 
 /* A new PDV: does it fit the message that is under way? */
 void association_on_pdv_begin(struct association *a, const struct pdv *pdv)
 {
-	bool begins = a->message == MESSAGE_NONE;
-
 	if (association_step(a, UL_EVT10, ABORT_UNEXPECTED_PDU) != UL_DT2)
 		return;
-	/* also because its first fragment would change what is answered */
-	if (begins && a->op != NULL) {
-		association_protocol_error(
-		    a, "aborted: a message before the answer to the last one",
-		    ABORT_UNEXPECTED_PDU);
+	if (!fits(a, pdv))
 		return;
-	}
-	if (context_find(a, pdv->context_id) == NULL) {
-		association_protocol_error(
-		    a, "aborted: P-DATA in a context not accepted",
-		    ABORT_INVALID_PARAMETER);
-		return;
-	}
-	if (pdv->command == (a->message == MESSAGE_DATA) ||
-	    (!begins && pdv->context_id != a->context_id)) {
-		association_protocol_error(
-		    a, "aborted: fragments of messages are mixed",
-		    ABORT_UNEXPECTED_PARAMETER);
-		return;
-	}
-	if (begins) {
+	if (a->message == MESSAGE_NONE) {
 		a->message = MESSAGE_COMMAND;
+		a->way = MESSAGE_UNDECIDED;
 		a->context_id = pdv->context_id;
 		association_watch(a);
 	}
+	settle_run(a);
 }
 
 void association_on_pdv_data(struct association *a, const struct pdv *pdv,
@@ -202,24 +254,26 @@ void association_on_pdv_data(struct association *a, const struct pdv *pdv,
 			    ABORT_INVALID_PARAMETER);
 		return;
 	}
-	if (!a->data_wanted)
-		return;
-	store_data(a->op, p, n);
-	if (store_full(a->op))
-		stream_read_pause(a->stream);
-	else /* also when it has just failed: nobody else would resume */
-		stream_read_resume(a->stream);
+	if (a->way == MESSAGE_HERE)
+		association_serve_data(a, p, n);
+	else if (a->way == MESSAGE_LEG)
+		relay_data(a->relay, p, n);
+	settle_run(a);
 }
 
 void association_on_pdv_end(struct association *a, const struct pdv *pdv)
 {
-	const struct agreed_context *c = context_find(a, pdv->context_id);
+	const struct agreed_context *c =
+	    association_context(a, pdv->context_id);
 
-	if (a->state != UL_STA6 || !pdv->last || c == NULL)
+	if (a->state != UL_STA6 || c == NULL)
+		return;
+	settle_run(a);
+	if (!pdv->last)
 		return;
 	if (pdv->command)
 		on_command(a, c);
 	else
-		on_data_end(a);
+		message_ends(a);
 	association_watch(a);
 }

@@ -33,6 +33,9 @@ void association_facts_init(struct association_facts *f,
 			     address_text((struct sockaddr *)&local, text));
 }
 
+static void audit(const struct association_facts *f, struct ledger *ledger,
+		  enum audit_kind kind, const char *study, const char *detail);
+
 /* Text of a peer's that has no rule of its own, so that it can be shown. */
 static void show_only(char *text)
 {
@@ -80,19 +83,47 @@ void association_note_store(struct association_facts *f, const char *study,
 		count_study(f, study, bytes);
 }
 
-void association_note_refusal(struct association_facts *f, uint16_t status,
-			      const char *comment)
+void association_note_refusal(struct association_facts *f, uint16_t field,
+			      uint16_t status, const char *comment)
 {
 	if (f->complained)
 		return;
 	f->complained = true;
-	log_event(LOG_WARN, "store-refused",
-		  "assoc=%llu device=%s status=%04x cause=\"%s\" (further ones "
-		  "of this association are only counted)",
-		  (unsigned long long)f->row.id, f->row.device, status,
+	log_event(LOG_WARN,
+		  field == C_STORE_RQ ? "store-refused" : "request-refused",
+		  "assoc=%llu device=%s message=%s status=%04x cause=\"%s\" "
+		  "(further ones of this association are only counted)",
+		  (unsigned long long)f->row.id, f->row.device,
+		  command_name(field), status,
 		  comment != NULL && comment[0] != '\0'
 		      ? comment
 		      : command_status_text(status));
+}
+
+void association_note_forbidden(struct association_facts *f,
+				struct ledger *ledger, const struct command *rq,
+				const char *from)
+{
+	const char *sop_class = (rq->has & CMD_AFFECTED_CLASS) != 0
+				    ? rq->affected_class
+				    : rq->requested_class;
+	char detail[256], shown[UID_SIZE];
+	struct audit_json j = audit_json_begin(detail, sizeof(detail));
+
+	if (f->forbidden++ > 0)
+		return; /* the first says it; all are counted as failures */
+	SET(shown, sop_class);
+	show_only(shown);
+	audit_json_text(&j, "message", command_name(rq->field));
+	audit_json_text(&j, "sop_class", shown);
+	audit_json_text(&j, "from", from);
+	audit_json_end(&j);
+	audit(f, ledger, AUDIT_MESSAGE_REFUSED, "", detail);
+	log_event(LOG_WARN, "message-refused",
+		  "assoc=%llu from=%s message=%s cause=\"not one that may be "
+		  "sent in this presentation context\" remedy=\"a fault of the "
+		  "peer, or a service that is not declared for it\"",
+		  (unsigned long long)f->row.id, from, command_name(rq->field));
 }
 
 /* ---- certificates ------------------------------------------------------ */
@@ -219,7 +250,8 @@ void association_record_begin(struct association_facts *f,
 	struct buf text;
 
 	buf_init(&text, PROPOSED_ROOM);
-	f->row.id = ledger_association_id(ledger);
+	if (f->row.id == 0)
+		f->row.id = ledger_association_id(ledger);
 	f->end.id = f->row.id;
 	SET(f->row.device, device);
 	SET(f->row.result, "accepted");

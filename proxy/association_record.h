@@ -11,6 +11,7 @@
 #include "policy/config.h"
 #include "policy/devices.h"
 #include "proxy/dicom/assoc.h"
+#include "proxy/dicom/command.h"
 #include "proxy/net/tls.h"
 #include "store/ledger.h"
 
@@ -28,7 +29,8 @@ struct association_facts {
 	} studies[RECORD_STUDIES];
 	size_t n_studies;
 	uint64_t more_instances; /* of studies beyond the table */
-	bool complained;         /* the first failed C-STORE was logged */
+	bool complained;         /* the first failed request was logged */
+	unsigned forbidden;      /* messages that may not be sent */
 };
 
 /* Addresses come from the socket. */
@@ -41,9 +43,14 @@ void association_facts_names(struct association_facts *f,
 /* One C-STORE has ended. */
 void association_note_store(struct association_facts *f, const char *study,
 			    uint64_t bytes, bool stored);
-/* A C-STORE was refused: the first of an association is a log line. */
-void association_note_refusal(struct association_facts *f, uint16_t status,
-			      const char *comment);
+/* A request was refused: the first of an association is a log line. */
+void association_note_refusal(struct association_facts *f, uint16_t field,
+			      uint16_t status, const char *comment);
+/* A message came that may not be sent in its context: the first of an
+ * association is a log line and an audit row. from: device or destination. */
+void association_note_forbidden(struct association_facts *f,
+				struct ledger *ledger, const struct command *rq,
+				const char *from);
 
 /* What TLS proved, in the form that policy asks for; NULL for plaintext. The
  * result borrows from *room. */
@@ -55,7 +62,7 @@ struct peer_certificate {
 const struct device_certificate *
 association_certificate(const struct stream *s, struct peer_certificate *room);
 
-/* The association is accepted: f->row gets its id. */
+/* The association is accepted: f->row gets its id, unless it has one. */
 void association_record_begin(struct association_facts *f,
 			      struct ledger *ledger, const char *device,
 			      const struct assoc *rq, const struct assoc *ac,

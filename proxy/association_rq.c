@@ -120,26 +120,78 @@ static bool remember_contexts(struct association *a,
 	return true;
 }
 
-/* PDU length of an AC: fixed part, one item of at most 80 bytes a context,
- * user information. */
-enum { AC_ROOM = 256 + ASSOC_MAX_CONTEXTS * 80 };
-
-struct acceptance {
-	struct assoc ac;
-	struct negotiation n;
-	struct agreed_context agreed[ASSOC_MAX_CONTEXTS];
-	uint8_t pdu[AC_ROOM];
-};
-
-static void accept_association(struct association *a, const struct assoc *rq)
+void association_drop_pending(struct association *a)
 {
-	struct acceptance *t = mem_zalloc(sizeof(*t));
-	struct wr w;
+	if (a->pending == NULL)
+		return;
+	assoc_wipe(a->pending->rq);
+	assoc_wipe(&a->pending->ac);
+	mem_free(a->pending->rq);
+	mem_free(a->pending);
+	a->pending = NULL;
+}
 
-	if (t == NULL) {
+/* Nothing is left of what was asked for, and a destination is the reason. */
+static void reject_for_legs(struct association *a)
+{
+	struct pdu_reject r = relay_reject(a->relay);
+
+	association_refuse(a, "destination-refused",
+			   "no destination of what the device asks for took it",
+			   "look for the leg-refused line before this one",
+			   false);
+	association_drop_pending(a);
+	stream_set_deadline(a->stream, 0);
+	reject(a, r);
+}
+
+static void establish(struct association *a, size_t n_agreed)
+{
+	struct acceptance *t = a->pending;
+	struct wr w = wr_init(t->pdu, sizeof(t->pdu));
+
+	if (!remember_contexts(a, t->agreed, n_agreed) ||
+	    assoc_encode_ac(&t->ac, &w) != ERR_OK) {
 		association_close(a, ERR_NOMEM);
 		return;
 	}
+	a->told_max_pdu = t->ac.max_pdu;
+	a->recorded = true;
+	association_record_begin(&a->facts, a->env->ledger,
+				 a->env->config->devices[a->device].name, t->rq,
+				 &t->ac, a->stream);
+	(void)association_step(a, UL_EVT7, 0);
+	stream_set_deadline(a->stream, 0);
+	association_send(a, t->pdu, w.len);
+	association_drop_pending(a);
+	if (a->relay != NULL && a->state == UL_STA6)
+		relay_established(a->relay);
+	association_watch(a);
+}
+
+void association_legs_ready(struct association *a)
+{
+	struct acceptance *t = a->pending;
+	size_t n = negotiate_end(&t->n, &t->ac, t->agreed);
+
+	if (n == 0 && a->relay != NULL && t->n.n_legs > 0 &&
+	    relay_has_failed(a->relay))
+		reject_for_legs(a);
+	else
+		establish(a, n);
+}
+
+static void accept_association(struct association *a, struct assoc *rq)
+{
+	struct acceptance *t = mem_zalloc(sizeof(*t));
+
+	if (t == NULL) {
+		mem_free(rq);
+		association_close(a, ERR_NOMEM);
+		return;
+	}
+	a->pending = t;
+	t->rq = rq;
 	assoc_init_answer(&t->ac, rq);
 	t->ac.max_pdu = association_listener(a)->max_pdu;
 	t->n.config = a->env->config;
@@ -148,24 +200,15 @@ static void accept_association(struct association *a, const struct assoc *rq)
 	t->n.device = (size_t)a->device;
 	t->n.rq = rq;
 	negotiate_begin(&t->n);
-	if (!remember_contexts(a, t->agreed,
-			       negotiate_end(&t->n, &t->ac, t->agreed)))
-		goto fail;
-	w = wr_init(t->pdu, sizeof(t->pdu));
-	if (assoc_encode_ac(&t->ac, &w) != ERR_OK)
-		goto fail;
-	association_record_begin(&a->facts, a->env->ledger,
-				 a->env->config->devices[a->device].name, rq,
-				 &t->ac, a->stream);
-	(void)association_step(a, UL_EVT7, 0);
+	if (t->n.n_legs == 0) {
+		association_legs_ready(a);
+		return;
+	}
+	/* legs have deadlines of their own */
 	stream_set_deadline(a->stream, 0);
-	association_send(a, t->pdu, w.len);
-	association_watch(a);
-	mem_free(t);
-	return;
-fail:
-	mem_free(t);
-	association_close(a, ERR_NOMEM);
+	a->facts.row.id = ledger_association_id(a->env->ledger);
+	if (relay_begin(a, &a->relay) != ERR_OK)
+		association_close(a, ERR_NOMEM);
 }
 
 void association_on_rq(struct association *a, const uint8_t *body, size_t len)
@@ -185,8 +228,10 @@ void association_on_rq(struct association *a, const uint8_t *body, size_t len)
 					   ABORT_INVALID_PARAMETER);
 	} else {
 		association_facts_names(&a->facts, rq);
-		if (speaks_our_dicom(a, rq) && is_declared(a) && has_room(a))
-			accept_association(a, rq);
+		if (speaks_our_dicom(a, rq) && is_declared(a) && has_room(a)) {
+			accept_association(a, rq); /* which keeps it */
+			return;
+		}
 	}
 	assoc_wipe(rq);
 	mem_free(rq);
