@@ -21,6 +21,7 @@
 #include "proxy/lib/err.h"
 
 struct capabilities;
+struct commitment;
 struct config;
 struct destination;
 struct ledger;
@@ -41,6 +42,7 @@ struct scheduler_options {
 	struct spool *spool;
 	struct ledger *ledger;
 	struct capabilities *capabilities;
+	struct commitment *commitment; /* takes reports; NULL: none do */
 	/* By the index in config, from destinations_open(). */
 	struct destination *const *destinations;
 	struct worker *const *workers; /* senders live on these */

@@ -63,7 +63,8 @@ static enum err make_sender(struct lane *l, struct sender **out)
 				 .reader = d->s->reader,
 				 .spool = d->s->opt.spool,
 				 .ledger = d->s->opt.ledger,
-				 .recent = d->recent};
+				 .recent = d->recent,
+				 .commitment = d->s->opt.commitment};
 
 	return sender_new(&env, out);
 }

@@ -144,6 +144,7 @@ static void try_end(struct sender *s)
 void sender_after_close(struct sender *s)
 {
 	worker_load_add(s->env.worker, -1);
+	sender_forget_asked(s);
 	(void)uv_timer_stop(&s->timer);
 	if (s->closing) {
 		try_end(s);

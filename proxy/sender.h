@@ -2,9 +2,12 @@
  * something to send, kept while there is more, released when idle.
  *
  * A sender belongs to one worker and outlives its associations. It takes
- * tasks in order, one C-STORE outstanding at a time (PS3.7 annex D.3.3.3: no
+ * tasks in order, one request outstanding at a time (PS3.7 annex D.3.3.3: no
  * asynchronous operations without item 53), and reads the next task's bytes
  * meanwhile. Every task given comes back exactly once, by its done.
+ *
+ * A storage commitment report that the peer sends on the association goes to
+ * the commitment engine; any other request of the peer is refused.
  *
  * The functions run on the main loop's thread. */
 #ifndef PROXY_SENDER_H
@@ -17,6 +20,7 @@
 #include "proxy/reader.h"
 #include "proxy/task.h"
 
+struct commitment;
 struct destination;
 struct recent;
 struct sender; /* opaque */
@@ -30,6 +34,7 @@ struct sender_env {
 	struct spool *spool;
 	struct ledger *ledger;
 	struct recent *recent;
+	struct commitment *commitment; /* takes reports; NULL: none do */
 };
 
 /* ERR_NOMEM. No connection is made before the first task. */

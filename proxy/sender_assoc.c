@@ -12,34 +12,51 @@
 
 /* ---- request ----------------------------------------------------------- */
 
-static bool proposed(const struct sender *s, const char *abstract,
-		     const char *transfer_syntax)
+static struct sender_context *proposed(struct sender *s, const char *abstract,
+				       const char *transfer_syntax)
 {
 	for (size_t i = 0; i < s->n_contexts; i++) {
-		const struct sender_context *c = &s->contexts[i];
+		struct sender_context *c = &s->contexts[i];
 
 		if (strcmp(c->abstract, abstract) == 0 &&
 		    strcmp(c->transfer_syntax, transfer_syntax) == 0)
-			return true;
+			return c;
 	}
-	return false;
+	return NULL;
 }
 
 static void propose(struct sender *s, const char *abstract,
-		    const char *transfer_syntax)
+		    const char *transfer_syntax, uint8_t role)
 {
-	struct sender_context *c;
+	struct sender_context *c = proposed(s, abstract, transfer_syntax);
 
-	if (s->n_contexts == ASSOC_MAX_CONTEXTS ||
-	    proposed(s, abstract, transfer_syntax) || !uid_valid(abstract) ||
+	if (c != NULL) {
+		c->roles |= role;
+		return;
+	}
+	if (s->n_contexts == ASSOC_MAX_CONTEXTS || !uid_valid(abstract) ||
 	    !uid_valid(transfer_syntax))
 		return;
 	c = &s->contexts[s->n_contexts];
 	c->id = (uint8_t)(2 * s->n_contexts + 1);
 	c->result = CONTEXT_NO_REASON;
+	c->roles = role;
+	c->granted = 0;
 	COPY(c->abstract, abstract);
 	COPY(c->transfer_syntax, transfer_syntax);
 	s->n_contexts++;
+}
+
+/* A role goes with the SOP class, in whatever context (PS3.7 D.3.3.4). */
+static void share_roles(struct sender *s)
+{
+	for (size_t i = 0; i < s->n_contexts; i++) {
+		for (size_t k = 0; k < s->n_contexts; k++) {
+			if (strcmp(s->contexts[i].abstract,
+				   s->contexts[k].abstract) == 0)
+				s->contexts[i].roles |= s->contexts[k].roles;
+		}
+	}
 }
 
 struct capability_key sender_key(const struct sender *s,
@@ -65,12 +82,18 @@ static void choose_contexts(struct sender *s)
 
 		if (strcmp(t->calling_ae, s->calling_ae) == 0 &&
 		    strcmp(t->called_ae, s->called_ae) == 0)
-			propose(s, t->item.sop_class, t->item.transfer_syntax);
+			propose(s, t->item.sop_class, t->item.transfer_syntax,
+				sender_role(t));
 	}
 	n = recent_list(s->env.recent, s->calling_ae, s->called_ae, pairs,
 			ARRAY_LEN(pairs));
 	for (size_t i = 0; i < n; i++)
-		propose(s, pairs[i].abstract, pairs[i].transfer_syntax);
+		propose(s, pairs[i].abstract, pairs[i].transfer_syntax, 0);
+	share_roles(s);
+	for (size_t i = 0; i < s->n_contexts; i++) {
+		if (s->contexts[i].roles == 0)
+			s->contexts[i].roles = ROLE_SCU;
+	}
 }
 
 static enum err fill_request(const struct sender *s, struct assoc *rq)
@@ -85,6 +108,10 @@ static enum err fill_request(const struct sender *s, struct assoc *rq)
 
 		if (e == ERR_OK)
 			e = assoc_add_ts(rq, c->transfer_syntax);
+		if (e == ERR_OK && (c->roles & ROLE_SCP) != 0 &&
+		    assoc_role(rq, c->abstract) == NULL)
+			e = assoc_add_role(rq, c->abstract,
+					   (c->roles & ROLE_SCU) != 0, true);
 		if (e != ERR_OK)
 			return e;
 	}
@@ -108,6 +135,22 @@ enum err sender_request(struct sender *s, struct wr *out)
 
 /* ---- answer ------------------------------------------------------------ */
 
+/* Without an answer on roles an acceptor leaves us that of the SCU; but some
+ * that do take reports never answer, so it is tried. */
+static uint8_t granted(const struct sender_context *c, const struct assoc *ac)
+{
+	const struct assoc_role *r = assoc_role(ac, c->abstract);
+	uint8_t may = 0;
+
+	if (r == NULL || (c->roles & ROLE_SCP) == 0)
+		return c->roles;
+	if (r->scu)
+		may |= ROLE_SCU;
+	if (r->scp)
+		may |= ROLE_SCP;
+	return c->roles & may;
+}
+
 static void take_result(struct sender *s, struct sender_context *c,
 			const struct assoc *ac)
 {
@@ -120,6 +163,7 @@ static void take_result(struct sender *s, struct sender_context *c,
 	if (answer->result == CONTEXT_ACCEPTED &&
 	    !assoc_has_ts(ac, answer, c->transfer_syntax))
 		c->result = CONTEXT_TRANSFER_SYNTAXES;
+	c->granted = granted(c, ac);
 	capability_learn(s->env.destination->capabilities, &key,
 			 c->result == CONTEXT_ACCEPTED);
 }
@@ -204,7 +248,7 @@ void sender_row_begin(struct sender *s, const struct assoc *ac,
 	ledger_association_begin(s->env.ledger, &row);
 	mem_free(contexts);
 	s->begun_ns = clock_mono_ns();
-	s->stores = s->failures = 0;
+	s->stores = s->messages = s->failures = 0;
 }
 
 void sender_row_end(struct sender *s, const char *why)
@@ -212,6 +256,7 @@ void sender_row_end(struct sender *s, const char *why)
 	struct ledger_association_end end = {.id = s->id,
 					     .ended_ms = clock_wall_ms(),
 					     .stores = s->stores,
+					     .others = s->messages,
 					     .failures = s->failures};
 
 	if (s->id == 0)
@@ -222,8 +267,9 @@ void sender_row_end(struct sender *s, const char *why)
 	COPY(end.why, why);
 	ledger_association_end(s->env.ledger, &end);
 	log_event(LOG_INFO, "association-out-ended",
-		  "assoc=%llu destination=%s stores=%u failures=%u why=\"%s\"",
+		  "assoc=%llu destination=%s stores=%u messages=%u failures=%u "
+		  "why=\"%s\"",
 		  (unsigned long long)s->id, s->config->name, s->stores,
-		  s->failures, why);
+		  s->messages, s->failures, why);
 	s->id = 0;
 }

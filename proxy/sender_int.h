@@ -2,7 +2,8 @@
  *
  * sender.c        life: tasks in and out, connecting, the end
  * sender_ul.c     the association: PS3.8 table 9-10 acted out
- * sender_store.c  messages: C-STORE requests out, responses in */
+ * sender_store.c  messages out: C-STORE and DIMSE-N requests
+ * sender_in.c     messages in: responses, and requests of the peer */
 #ifndef PROXY_SENDER_INT_H
 #define PROXY_SENDER_INT_H
 
@@ -16,6 +17,7 @@
 #include "proxy/dicom/ul_fsm.h"
 #include "proxy/feed.h"
 #include "proxy/lib/buf.h"
+#include "proxy/message_scp.h"
 #include "proxy/net/stream.h"
 #include "proxy/recent.h"
 #include "proxy/sender.h"
@@ -27,10 +29,15 @@ enum {
 	SENDER_ARTIM_MS = 10 * 1000,
 };
 
+/* Roles that we may take in a context, as bits (PS3.7 annex D.3.3.4). */
+enum { ROLE_SCU = 1, ROLE_SCP = 2 };
+
 /* A presentation context of the association that is open. */
 struct sender_context {
 	uint8_t id;
 	uint8_t result;
+	uint8_t roles;   /* that we asked for */
+	uint8_t granted; /* of them */
 	char abstract[UID_SIZE];
 	char transfer_syntax[UID_SIZE];
 };
@@ -40,6 +47,23 @@ enum sender_phase {
 	PHASE_NONE,     /* no instance outstanding */
 	PHASE_SENDING,  /* the request or its data set is being sent */
 	PHASE_AWAITING, /* all of it was sent */
+};
+
+/* Where the peer's own request stands. */
+enum asked_state {
+	ASKED_NOTHING,
+	ASKED_DATA,    /* its data set arrives */
+	ASKED_WAITING, /* for the engine */
+	ASKED_ANSWER,  /* to be sent as soon as our message allows it */
+};
+
+struct asked {
+	enum asked_state state;
+	struct command rq;
+	const struct sender_context *context;
+	struct message_op *report; /* NULL: it is swallowed */
+	uint16_t status;
+	const char *comment; /* static */
 };
 
 struct sender {
@@ -68,7 +92,7 @@ struct sender {
 	uint64_t id; /* of the ledger; 0: no row */
 	uint64_t begun_ns;
 	uint64_t bytes_in, bytes_out; /* outlive the stream */
-	uint32_t stores, failures;
+	uint32_t stores, messages, failures;
 
 	/* The message. */
 	enum sender_phase phase;
@@ -76,7 +100,10 @@ struct sender {
 	size_t offset; /* into the chunk being sent */
 	bool have_status;
 	uint16_t status; /* came before all was sent */
+	uint16_t error_id;
 	char comment[LEDGER_TEXT_LEN];
+
+	struct asked asked;
 
 	/* The end. */
 	bool closing;
@@ -115,10 +142,25 @@ bool sender_write(struct sender *s, const struct iovec *iov, unsigned n);
 
 /* Send what can be sent, release what is not needed. Only in Sta6. */
 void sender_pump(struct sender *s);
+/* The instance or message outstanding, or NULL. */
+struct task *sender_outstanding(struct sender *s);
+/* The role that we need for t. */
+uint8_t sender_role(const struct task *t);
+/* Send a whole command set. False: the stream is closing. */
+bool sender_send_command(struct sender *s, uint8_t context_id,
+			 const struct command *c);
+
+/* sender_in.c */
+
 /* A piece of a PDV came (PS3.8 annex E). False: protocol broken. */
 bool sender_pdv(struct sender *s, const struct pdu_event *ev);
-/* The instance outstanding, or NULL. */
-struct task *sender_outstanding(struct sender *s);
+/* All was sent and the status is there: the first task is done. */
+void sender_answered(struct sender *s);
+/* Answer the peer's request: in ASKED_ANSWER, between messages of ours. False:
+ * the stream is closing. */
+bool sender_send_answer(struct sender *s);
+/* The association is gone: nothing is to be answered any more. */
+void sender_forget_asked(struct sender *s);
 
 /* sender_assoc.c */
 

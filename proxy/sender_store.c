@@ -1,12 +1,11 @@
-/* sender_store.c - messages: C-STORE requests out, responses in (PS3.7 9.1.1,
- * PS3.8 annex E).
+/* sender_store.c - messages out: C-STORE and DIMSE-N requests (PS3.7 9.1.1
+ * and 10.1, PS3.8 annex E).
  *
  * A data set leaves in fragments of the length that the peer allows, a P-DATA
  * of one PDV each, straight from the chunk that the feed has opened. */
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "proxy/sender_int.h"
 
@@ -22,8 +21,9 @@ struct task *sender_outstanding(struct sender *s)
 /* Write bytes[0..n) as fragments; last: the last one of its part of the
  * message. Stops early when the queue is full. Returns the bytes taken, or -1:
  * the stream is closing. */
-static ssize_t send_fragments(struct sender *s, const uint8_t *bytes, size_t n,
-			      uint8_t mch, bool last)
+static ssize_t send_fragments(struct sender *s, uint8_t context_id,
+			      const uint8_t *bytes, size_t n, uint8_t mch,
+			      bool last)
 {
 	uint8_t heads[BATCH][PDU_PDATA_HEADER_LEN];
 	struct iovec iov[2 * BATCH];
@@ -39,7 +39,7 @@ static ssize_t send_fragments(struct sender *s, const uint8_t *bytes, size_t n,
 			flags |= PDV_LAST;
 		iov[2 * k].iov_base = heads[k];
 		iov[2 * k].iov_len = pdu_pdata_header(heads[k], (uint32_t)len,
-						      s->context->id, flags);
+						      context_id, flags);
 		iov[2 * k + 1].iov_base = (void *)(uintptr_t)(bytes + off);
 		iov[2 * k + 1].iov_len = len;
 		off += len;
@@ -54,7 +54,8 @@ static ssize_t send_fragments(struct sender *s, const uint8_t *bytes, size_t n,
 	return (ssize_t)off;
 }
 
-static bool send_command(struct sender *s, const struct command *c)
+bool sender_send_command(struct sender *s, uint8_t context_id,
+			 const struct command *c)
 {
 	uint8_t bytes[COMMAND_STORE_MAX];
 	struct wr w = wr_init(bytes, sizeof(bytes));
@@ -62,20 +63,34 @@ static bool send_command(struct sender *s, const struct command *c)
 	if (command_encode(c, &w) != ERR_OK)
 		return false;
 	/* far below the high mark, so it is taken whole */
-	return send_fragments(s, bytes, w.len, PDV_COMMAND, true) >= 0;
+	return send_fragments(s, context_id, bytes, w.len, PDV_COMMAND, true) >=
+	       0;
 }
 
-static bool send_store_rq(struct sender *s, const struct task *t)
+/* A C-STORE always has a data set, a message one that is not empty. */
+static bool has_data_set(const struct task *t)
 {
+	return !instance_is_message(t->item.command) || t->item.length > 0;
+}
+
+static bool send_request(struct sender *s, const struct task *t)
+{
+	const struct ledger_item *li = &t->item;
 	struct command c;
 
 	s->message_id = (uint16_t)(s->message_id % UINT16_MAX + 1);
-	command_store_rq(&c, s->message_id, t->item.sop_class,
-			 t->item.sop_instance, t->item.dicom_priority);
-	if (t->item.has_move)
-		command_set_originator(&c, t->item.move_originator,
-				       t->item.move_originator_id);
-	return send_command(s, &c);
+	if (instance_is_message(li->command)) {
+		command_message_rq(&c, li->command, s->message_id,
+				   li->sop_class, li->sop_instance, li->type,
+				   has_data_set(t));
+	} else {
+		command_store_rq(&c, s->message_id, li->sop_class,
+				 li->sop_instance, li->dicom_priority);
+		if (li->has_move)
+			command_set_originator(&c, li->move_originator,
+					       li->move_originator_id);
+	}
+	return sender_send_command(s, s->context->id, &c);
 }
 
 static void all_sent(struct sender *s)
@@ -112,7 +127,9 @@ static bool send_data(struct sender *s, struct task *t)
 	enum err e;
 
 	if (t->item.chunks == 0) { /* an empty data set: one empty fragment */
-		if (send_fragments(s, (const uint8_t *)"", 0, 0, true) < 0)
+		if (has_data_set(t) &&
+		    send_fragments(s, s->context->id, (const uint8_t *)"", 0, 0,
+				   true) < 0)
 			return false;
 		all_sent(s);
 		return false;
@@ -125,7 +142,8 @@ static bool send_data(struct sender *s, struct task *t)
 		return false;
 	}
 	last = t->next + 1 == t->item.chunks;
-	sent = send_fragments(s, data + s->offset, len - s->offset, 0, last);
+	sent = send_fragments(s, s->context->id, data + s->offset,
+			      len - s->offset, 0, last);
 	if (sent < 0)
 		return false;
 	s->offset += (size_t)sent;
@@ -140,6 +158,11 @@ static bool send_data(struct sender *s, struct task *t)
 	return !last;
 }
 
+uint8_t sender_role(const struct task *t)
+{
+	return t->item.command == N_EVENT_REPORT_RQ ? ROLE_SCP : ROLE_SCU;
+}
+
 static struct sender_context *context_for(struct sender *s,
 					  const struct task *t)
 {
@@ -147,15 +170,24 @@ static struct sender_context *context_for(struct sender *s,
 		struct sender_context *c = &s->contexts[i];
 
 		if (strcmp(c->transfer_syntax, t->item.transfer_syntax) == 0 &&
-		    strcmp(c->abstract, t->item.sop_class) == 0)
+		    strcmp(c->abstract, t->item.sop_class) == 0 &&
+		    (c->roles & sender_role(t)) != 0)
 			return c;
 	}
 	return NULL;
 }
 
+static bool is_usable(const struct sender_context *c, const struct task *t)
+{
+	return c->result == CONTEXT_ACCEPTED &&
+	       (c->granted & sender_role(t)) != 0;
+}
+
 static void context_refused(struct sender *s, struct task *t, uint8_t result)
 {
-	struct verdict v = outcome_of_context(result);
+	struct verdict v = result == CONTEXT_ACCEPTED
+			       ? outcome_of_role()
+			       : outcome_of_context(result);
 	char text[LEDGER_TEXT_LEN];
 
 	(void)snprintf(text, sizeof(text), "%s, %s",
@@ -163,6 +195,16 @@ static void context_refused(struct sender *s, struct task *t, uint8_t result)
 		       uid_name(t->item.transfer_syntax));
 	s->failures++;
 	sender_finish(s, t, TASK_ANSWERED, &v, text);
+}
+
+/* This association does not fit: release it, but not before the peer has its
+ * answer. */
+static void open_another(struct sender *s)
+{
+	if (s->asked.state == ASKED_NOTHING)
+		sender_event(s, UL_EVT11);
+	else
+		sender_timer(s, s->config->timeouts.response);
 }
 
 /* Begin the message of t. False: it waits, or the association does not fit. */
@@ -176,14 +218,14 @@ static bool begin(struct sender *s, struct task *t)
 	if (strcmp(t->calling_ae, s->calling_ae) != 0 ||
 	    strcmp(t->called_ae, s->called_ae) != 0 ||
 	    (c = context_for(s, t)) == NULL) {
-		sender_event(s, UL_EVT11); /* and open another */
+		open_another(s);
 		return false;
 	}
-	if (c->result != CONTEXT_ACCEPTED && t->given_ns > s->begun_ns) {
-		sender_event(s, UL_EVT11); /* that was before: ask again */
+	if (!is_usable(c, t) && t->given_ns > s->begun_ns) {
+		open_another(s); /* that was before: ask again */
 		return false;
 	}
-	if (c->result != CONTEXT_ACCEPTED) {
+	if (!is_usable(c, t)) {
 		context_refused(s, t, c->result);
 		return true;
 	}
@@ -200,15 +242,28 @@ static bool begin(struct sender *s, struct task *t)
 	s->offset = 0;
 	s->have_status = false;
 	s->comment[0] = '\0';
+	s->error_id = 0;
 	s->phase = PHASE_SENDING;
-	s->stores++;
+	if (instance_is_message(t->item.command))
+		s->messages++;
+	else
+		s->stores++;
 	t->association = s->id;
 	s->progress = stream_bytes_out(s->stream);
 	sender_timer(s, s->config->timeouts.response);
-	return send_store_rq(s, t);
+	return send_request(s, t);
 }
 
-static void answered(struct sender *s);
+/* Nothing to send: how long to wait for more. */
+static void rest(struct sender *s)
+{
+	if (s->closing)
+		sender_timer(s, 1);
+	else if (s->asked.state != ASKED_NOTHING)
+		sender_timer(s, s->config->timeouts.response);
+	else
+		sender_timer(s, s->config->timeouts.idle);
+}
 
 void sender_pump(struct sender *s)
 {
@@ -217,9 +272,12 @@ void sender_pump(struct sender *s)
 	while (more && s->ul == UL_STA6) {
 		struct task *t = sender_first(s);
 
+		if (s->phase != PHASE_SENDING &&
+		    s->asked.state == ASKED_ANSWER && !sender_send_answer(s))
+			return;
 		if (s->phase == PHASE_AWAITING) {
 			if (s->have_status)
-				answered(s);
+				sender_answered(s);
 			return;
 		}
 		if (s->phase == PHASE_SENDING) {
@@ -227,66 +285,12 @@ void sender_pump(struct sender *s)
 				return;
 			more = send_data(s, t);
 			if (s->phase == PHASE_AWAITING)
-				more = s->have_status;
+				more = true; /* perhaps something is due */
 		} else if (t == NULL || s->closing) {
-			sender_timer(s,
-				     s->closing ? 1 : s->config->timeouts.idle);
+			rest(s);
 			return;
 		} else {
 			more = begin(s, t);
 		}
 	}
-}
-
-/* ---- in ---------------------------------------------------------------- */
-
-static void answered(struct sender *s)
-{
-	struct task *t = sender_first(s);
-	struct verdict v = outcome_of_status(s->status);
-
-	s->phase = PHASE_NONE;
-	if (v.fate != FATE_DELIVERED && v.fate != FATE_FLAGGED)
-		s->failures++;
-	sender_finish(s, t, TASK_ANSWERED, &v, s->comment);
-	sender_pump(s);
-}
-
-/* A whole command set came. False: not one that may come here. */
-static bool response(struct sender *s)
-{
-	struct command c;
-
-	if (command_decode(buf_data(&s->command), buf_len(&s->command), &c) !=
-		ERR_OK ||
-	    c.field != C_STORE_RSP || s->phase == PHASE_NONE ||
-	    (c.has & CMD_STATUS) == 0 || s->have_status)
-		return false;
-	/* Some archives answer with a wrong id; only one can be meant. */
-	if ((c.has & CMD_RESPONDED_ID) != 0 && c.responded_id != s->message_id)
-		log_event(
-		    LOG_DEBUG, "wrong-message-id", "assoc=%llu got=%u want=%u",
-		    (unsigned long long)s->id, c.responded_id, s->message_id);
-	s->have_status = true;
-	s->status = c.status;
-	if (c.comment[0] != '\0')
-		(void)log_esc(c.comment, s->comment, sizeof(s->comment));
-	if (s->phase == PHASE_AWAITING)
-		answered(s);
-	return true;
-}
-
-bool sender_pdv(struct sender *s, const struct pdu_event *ev)
-{
-	bool ok = true;
-
-	if (!ev->pdv.command)
-		return true; /* a response has no data set: skipped */
-	if (ev->kind == PDU_EV_PDV_DATA)
-		return buf_append(&s->command, ev->data, ev->len) == ERR_OK;
-	if (ev->kind == PDU_EV_PDV_END && ev->pdv.last) {
-		ok = response(s);
-		buf_clear(&s->command);
-	}
-	return ok;
 }

@@ -91,7 +91,7 @@ static void lost(struct sender *s, const char *detail)
 {
 	struct task *t = sender_outstanding(s);
 	/* A peer that drops every association is not to be asked at once. */
-	bool opened = t != NULL || s->stores > 0;
+	bool opened = t != NULL || s->stores + s->messages > 0;
 	struct verdict v;
 
 	if (t == NULL) {
@@ -349,6 +349,7 @@ static void on_open(void *arg)
 
 	buf_clear(&s->hold);
 	buf_clear(&s->command);
+	sender_forget_asked(s);
 	pdu_stream_init(&s->in, &s->hold, s->config->max_pdu);
 	sender_event(s, UL_EVT2);
 }
@@ -446,6 +447,9 @@ void sender_on_timer(struct sender *s)
 		unanswered(s, &v, NULL);
 		sender_fail(s, &v, NULL, false);
 		sender_event(s, UL_EVT15);
+	} else if (s->ul == UL_STA6 && s->phase == PHASE_NONE &&
+		   s->asked.state == ASKED_DATA) {
+		sender_event(s, UL_EVT15); /* it never came to its end */
 	} else if (s->ul == UL_STA6 && s->phase == PHASE_NONE) {
 		sender_event(s, UL_EVT11); /* idle */
 	} else if (s->ul == UL_STA6) {

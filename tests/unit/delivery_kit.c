@@ -224,6 +224,11 @@ static void fill(struct instance *in, const struct kit_instance *i, unsigned n)
 	    i->received_ms != 0 ? i->received_ms : clock_wall_ms();
 	in->priority = i->dicom_priority;
 	in->device_priority = i->device_priority;
+	in->command = i->command;
+	in->type = i->type;
+	in->held = i->held;
+	if (i->transaction != NULL)
+		INSTANCE_SET(in->transaction, i->transaction);
 	if (i->originator != NULL) {
 		in->has_move = true;
 		INSTANCE_SET(in->move_originator, i->originator);

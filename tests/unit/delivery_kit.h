@@ -57,6 +57,10 @@ struct kit_instance {
 	const char *originator;
 	uint16_t originator_id;
 	int64_t received_ms;
+	uint16_t command; /* of a message */
+	uint16_t type;
+	const char *transaction;
+	bool held;
 };
 
 /* Durable when it returns, its transfer id in *id (may be NULL). Byte i of the

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/unit/fake_wire.h"
+
 #undef NDEBUG
 
 enum { KEEP = 4 * 1024 * 1024 };
@@ -24,79 +26,10 @@ struct link {
 	size_t n_command;
 	uint16_t message_id;
 	bool storing;
+	bool asked; /* the request of our own was sent */
 };
 
-static uint16_t be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-	       (uint32_t)p[2] << 8 | p[3];
-}
-
-static uint16_t le16(const uint8_t *p)
-{
-	return (uint16_t)(p[1] << 8 | p[0]);
-}
-
-static uint32_t le32(const uint8_t *p)
-{
-	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 |
-	       (uint32_t)p[1] << 8 | p[0];
-}
-
-static bool rx(int fd, void *to, size_t n)
-{
-	uint8_t *p = to;
-
-	while (n > 0) {
-		ssize_t k = read(fd, p, n);
-
-		if (k <= 0)
-			return false;
-		p += k;
-		n -= (size_t)k;
-	}
-	return true;
-}
-
-static void tx(int fd, const void *from, size_t n)
-{
-	const uint8_t *p = from;
-
-	while (n > 0) {
-		ssize_t k = send(fd, p, n, MSG_NOSIGNAL);
-
-		if (k <= 0)
-			return;
-		p += k;
-		n -= (size_t)k;
-	}
-}
-
-static void text(char *out, size_t size, const uint8_t *p, size_t n)
-{
-	n = n < size ? n : size - 1;
-	memcpy(out, p, n);
-	out[n] = '\0';
-	while (n > 0 && (out[n - 1] == ' ' || out[n - 1] == '\0'))
-		out[--n] = '\0';
-}
-
 /* ---- association ------------------------------------------------------- */
-
-static size_t put_item(uint8_t *out, uint8_t type, const void *p, size_t n)
-{
-	out[0] = type;
-	out[1] = 0;
-	out[2] = (uint8_t)(n >> 8);
-	out[3] = (uint8_t)n;
-	memcpy(out + 4, p, n);
-	return 4 + n;
-}
 
 /* Answer one item 20 of the request. */
 static size_t put_context(struct link *l, uint8_t *out, const uint8_t *p,
@@ -106,19 +39,51 @@ static size_t put_context(struct link *l, uint8_t *out, const uint8_t *p,
 	const uint8_t *end = p + n, *q = p + 4, *ts = NULL;
 	size_t ts_len = 0;
 
-	for (; q < end; q += 4 + be16(q + 2)) {
+	for (; q < end; q += 4 + wire_be16(q + 2)) {
 		if (q[0] == 0x30)
-			text(l->classes[p[0]], 65, q + 4, be16(q + 2));
+			wire_text(l->classes[p[0]], 65, q + 4,
+				  wire_be16(q + 2));
 		else if (ts == NULL) {
 			ts = q + 4;
-			ts_len = be16(q + 2);
+			ts_len = wire_be16(q + 2);
 		}
 	}
 	if (atomic_load(&l->f->refuse) &&
 	    strcmp(l->f->refuse_class, l->classes[p[0]]) == 0)
 		body[2] = 3;
-	n = put_item(body + 4, 0x40, ts, ts_len);
-	return put_item(out, 0x21, body, 4 + n);
+	n = wire_item(body + 4, 0x40, ts, ts_len);
+	return wire_item(out, 0x21, body, 4 + n);
+}
+
+/* Answer an item 54 among the user information. */
+static size_t put_role(struct link *l, uint8_t *out, const uint8_t *p, size_t n)
+{
+	struct fake_scp *f = l->f;
+	int how = atomic_load(&f->on_role);
+	uint8_t body[128];
+
+	f->n_roles++;
+	f->role_scu = p[n - 2];
+	f->role_scp = p[n - 1];
+	if (how == FAKE_ROLE_OMIT || n > sizeof(body))
+		return 0;
+	memcpy(body, p, n);
+	if (how == FAKE_ROLE_REFUSE)
+		body[n - 2] = body[n - 1] = 0;
+	return wire_item(out, 0x54, body, n);
+}
+
+static size_t put_roles(struct link *l, uint8_t *out, const uint8_t *p,
+			size_t n)
+{
+	size_t len = 0;
+
+	for (size_t at = 0; at + 4 <= n; at += 4 + wire_be16(p + at + 2)) {
+		if (p[at] == 0x54)
+			len += put_role(l, out + len, p + at + 4,
+					wire_be16(p + at + 2));
+	}
+	return len;
 }
 
 static void send_accept(struct link *l, const uint8_t *rq, size_t n)
@@ -126,28 +91,32 @@ static void send_accept(struct link *l, const uint8_t *rq, size_t n)
 	static const uint8_t user[] = "\x52\0\0\x03"
 				      "1.2";
 	uint8_t *out = calloc(1, 65536);
-	uint8_t info[64] = {0x51, 0, 0, 4};
-	size_t len = 6, at = 68;
+	uint8_t info[4096] = {0x51, 0, 0, 4};
+	size_t len = 6, at = 68, roles = 0;
 	uint32_t max = htonl(l->f->max_pdu);
 
+	l->f->n_roles = 0;
 	memcpy(out + 6, rq, 68);
 	len += 68;
 	while (at + 4 <= n) {
-		size_t k = be16(rq + at + 2);
+		size_t k = wire_be16(rq + at + 2);
 
 		if (rq[at] == 0x10)
-			len += put_item(out + len, 0x10, rq + at + 4, k);
+			len += wire_item(out + len, 0x10, rq + at + 4, k);
 		else if (rq[at] == 0x20)
 			len += put_context(l, out + len, rq + at + 4, k);
+		else if (rq[at] == 0x50)
+			roles = put_roles(l, info + 8 + sizeof(user) - 1,
+					  rq + at + 4, k);
 		at += 4 + k;
 	}
 	memcpy(info + 4, &max, 4);
 	memcpy(info + 8, user, sizeof(user) - 1);
-	len += put_item(out + len, 0x50, info, 8 + sizeof(user) - 1);
+	len += wire_item(out + len, 0x50, info, 8 + sizeof(user) - 1 + roles);
 	out[0] = 2;
 	max = htonl((uint32_t)len - 6);
 	memcpy(out + 2, &max, 4);
-	tx(l->fd, out, len);
+	wire_tx(l->fd, out, len);
 	free(out);
 }
 
@@ -160,8 +129,8 @@ static bool on_rq(struct link *l, const uint8_t *body, size_t n)
 	uint8_t byte;
 
 	pthread_mutex_lock(&f->lock);
-	text(f->called, 17, body + 4, 16);
-	text(f->calling, 17, body + 20, 16);
+	wire_text(f->called, 17, body + 4, 16);
+	wire_text(f->calling, 17, body + 20, 16);
 	if (f->reject_calling[0] != '\0' &&
 	    strcmp(f->reject_calling, f->calling) == 0)
 		how = FAKE_REJECT;
@@ -171,16 +140,16 @@ static bool on_rq(struct link *l, const uint8_t *body, size_t n)
 		send_accept(l, body, n);
 		return true;
 	case FAKE_REJECT:
-		tx(l->fd, rj, sizeof(rj));
-		(void)rx(l->fd, &byte, 1);
+		wire_tx(l->fd, rj, sizeof(rj));
+		(void)wire_rx(l->fd, &byte, 1);
 		return false;
 	case FAKE_SILENT_RQ:
-		while (rx(l->fd, &byte, 1))
+		while (wire_rx(l->fd, &byte, 1))
 			;
 		return false;
 	case FAKE_GARBAGE_RQ:
-		tx(l->fd, "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
-		while (rx(l->fd, &byte, 1))
+		wire_tx(l->fd, "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
+		while (wire_rx(l->fd, &byte, 1))
 			;
 		return false;
 	case FAKE_CLOSE_RQ:
@@ -191,28 +160,6 @@ static bool on_rq(struct link *l, const uint8_t *body, size_t n)
 
 /* ---- messages ---------------------------------------------------------- */
 
-static size_t put_element(uint8_t *out, uint16_t element, const void *p,
-			  size_t n)
-{
-	uint8_t head[8] = {0,
-			   0,
-			   (uint8_t)element,
-			   (uint8_t)(element >> 8),
-			   (uint8_t)n,
-			   (uint8_t)(n >> 8)};
-
-	memcpy(out, head, 8);
-	memcpy(out + 8, p, n);
-	return 8 + n;
-}
-
-static size_t put_us(uint8_t *out, uint16_t element, uint16_t v)
-{
-	uint8_t b[2] = {(uint8_t)v, (uint8_t)(v >> 8)};
-
-	return put_element(out, element, b, 2);
-}
-
 static void respond(struct link *l, uint8_t context, uint16_t field,
 		    uint16_t status)
 {
@@ -220,46 +167,148 @@ static void respond(struct link *l, uint8_t context, uint16_t field,
 	size_t n = 12;
 	uint32_t len;
 
-	n += put_us(out + n, 0x0100, field | 0x8000);
-	n += put_us(out + n, 0x0120, l->message_id);
-	n += put_us(out + n, 0x0800, 0x0101);
-	n += put_us(out + n, 0x0900, status);
+	n += wire_us(out + n, 0x0100, field | 0x8000);
+	n += wire_us(out + n, 0x0120, l->message_id);
+	n += wire_us(out + n, 0x0800, 0x0101);
+	n += wire_us(out + n, 0x0900, status);
 	if (status >= 0xA000)
-		n += put_element(out + n, 0x0902, "because", 8);
+		n += wire_element(out + n, 0x0902, "because", 8);
+	if (l->f->error_id != 0)
+		n += wire_us(out + n, 0x0903, (uint16_t)l->f->error_id);
 	len = htonl((uint32_t)n - 6);
 	memcpy(out + 2, &len, 4);
 	len = htonl((uint32_t)n - 10);
 	memcpy(out + 6, &len, 4);
 	out[10] = context;
 	out[11] = 3;
-	tx(l->fd, out, n);
+	wire_tx(l->fd, out, n);
 }
+
+/* ---- its own request --------------------------------------------------- */
+
+static void send_pdv(struct link *l, uint8_t context, uint8_t flags,
+		     const uint8_t *p, size_t n)
+{
+	uint8_t head[12] = {4};
+	uint32_t len = htonl((uint32_t)n + 6);
+
+	memcpy(head + 2, &len, 4);
+	len = htonl((uint32_t)n + 2);
+	memcpy(head + 6, &len, 4);
+	head[10] = context;
+	head[11] = flags;
+	wire_tx(l->fd, head, sizeof(head));
+	wire_tx(l->fd, p, n);
+}
+
+static size_t put_uid(uint8_t *out, uint16_t element, const char *uid)
+{
+	char even[66] = "";
+	size_t n = strlen(uid);
+
+	memcpy(even, uid, n);
+	return wire_element(out, element, even, n + n % 2);
+}
+
+static void ask(struct link *l, uint8_t context)
+{
+	const struct fake_ask *a = &l->f->ask;
+	bool half = atomic_load(&a->when) == FAKE_HALF;
+	uint8_t out[512];
+	size_t n = 0;
+
+	l->asked = true;
+	n += put_uid(out + n, 0x0002, a->sop_class);
+	n += wire_us(out + n, 0x0100, a->field);
+	n += wire_us(out + n, 0x0110, 4711);
+	n += wire_us(out + n, 0x0800, a->data != NULL ? 0 : 0x0101);
+	n += put_uid(out + n, 0x1000, a->sop_instance);
+	n += wire_us(out + n, 0x1002, a->type);
+	send_pdv(l, context, 3, out, n);
+	for (size_t at = 0; a->data != NULL && at < a->length;) {
+		size_t k = a->length - at < 4096 ? a->length - at : 4096;
+
+		at += k;
+		send_pdv(l, context, at == a->length && !half ? 2 : 0,
+			 a->data + at - k, k);
+	}
+}
+
+static void ask_when(struct link *l, uint8_t context, enum fake_when now)
+{
+	if (!l->asked && atomic_load(&l->f->ask.when) == (int)now)
+		ask(l, context);
+}
+
+/* Is it the answer to that? */
+static bool is_answer(struct link *l)
+{
+	const uint8_t *p = l->command, *end = p + l->n_command;
+	struct fake_answer a = {0};
+
+	for (; p + 8 <= end; p += 8 + wire_le32(p + 4)) {
+		uint16_t element = wire_le16(p + 2);
+		size_t n = wire_le32(p + 4);
+
+		if (element == 0x0100)
+			a.field = wire_le16(p + 8);
+		else if (element == 0x0120)
+			a.responded_id = wire_le16(p + 8);
+		else if (element == 0x0900)
+			a.status = wire_le16(p + 8);
+		else if (element == 0x1002)
+			a.type = wire_le16(p + 8);
+		else if (element == 0x0002)
+			wire_text(a.sop_class, 65, p + 8, n);
+		else if (element == 0x1000)
+			wire_text(a.sop_instance, 65, p + 8, n);
+		else if (element == 0x0902)
+			wire_text(a.comment, 65, p + 8, n);
+	}
+	if ((a.field & 0x8000) == 0)
+		return false;
+	l->n_command = 0;
+	pthread_mutex_lock(&l->f->lock);
+	l->f->answer = a;
+	pthread_mutex_unlock(&l->f->lock);
+	l->f->n_answers++;
+	return true;
+}
+
+/* ---- requests ---------------------------------------------------------- */
 
 static void parse_command(struct link *l, uint16_t *field)
 {
 	const uint8_t *p = l->command, *end = p + l->n_command;
 	struct fake_store *s = &l->now;
 
-	for (; p + 8 <= end; p += 8 + le32(p + 4)) {
-		uint16_t element = le16(p + 2);
-		size_t n = le32(p + 4);
+	for (; p + 8 <= end; p += 8 + wire_le32(p + 4)) {
+		uint16_t element = wire_le16(p + 2);
+		size_t n = wire_le32(p + 4);
 
 		if (element == 0x0100)
-			*field = le16(p + 8);
+			*field = wire_le16(p + 8);
 		else if (element == 0x0110)
-			l->message_id = le16(p + 8);
-		else if (element == 0x0002)
-			text(s->sop_class, 65, p + 8, n);
-		else if (element == 0x1000)
-			text(s->sop_instance, 65, p + 8, n);
+			l->message_id = wire_le16(p + 8);
+		else if (element == 0x0002 || element == 0x0003)
+			wire_text(s->sop_class, 65, p + 8, n);
+		else if (element == 0x1000 || element == 0x1001)
+			wire_text(s->sop_instance, 65, p + 8, n);
+		else if (element == 0x1002 || element == 0x1008)
+			s->type = wire_le16(p + 8);
+		else if (element == 0x0800)
+			s->no_data = wire_le16(p + 8) == 0x0101;
 		else if (element == 0x0700)
-			s->priority = le16(p + 8);
+			s->priority = wire_le16(p + 8);
 		else if (element == 0x1030) {
-			text(s->originator, 17, p + 8, n);
+			wire_text(s->originator, 17, p + 8, n);
 			s->has_originator = true;
 		} else if (element == 0x1031)
-			s->originator_id = le16(p + 8);
+			s->originator_id = wire_le16(p + 8);
+		if (element == 0x0003)
+			s->requested = true;
 	}
+	s->field = *field;
 	l->n_command = 0;
 }
 
@@ -336,6 +385,7 @@ static bool stored(struct link *l, uint8_t context)
 	struct fake_scp *f = l->f;
 	unsigned status = is_bad(l) ? f->bad_status : f->status;
 	enum fake_on_store how = behaviour(l);
+	uint16_t field = l->now.field;
 	uint8_t byte;
 
 	l->storing = false;
@@ -351,21 +401,24 @@ static bool stored(struct link *l, uint8_t context)
 			record(l);
 		else
 			forget(l);
-		respond(l, context, 1, (uint16_t)status);
+		ask_when(l, context, FAKE_BEFORE);
+		respond(l, context, field, (uint16_t)status);
+		ask_when(l, context, FAKE_AFTER);
+		ask_when(l, context, FAKE_HALF);
 		return true;
 	case FAKE_EARLY:
 		forget(l);
 		return true;
 	case FAKE_ABORT:
-		tx(l->fd, "\x07\0\0\0\0\x04\0\0\0\0", 10);
+		wire_tx(l->fd, "\x07\0\0\0\0\x04\0\0\0\0", 10);
 		return false;
 	case FAKE_SILENT:
-		while (rx(l->fd, &byte, 1))
+		while (wire_rx(l->fd, &byte, 1))
 			;
 		return false;
 	case FAKE_GARBAGE:
-		tx(l->fd, "\x99\0\0\0\0\x04oops", 10);
-		while (rx(l->fd, &byte, 1))
+		wire_tx(l->fd, "\x99\0\0\0\0\x04oops", 10);
+		while (wire_rx(l->fd, &byte, 1))
 			;
 		return false;
 	case FAKE_CRASH:
@@ -402,7 +455,7 @@ static bool on_pdv(struct link *l, const uint8_t *p, size_t n)
 	if ((flags & 1) != 0) {
 		memcpy(l->command + l->n_command, p, n);
 		l->n_command += n;
-		if ((flags & 2) == 0)
+		if ((flags & 2) == 0 || is_answer(l))
 			return true;
 		parse_command(l, &field);
 		if (field == 0x30) {
@@ -411,6 +464,8 @@ static bool on_pdv(struct link *l, const uint8_t *p, size_t n)
 		} else {
 			l->storing = true;
 			busy(l->f, l->now.sop_instance, true);
+			if (l->now.no_data)
+				return stored(l, context);
 		}
 		return true;
 	}
@@ -419,6 +474,8 @@ static bool on_pdv(struct link *l, const uint8_t *p, size_t n)
 	if (l->now.length == 0 && behaviour(l) == FAKE_EARLY)
 		respond(l, context, 1, (uint16_t)l->f->status);
 	keep(l, p, n);
+	if ((flags & 2) == 0)
+		ask_when(l, context, FAKE_DURING);
 	return (flags & 2) == 0 || stored(l, context);
 }
 
@@ -427,7 +484,7 @@ static bool on_pdata(struct link *l, const uint8_t *p, size_t n)
 	if (n > l->now.largest)
 		l->now.largest = (uint32_t)n;
 	while (n >= 6) {
-		size_t k = be32(p);
+		size_t k = wire_be32(p);
 
 		if (!on_pdv(l, p + 4, k))
 			return false;
@@ -446,7 +503,7 @@ static bool on_pdu(struct link *l, uint8_t type, const uint8_t *body, size_t n)
 		return on_pdata(l, body, n);
 	case 5:
 		l->f->releases++;
-		tx(l->fd, "\x06\0\0\0\0\x04\0\0\0\0", 10);
+		wire_tx(l->fd, "\x06\0\0\0\0\x04\0\0\0\0", 10);
 		return false;
 	case 7:
 		l->f->aborts++;
@@ -468,11 +525,11 @@ static bool one(struct link *l)
 			usleep(1000);
 		return false;
 	}
-	if (!rx(l->fd, head, 6))
+	if (!wire_rx(l->fd, head, 6))
 		return false;
-	n = be32(head + 2);
+	n = wire_be32(head + 2);
 	body = malloc(n + 1);
-	ok = rx(l->fd, body, n) && on_pdu(l, head[0], body, n);
+	ok = wire_rx(l->fd, body, n) && on_pdu(l, head[0], body, n);
 	free(body);
 	return ok;
 }

@@ -1,6 +1,7 @@
-/* fake_scp.h - a storage SCP on loopback whose behaviour is scripted. A thread
- * an association, blocking sockets, nothing of the code under test but the
- * bytes of the standard. */
+/* fake_scp.h - an SCP on loopback whose behaviour is scripted: storage, and
+ * the DIMSE-N services, which it can also ask for itself. A thread an
+ * association, blocking sockets, nothing of the code under test but the bytes
+ * of the standard. */
 #ifndef TESTS_UNIT_FAKE_SCP_H
 #define TESTS_UNIT_FAKE_SCP_H
 
@@ -31,9 +32,42 @@ enum fake_on_store {
 	FAKE_EARLY,        /* fake.status after the first fragment */
 };
 
-/* What came of one C-STORE. */
+/* What to answer to item 54, role selection (PS3.7 annex D.3.3.4). */
+enum fake_on_role {
+	FAKE_ROLE_OMIT,   /* nothing */
+	FAKE_ROLE_GRANT,  /* as proposed */
+	FAKE_ROLE_REFUSE, /* neither role */
+};
+
+enum fake_when {
+	FAKE_NEVER,
+	FAKE_BEFORE, /* the response to the first message, */
+	FAKE_AFTER,  /* or after it */
+	FAKE_DURING, /* after the first fragment of its data set */
+	FAKE_HALF,   /* after it, but without its last fragment */
+};
+
+/* A request of its own. */
+struct fake_ask {
+	_Atomic int when;
+	uint16_t field, type;
+	char sop_class[65], sop_instance[65]; /* affected */
+	const uint8_t *data;                  /* NULL: no data set */
+	size_t length;
+};
+
+/* The answer to it. */
+struct fake_answer {
+	uint16_t field, type, status, responded_id;
+	char sop_class[65], sop_instance[65], comment[65];
+};
+
+/* What came of one request with a data set, or of any DIMSE-N request. */
 struct fake_store {
 	char sop_class[65], sop_instance[65], originator[17];
+	uint16_t field, type; /* (0000,0100); 1002 or 1008 */
+	bool requested;       /* by (0000,0003) and 1001 */
+	bool no_data;         /* (0000,0800) says so */
 	uint16_t priority, originator_id;
 	bool has_originator;
 	unsigned association; /* counts from 1 */
@@ -56,6 +90,9 @@ struct fake_scp {
 	_Atomic int on_bad;      /* and bad_status */
 	_Atomic unsigned bad_status;
 	_Atomic unsigned delay_ms; /* before a response */
+	_Atomic int on_role;
+	_Atomic unsigned error_id; /* (0000,0903) of a response; 0: none */
+	struct fake_ask ask;
 
 	uint16_t port;
 	int listener;
@@ -64,7 +101,11 @@ struct fake_scp {
 	_Atomic unsigned associations, open, releases, aborts, echoes;
 	_Atomic unsigned at_once; /* most stores of one UID at one time: 1 */
 	_Atomic size_t n_stores;
-	struct fake_store *stores;    /* FAKE_MAX; under lock while it runs */
+	struct fake_store *stores;  /* FAKE_MAX; under lock while it runs */
+	_Atomic unsigned n_roles;   /* items 54 of the last association */
+	uint8_t role_scu, role_scp; /* of the last of them */
+	_Atomic unsigned n_answers;
+	struct fake_answer answer;    /* the last one */
 	char calling[17], called[17]; /* of the last association */
 	char busy[64][65];            /* UIDs being received */
 	int fds[256];
