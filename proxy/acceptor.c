@@ -164,6 +164,7 @@ static void start_envs(struct acceptor *a)
 		    .ledger = a->opt.ledger,
 		    .capabilities = a->opt.capabilities,
 		    .destinations = a->opt.destinations,
+		    .commitment = a->opt.commitment,
 		    .admission = a->opt.admission,
 		    .tls = a->tls,
 		    .worker = a->opt.workers[i],

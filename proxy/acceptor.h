@@ -11,6 +11,7 @@
 
 struct acceptor; /* opaque; lives on the main loop's thread */
 struct admission;
+struct commitment;
 struct capabilities;
 struct config;
 struct destination;
@@ -26,6 +27,7 @@ struct acceptor_options {
 	struct ledger *ledger;
 	struct capabilities *capabilities;
 	struct destination *const *destinations; /* by index in config */
+	struct commitment *commitment; /* takes reports; NULL: none do */
 	struct admission *admission;
 	struct worker *const *workers;
 	size_t n_workers;
