@@ -11,8 +11,8 @@
 
 struct acceptor; /* opaque; lives on the main loop's thread */
 struct admission;
-struct commitment;
 struct capabilities;
+struct commitment;
 struct config;
 struct destination;
 struct ledger;

@@ -68,7 +68,10 @@ enum err commitment_report(struct commitment *c,
 	if (e != ERR_OK)
 		return e;
 	pthread_mutex_lock(&c->mutex);
-	if (c->n_jobs >= JOBS_MAX || job->len > JOB_BYTES_MAX - c->job_bytes) {
+	if (atomic_load(&c->stopping)) {
+		e = ERR_CANCELED;
+	} else if (c->n_jobs >= JOBS_MAX ||
+		   job->len > JOB_BYTES_MAX - c->job_bytes) {
 		e = ERR_BUSY;
 	} else {
 		list_push_back(&c->jobs, &job->node);
@@ -291,12 +294,19 @@ enum err commitment_start(const struct commitment_options *options,
 
 void commitment_stop(struct commitment *c)
 {
-	if (c == NULL)
+	if (c == NULL || atomic_load(&c->stopping))
 		return;
+	pthread_mutex_lock(&c->mutex);
 	atomic_store(&c->stopping, true);
-	commitment_wake(c);
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->mutex);
 	pthread_join(c->thread, NULL);
-	free_all(c);
+}
+
+void commitment_free(struct commitment *c)
+{
+	if (c != NULL)
+		free_all(c);
 }
 
 void commitment_wake(struct commitment *c)

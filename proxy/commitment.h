@@ -56,10 +56,13 @@ enum err commitment_start(const struct commitment_options *options,
 			  struct commitment **out,
 			  char why[COMMITMENT_WHY_LEN]) MUST_CHECK;
 
-/* End the thread, free. Reports not yet answered get done(0110) in here: the
- * archive may repeat them. No report may be given any more. Before
- * ledger_close() and spool_close(). NULL is fine. */
+/* End the thread. Reports not yet answered get done(0110) in here: the archive
+ * may repeat them; later ones get ERR_CANCELED. Before workers are stopped that
+ * done posts to. One thread; again is fine, and NULL. */
 void commitment_stop(struct commitment *c);
+/* Free what was stopped; before ledger_close() and spool_close(). NULL is
+ * fine. */
+void commitment_free(struct commitment *c);
 
 /* Look now: something that matters may have happened (a request is durable, a
  * delivery has ended). Cheap; the engine looks by itself now and then. */
@@ -86,8 +89,8 @@ struct commitment_report {
  * Runs on the engine's thread, exactly once; must be quick (post onward). */
 typedef void commitment_done_fn(void *arg, uint16_t status);
 
-/* ERR_BUSY (too many wait), ERR_LIMIT (len), ERR_NOMEM: done never runs;
- * answer 0213. */
+/* ERR_BUSY (too many wait), ERR_LIMIT (len), ERR_CANCELED (stopped), ERR_NOMEM:
+ * done never runs; answer 0213. */
 enum err commitment_report(struct commitment *c,
 			   const struct commitment_report *report,
 			   commitment_done_fn *done, void *arg) MUST_CHECK;

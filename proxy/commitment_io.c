@@ -10,6 +10,7 @@
 enum {
 	PIECE = 256 * 1024, /* bytes put at one go */
 	LOOK_MS = 50,       /* between looks whether the engine stops */
+	STOP_LOOKS = 40,    /* then, for the disk */
 	N_PLACES = 16,      /* COMMIT_DATA_MAX / CHUNK_LEN */
 };
 
@@ -72,14 +73,15 @@ static void nap_on(struct waiter *w)
 	pthread_cond_timedwait(&w->cond, &w->mutex, &t);
 }
 
-/* Until it is done; with c, not longer than the engine lives. */
-static enum err waiter_wait(struct waiter *w, struct commitment *c)
+/* Until it is done, or the engine has been stopping for looks looks: then it
+ * may still come to pass. */
+static enum err waiter_wait(struct waiter *w, struct commitment *c, int looks)
 {
 	bool done;
 	enum err e;
 
 	pthread_mutex_lock(&w->mutex);
-	while (!w->done && (c == NULL || !atomic_load(&c->stopping)))
+	while (!w->done && (!atomic_load(&c->stopping) || looks-- > 0))
 		nap_on(w);
 	done = w->done;
 	w->left = !done;
@@ -107,7 +109,7 @@ enum err io_barrier(struct commitment *c)
 		waiter_free(w);
 		return e;
 	}
-	return waiter_wait(w, c);
+	return waiter_wait(w, c, 0);
 }
 
 /* ---- putting --------------------------------------------------------------
@@ -126,7 +128,8 @@ static void nap(void)
 	(void)nanosleep(&t, NULL);
 }
 
-static enum err put_data(struct spool_put *put, const uint8_t *data, size_t n)
+static enum err put_data(struct commitment *c, struct spool_put *put,
+			 const uint8_t *data, size_t n)
 {
 	for (size_t at = 0; at < n;) {
 		size_t piece = n - at < PIECE ? n - at : PIECE;
@@ -135,8 +138,11 @@ static enum err put_data(struct spool_put *put, const uint8_t *data, size_t n)
 		if (e != ERR_OK)
 			return e;
 		at += piece;
-		while (spool_put_full(put))
+		while (spool_put_full(put)) {
+			if (atomic_load(&c->stopping))
+				return ERR_CANCELED;
 			nap();
+		}
 	}
 	return ERR_OK;
 }
@@ -150,7 +156,7 @@ static enum err put_all(struct commitment *c, const struct instance *in,
 
 	if (e != ERR_OK)
 		return e;
-	e = put_data(put, data, n);
+	e = put_data(c, put, data, n);
 	if (e != ERR_OK) {
 		spool_put_abort(put);
 		return e;
@@ -171,8 +177,7 @@ enum err io_put(struct commitment *c, const struct instance *in,
 		waiter_free(w);
 		return e;
 	}
-	/* the spool outlives the engine, and always answers */
-	return waiter_wait(w, NULL);
+	return waiter_wait(w, c, STOP_LOOKS);
 }
 
 enum err io_outcome(struct commitment *c, const struct transfer_id *id,

@@ -24,11 +24,13 @@
 #include "proxy/acceptor.h"
 #include "proxy/admission.h"
 #include "proxy/capability.h"
+#include "proxy/commitment.h"
 #include "proxy/control.h"
 #include "proxy/destination.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
+#include "proxy/message_scp.h"
 #include "proxy/net/mailbox.h"
 #include "proxy/net/tls.h"
 #include "proxy/net/worker.h"
@@ -45,9 +47,10 @@ enum {
 	TICK_MS = 2000,
 	DRAIN_TICK_MS = 20,
 	DRAIN_GRACE_MS = 5000, /* for associations in the middle of a message */
-	SENDER_GRACE_MS = 5000, /* for instances on their way out */
-	CLOCK_STEP_MS = 2000,   /* smaller ones are NTP's daily work */
-	STORE_GRACE_MS = 30000, /* for a disk that does not answer */
+	SENDER_GRACE_MS = 5000,  /* for instances on their way out */
+	CLOCK_STEP_MS = 2000,    /* smaller ones are NTP's daily work */
+	REPORT_GRACE_MS = 20000, /* for a ledger that does not answer */
+	STORE_GRACE_MS = 30000,  /* for a disk that does not answer */
 };
 
 enum phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_SETTLING, PHASE_STOPPED };
@@ -58,6 +61,7 @@ struct server {
 	struct ledger *ledger;
 	struct capabilities *capabilities;
 	struct destination **destinations; /* by index in config */
+	struct commitment *commitment;
 	uv_loop_t loop;
 	bool loop_open;
 	struct mailbox mailbox;
@@ -282,6 +286,14 @@ static enum err start_workers(struct server *s)
 	return ERR_OK;
 }
 
+static enum err start_commitment(struct server *s)
+{
+	struct commitment_options o = {
+	    .config = s->config, .spool = s->spool, .ledger = s->ledger};
+
+	return commitment_start(&o, &s->commitment, s->why);
+}
+
 static enum err start_scheduler(struct server *s)
 {
 	struct scheduler_options o = {.loop = &s->loop,
@@ -291,6 +303,7 @@ static enum err start_scheduler(struct server *s)
 				      .ledger = s->ledger,
 				      .capabilities = s->capabilities,
 				      .destinations = s->destinations,
+				      .commitment = s->commitment,
 				      .workers = s->workers + s->n_workers / 2,
 				      .n_workers = s->n_workers / 2};
 	struct scheduler *scheduler;
@@ -330,6 +343,7 @@ static enum err start_acceptor(struct server *s)
 				     .ledger = s->ledger,
 				     .capabilities = s->capabilities,
 				     .destinations = s->destinations,
+				     .commitment = s->commitment,
 				     .admission = s->admission,
 				     .workers = s->workers,
 				     .n_workers = s->n_workers / 2};
@@ -362,6 +376,7 @@ static enum err start_all(struct server *s)
 	    {"destinations", open_destinations},
 	    {"main loop", open_loop},
 	    {"workers", start_workers},
+	    {"storage commitment", start_commitment},
 	    {"scheduler", start_scheduler},
 	    {"admission", start_admission},
 	    {"listeners", start_acceptor},
@@ -447,6 +462,7 @@ static void on_scheduler_stopped(void *arg)
 
 	s->phase = PHASE_STOPPED;
 	s->ending = NULL;
+	commitment_stop(s->commitment);
 	stop_workers(s);
 	mailbox_close(&s->mailbox, NULL, NULL);
 	s->mailbox_open = false;
@@ -475,6 +491,12 @@ static void give_up(void)
 	_exit(EXIT_FAILURE);
 }
 
+/* What was taken from a peer, and is not answered yet. */
+static unsigned unanswered(void)
+{
+	return store_pending() + message_pending();
+}
+
 static void on_drain_tick(uv_timer_t *t)
 {
 	struct server *s = t->data;
@@ -482,9 +504,11 @@ static void on_drain_tick(uv_timer_t *t)
 
 	if (s->hurry || waited > DRAIN_GRACE_MS)
 		acceptor_drain(s->acceptor, true);
-	if (waited > STORE_GRACE_MS && store_pending() > 0)
+	if (waited > REPORT_GRACE_MS)
+		commitment_stop(s->commitment); /* answers what waits */
+	if (waited > STORE_GRACE_MS && unanswered() > 0)
 		give_up();
-	if (acceptor_open(s->acceptor) == 0 && store_pending() == 0)
+	if (acceptor_open(s->acceptor) == 0 && unanswered() == 0)
 		settle(s);
 }
 
@@ -570,6 +594,7 @@ static void take_apart(struct server *s)
 		acceptor_drain(s->acceptor, true);
 	if (scheduler != NULL)
 		end_scheduler(s, scheduler);
+	commitment_stop(s->commitment);
 	stop_workers(s);
 	if (s->acceptor != NULL)
 		acceptor_free(s->acceptor);
@@ -583,6 +608,7 @@ static void take_apart(struct server *s)
 		admission_flush(s->admission, true);
 	admission_free(s->admission);
 	destinations_close(s->destinations, s->config->n_destinations);
+	commitment_free(s->commitment);
 	ledger_close(s->ledger);
 	if (s->records_lock >= 0)
 		close(s->records_lock);
