@@ -51,9 +51,11 @@ options+=(
 # The compatibility layer (opensslextra) is for looking into certificates and
 # for error texts only. ALWAYS_VERIFY_CB lets the caller see every certificate
 # of a chain; ALT_NAMES lets "culvert pki" write subject alternative names.
+# Not SESSION_CERTS: it keeps room for a chain of certificates in each session,
+# 37 KB a connection, and who a resumed peer is we remember ourselves.
 cflags="-O2 -g -fPIC -fstack-protector-strong -fstack-clash-protection"
 cflags="$cflags -DWOLFSSL_ALT_NAMES -DWOLFSSL_DER_LOAD -DKEEP_PEER_CERT"
-cflags="$cflags -DHAVE_EX_DATA -DWOLFSSL_ALWAYS_VERIFY_CB -DSESSION_CERTS"
+cflags="$cflags -DHAVE_EX_DATA -DWOLFSSL_ALWAYS_VERIFY_CB"
 cflags="$cflags -DWOLFSSL_CERT_NAME_ALL -DNO_WOLFSSL_STUB"
 # Given to make, not to configure, which would copy it into options.h.
 cppflags="-D_FORTIFY_SOURCE=2"
