@@ -15,7 +15,12 @@
 #include "proxy/lib/mem.h"
 #include "proxy/net/worker.h"
 
-enum { BACKLOG_MAX = 1024 * 1024 }; /* bytes of input that wait */
+enum {
+	BACKLOG_MAX = 1024 * 1024, /* bytes of input that wait */
+	/* Bytes of output that wait: what a relay lets gather before it reads
+	 * no more, and what it may keep and pass on in one piece. */
+	OUT_CAP = 2 * 1024 * 1024,
+};
 
 const struct config_listener *association_listener(const struct association *a)
 {
@@ -567,7 +572,8 @@ enum err association_begin(struct association_env *env, int fd, size_t listener)
 	const struct config_listener *l = &env->config->listeners[listener];
 	struct association *a = mem_zalloc(sizeof(*a));
 	struct stream_options opt = {.tls = env->tls[listener],
-				     .handshake_ms = l->timeouts.artim};
+				     .handshake_ms = l->timeouts.artim,
+				     .out_cap = OUT_CAP};
 	enum err e;
 
 	if (a == NULL)
