@@ -172,8 +172,11 @@ static void establish(struct association *a, size_t n_agreed)
 void association_legs_ready(struct association *a)
 {
 	struct acceptance *t = a->pending;
-	size_t n = negotiate_end(&t->n, &t->ac, t->agreed);
+	size_t n;
 
+	if (a->state != UL_STA3)
+		return; /* it is closing already */
+	n = negotiate_end(&t->n, &t->ac, t->agreed);
 	if (n == 0 && a->relay != NULL && t->n.n_legs > 0 &&
 	    relay_has_failed(a->relay))
 		reject_for_legs(a);

@@ -298,7 +298,7 @@ static void decide(struct deciding *d)
 	memcpy(d->p->agreed.abstract, d->c->abstract, UID_SIZE);
 	propose_roles(d);
 	refuse(d, CONTEXT_USER_REJECTED);
-	if (service == 0) {
+	if (service == 0 || !uid_valid(d->c->abstract)) {
 		refuse(d, CONTEXT_ABSTRACT_SYNTAX);
 	} else if (may_use(d, service)) {
 		d->p->agreed.service = (enum config_service)service;
