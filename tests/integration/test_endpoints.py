@@ -131,12 +131,16 @@ def test_silent_endpoints_are_asked_without_traffic(daemons, scps, tls,
 
 
 def echo(port):
-    """One live association with one C-ECHO: its status, None: refused."""
-    a = dicom.Association(port, [(1, dicom.VERIFICATION, [dicom.IVLE])])
+    """One live association with one C-ECHO: its status, None: refused, and
+    for the time being only, as nothing else was asked for."""
     try:
-        return a.echo(1) if 1 in a.accepted else None
-    finally:
-        a.release()
+        a = dicom.Association(port, [(1, dicom.VERIFICATION, [dicom.IVLE])])
+    except dicom.Rejected as e:
+        assert e.args[0][0] == 2, e
+        return None
+    status = a.echo(1)
+    a.release()
+    return status
 
 
 LIVE = [{'service': 'verification', 'relay': 'archive'}]
@@ -162,7 +166,7 @@ def test_live_associations_fail_over_and_are_refused_at_once_when_none_is_left(
     first, second = scps(tls=tls.server()), scps(tls=tls.server())
     edge = daemons(several(
         edge_config, [first.port, second.port], routes=LIVE,
-        health={'interval': 0}, breaker={'failures': 2, 'pause': '2s'}))
+        health={'interval': 0}, breaker={'failures': 2, 'pause': '3s'}))
     assert echo(edge.port()) == 0
     assert (len(first.callers), len(second.callers)) == (1, 0)
     first.stop()
@@ -173,6 +177,7 @@ def test_live_associations_fail_over_and_are_refused_at_once_when_none_is_left(
             endpoints(edge)[first.port]['circuit'] != 'open':
         assert echo(edge.port()) is None
     # half-open after the pause: one attempt, its answer closes it
+    assert count(edge, 'endpoint-up', second.port) == 0
     scps(tls=tls.server(), port=second.port)
     until('it is served again', lambda: echo(edge.port()) == 0)
     assert count(edge, 'endpoint-down', second.port) == 1
