@@ -122,34 +122,84 @@ static void one_held_instance_does_not_pin_its_segment(void **state)
 	fixture_await(f, "SELECT count(*) FROM deliveries WHERE state=1", 1);
 }
 
-/* The segment with that record can go only when it was written again. */
-static void what_was_delivered_to_one_of_two_stays_so(void **state)
+static bool has_segment(struct fixture *f, uint32_t number)
 {
-	struct fixture *f = *state;
+	struct spool_segment_info info[256];
+	size_t n = spool_segments(f->spool, info, ARRAY_LEN(info));
+
+	for (size_t i = 0; i < n && i < ARRAY_LEN(info); i++)
+		if (info[i].number == number)
+			return true;
+	return false;
+}
+
+/* The segment with that record goes only when it was written again. Then the
+ * ledger is lost. */
+static void decide_and_recycle(struct fixture *f, uint8_t commit,
+			       enum outcome_kind last)
+{
 	struct instance in = fixture_instance(9999);
-	struct spool_stats st;
 	struct transfer_id id;
+	uint32_t segment;
 
 	fixture_open(f);
+	in.commit = commit;
 	in.n_destinations = 2;
 	INSTANCE_SET(in.destinations[1], "second");
 	id = fixture_put(f, &in, 1000);
 	keep(f, 100, 2);
 	pass(f, 200, 3);
-	fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
+	if (last != OUTCOME_DELIVERED)
+		fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
+	fixture_outcome(f, &id, last, "cloud");
 	fixture_settle(f);
-	pass(f, 300, 6);
-	fixture_settle(f);
-	do {
+	segment = (uint32_t)fixture_sql(f, "SELECT outcome_segment"
+					   " FROM deliveries WHERE"
+					   " outcome_segment IS NOT NULL");
+	for (unsigned i = 0; has_segment(f, segment) && i < 500; i++) {
+		pass(f, 300 + i, 1);
 		usleep(20000);
-		spool_stats(f->spool, &st);
-	} while (st.segments > 4);
+	}
+	assert_false(has_segment(f, segment));
 	fixture_settle(f);
 	assert_int_equal(unlink(f->ledger), 0);
+}
+
+static void what_was_delivered_to_one_of_two_stays_so(void **state)
+{
+	struct fixture *f = *state;
+
+	decide_and_recycle(f, 0, OUTCOME_DELIVERED);
 	fixture_await(f,
 		      "SELECT count(*) FROM v_deliveries WHERE"
 		      " sop_instance='1.2.3.4.9999' AND"
 		      " ((destination='cloud' AND state='delivered') OR"
+		      " (destination='second' AND state='queued'))",
+		      2);
+}
+
+static void what_was_committed_by_one_of_two_stays_so(void **state)
+{
+	struct fixture *f = *state;
+
+	decide_and_recycle(f, 1, OUTCOME_COMMITTED);
+	fixture_await(f,
+		      "SELECT count(*) FROM v_deliveries WHERE"
+		      " sop_instance='1.2.3.4.9999' AND"
+		      " ((destination='cloud' AND state='committed') OR"
+		      " (destination='second' AND state='queued'))",
+		      2);
+}
+
+static void what_waits_for_commitment_by_one_of_two_stays_so(void **state)
+{
+	struct fixture *f = *state;
+
+	decide_and_recycle(f, 1, OUTCOME_DELIVERED);
+	fixture_await(f,
+		      "SELECT count(*) FROM v_deliveries WHERE"
+		      " sop_instance='1.2.3.4.9999' AND"
+		      " ((destination='cloud' AND state='uncommitted') OR"
 		      " (destination='second' AND state='queued'))",
 		      2);
 }
@@ -161,6 +211,8 @@ int main(int argc, char **argv)
 	    T(segments_whose_instances_are_done_are_recycled),
 	    T(one_held_instance_does_not_pin_its_segment),
 	    T(what_was_delivered_to_one_of_two_stays_so),
+	    T(what_was_committed_by_one_of_two_stays_so),
+	    T(what_waits_for_commitment_by_one_of_two_stays_so),
 	};
 
 	if (argc > 1)
