@@ -8,7 +8,7 @@ from culvert import free_port
 
 DEVICE_AES = ['FINDSCU', 'MOVESCU', 'GETSCU', 'ECHOSCU', 'STORESCU', 'GDCMSCU',
               'DCMJS', 'SCU', 'CT']
-ALL = ['storage', 'verification', 'worklist', 'query', 'mpps', 'commitment']
+ALL = ['storage', 'verification', 'worklist', 'query', 'mpps']
 
 
 def destination(pki, *ports, **more):
@@ -29,8 +29,9 @@ def destination(pki, *ports, **more):
 def config(pki, ris, pacs, archive=None, device=None, destinations=None,
            routes=(), listener=None, back=None, **more):
     """ris, pacs, archive: ports. archive, the one that storage is forwarded
-    to, is pacs where it is not given. back: the archive's AE title, with a
-    TLS listener for it."""
+    to, is pacs where it is not given. routes: such as come before the usual
+    ones, or instead of them. back: the archive's AE title, with a TLS listener
+    for it."""
     c = {
         'listeners': {'modalities': dict({
             'ae_titles': ['CULVERT', 'RIS', 'PACS'],
@@ -44,13 +45,19 @@ def config(pki, ris, pacs, archive=None, device=None, destinations=None,
             'pacs': destination(pki, pacs),
             'archive': destination(pki, archive or pacs, ae_title='PACS'),
         }, **(destinations or {})),
-        'routes': list(routes) + [
-            {'service': 'worklist', 'relay': 'ris'},
-            {'service': 'mpps', 'relay': 'ris'},
-            {'service': ['query', 'verification'], 'relay': 'pacs'},
-            {'service': 'storage', 'listener': ['modalities'],
-             'forward': ['archive']},
-        ]}
+        'routes': list(routes)}
+    # A route that is never taken is an error: only those that are, follow.
+    taken = {x for r in routes if not set(r) & {'called', 'listener'}
+             for x in ([r['service']] if isinstance(r['service'], str)
+                       else r['service'])}
+    for service, route in (
+            ('worklist', {'relay': 'ris'}), ('mpps', {'relay': 'ris'}),
+            ('query', {'relay': 'pacs'}), ('verification', {'relay': 'pacs'}),
+            ('storage', {'forward': ['archive']})):
+        if service not in taken and \
+                service in c['devices']['ct']['services']:
+            c['routes'].append(dict(
+                {'service': service, 'listener': ['modalities']}, **route))
     if back:
         c['listeners']['modalities'].setdefault(
             'address', '127.0.0.1:%d' % free_port())

@@ -30,6 +30,9 @@ class Responder(dicom.Scp):
         self.step = None     # size of fragments
         self.link = dicom.Link
         super().__init__(**kw)
+        # the roles that are asked for are granted
+        self.user = lambda proposed: b''.join(
+            dicom.item(k, v) for k, v in proposed if k == 0x54)
 
     def fields(self, kind=None):
         with self.lock:

@@ -220,8 +220,8 @@ def test_retired_and_private_classes_are_relayed(both, scripted, pki):
     private class, which is storage."""
     scripted.matches = found(4)
     c = relayed.config(pki, scripted.port, scripted.port, routes=[
-        {'service': ['storage', 'other'], 'relay': 'pacs'}])
-    c['devices']['ct']['services'] = relayed.ALL + ['other']
+        {'service': ['storage', 'other'], 'relay': 'pacs'}], device={
+            'services': relayed.ALL + ['other']})
     b = both(scripted.port, c)
 
     def play(port):
@@ -325,8 +325,8 @@ def test_a_device_uses_only_its_services(daemons, scripted, pki):
     context's service does not have is answered 0124, and neither is passed
     on."""
     scripted.matches = found(2)
-    c = relayed.config(pki, scripted.port, scripted.port)
-    c['devices']['ct']['services'] = ['worklist', 'verification']
+    c = relayed.config(pki, scripted.port, scripted.port, device={
+        'services': ['worklist', 'verification']})
     edge = daemons(c)
     a = dicom.Association(edge.port(), [
         (1, WORKLIST, [IVLE]), (3, STUDY_FIND, [IVLE]),

@@ -92,9 +92,8 @@ def test_a_ris_s_refusals_reach_the_device(both, ris, pki):
 
 
 def forwarding(pki, port):
-    c = relayed.config(pki, port, port)
-    c['routes'] = [{'service': 'mpps', 'forward': ['ris']}] + c['routes']
-    return c
+    return relayed.config(pki, port, port, routes=[
+        {'service': 'mpps', 'forward': ['ris']}])
 
 
 def test_steps_wait_in_order_while_the_ris_is_away(daemons, tls, pki):
