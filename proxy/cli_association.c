@@ -11,8 +11,12 @@
 
 static const char help[] =
     "usage: culvert association [-c FILE] list [--limit N] [--before ID]\n"
-    "       culvert association [-c FILE] show ID\n\n"
+    "       culvert association [-c FILE] show ID\n"
+    "       culvert association [-c FILE] operations [--limit N] [--before "
+    "ID]\n\n"
     "  list   the newest associations, in and out\n"
+    "  operations\n"
+    "         the newest relayed messages of all of them\n"
     "  show   one of them: peer, TLS, every presentation context with what "
     "was\n"
     "         proposed and what was accepted, what was relayed, how it ended\n"
@@ -113,44 +117,6 @@ static bool on_context(void *arg, const struct ledger_context *c)
 	return true;
 }
 
-/* ---- what was relayed on it --------------------------------------------- */
-
-enum { OPERATIONS_SHOWN = 200 };
-
-static size_t n_operations;
-
-static bool on_operation(void *arg, const struct view_operation *v)
-{
-	const struct ledger_operation *o = &v->o;
-	char when[CLI_TIME_LEN], bytes[32], status[12] = "none";
-	char message[CLI_MESSAGE_LEN];
-
-	(void)arg;
-	if (n_operations++ == 0)
-		printf("relayed, newest first\n");
-	if (o->status >= 0)
-		snprintf(status, sizeof(status), "%04x",
-			 (unsigned)o->status & 0xffff);
-	printf("  %s  %-14s %s %-14s  status %s  %u responses  %s  %.3f s\n",
-	       cli_time(o->begun_ms, when), cli_message(o->command, message),
-	       o->from_destination ? "from" : "to  ", o->destination, status,
-	       o->responses, cli_bytes(o->bytes, bytes, sizeof(bytes)),
-	       (double)o->duration_ns / 1e9);
-	printf("       %s%s%s\n", uid_name(o->sop_class),
-	       o->sop_instance[0] != '\0' ? " " : "", o->sop_instance);
-	return true;
-}
-
-static int show_operations(struct ledger_view *v, uint64_t id)
-{
-	if (ledger_view_operations(v, id, 0, OPERATIONS_SHOWN, on_operation,
-				   NULL) != ERR_OK)
-		return cli_ledger_failed(v);
-	if (n_operations == OPERATIONS_SHOWN)
-		printf("  older ones are in the table operations\n");
-	return CLI_OK;
-}
-
 /* Where to begin and how many; false: not understood. */
 struct page {
 	uint64_t before, limit;
@@ -172,6 +138,61 @@ static bool take_page(struct page *p, int argc, char **argv)
 	}
 	return p->limit > 0 && p->limit <= LEDGER_PAGE_MAX;
 }
+
+/* ---- what was relayed ---------------------------------------------------- */
+
+enum { OPERATIONS_SHOWN = 200 };
+
+static size_t n_operations;
+
+static bool on_operation(void *arg, const struct view_operation *v)
+{
+	const struct ledger_operation *o = &v->o;
+	char when[CLI_TIME_LEN], bytes[32], status[12] = "none";
+	char message[CLI_MESSAGE_LEN];
+
+	if (n_operations++ == 0 && arg == NULL)
+		printf("relayed, newest first\n");
+	if (o->status >= 0)
+		snprintf(status, sizeof(status), "%04x",
+			 (unsigned)o->status & 0xffff);
+	printf("  %s  %-14s %s %-14s  status %s  %u responses  %s  %.3f s\n",
+	       cli_time(o->begun_ms, when), cli_message(o->command, message),
+	       o->from_destination ? "from" : "to  ", o->destination, status,
+	       o->responses, cli_bytes(o->bytes, bytes, sizeof(bytes)),
+	       (double)o->duration_ns / 1e9);
+	printf("       %s%s%s", uid_name(o->sop_class),
+	       o->sop_instance[0] != '\0' ? " " : "", o->sop_instance);
+	if (arg != NULL) /* of all associations */
+		printf("  association %" PRIu64 " of %s, id %" PRIu64,
+		       o->association, o->device, v->id);
+	printf("\n");
+	return true;
+}
+
+static int show_operations(struct ledger_view *v, uint64_t id)
+{
+	if (ledger_view_operations(v, id, 0, OPERATIONS_SHOWN, on_operation,
+				   NULL) != ERR_OK)
+		return cli_ledger_failed(v);
+	if (n_operations == OPERATIONS_SHOWN)
+		printf("  older ones are in the table operations\n");
+	return CLI_OK;
+}
+
+static int list_operations(struct ledger_view *v, const struct page *p)
+{
+	bool every = true;
+
+	if (ledger_view_operations(v, 0, p->before, (unsigned)p->limit,
+				   on_operation, &every) != ERR_OK)
+		return cli_ledger_failed(v);
+	if (n_operations == 0)
+		printf("nothing\n");
+	return CLI_OK;
+}
+
+/* ---- commands ------------------------------------------------------------ */
 
 static int list(struct ledger_view *v, const struct page *p)
 {
@@ -197,6 +218,22 @@ static int show(struct ledger_view *v, uint64_t id)
 	return cli_ledger_failed(v);
 }
 
+enum { LIST, SHOW, OPERATIONS };
+
+/* Which of them; -1: not understood. */
+static int find_command(int argc, char **argv, struct page *page, uint64_t *id)
+{
+	if (argc < 2)
+		return -1;
+	if (strcmp(argv[1], "list") == 0)
+		return take_page(page, argc, argv) ? LIST : -1;
+	if (strcmp(argv[1], "operations") == 0)
+		return take_page(page, argc, argv) ? OPERATIONS : -1;
+	if (strcmp(argv[1], "show") == 0 && argc == 3)
+		return cli_number(argv[2], id) ? SHOW : -1;
+	return -1;
+}
+
 int cli_association(int argc, char **argv)
 {
 	const char *path;
@@ -204,25 +241,24 @@ int cli_association(int argc, char **argv)
 	struct ledger_view *v;
 	struct page page = {0};
 	uint64_t id = 0;
-	int rc = CLI_FAILED;
+	int rc = CLI_FAILED, which;
 
 	if (cli_wants_help(argc, argv)) {
 		fputs(help, stdout);
 		return CLI_OK;
 	}
 	path = cli_take_config(&argc, argv);
-	if (path == NULL || argc < 2 ||
-	    !((strcmp(argv[1], "list") == 0 && take_page(&page, argc, argv)) ||
-	      (strcmp(argv[1], "show") == 0 && argc == 3 &&
-	       cli_number(argv[2], &id)))) {
+	which = path != NULL ? find_command(argc, argv, &page, &id) : -1;
+	if (which < 0) {
 		fputs(help, stderr);
 		return CLI_USAGE;
 	}
 	cfg = cli_config(path);
 	v = cfg != NULL ? cli_ledger(cfg) : NULL;
 	if (v != NULL)
-		rc =
-		    strcmp(argv[1], "list") == 0 ? list(v, &page) : show(v, id);
+		rc = which == SHOW   ? show(v, id)
+		     : which == LIST ? list(v, &page)
+				     : list_operations(v, &page);
 	ledger_view_close(v);
 	config_free(cfg);
 	return rc;
