@@ -355,7 +355,7 @@ static enum err apply_to(struct ledger *l, struct subject *s,
 			 struct delivery *d, const struct outcome *o,
 			 uint32_t segment)
 {
-	enum delivery_state was = d->state, next;
+	enum delivery_state was = d->state, next = was;
 	enum err e;
 
 	if (!next_state(o->kind, d, &next))
