@@ -244,7 +244,7 @@ static void ask_when(struct link *l, uint8_t context, enum fake_when now)
 static bool is_answer(struct link *l)
 {
 	const uint8_t *p = l->command, *end = p + l->n_command;
-	struct fake_answer a = {0};
+	struct fake_answer a = {.mixed = l->storing};
 
 	for (; p + 8 <= end; p += 8 + wire_le32(p + 4)) {
 		uint16_t element = wire_le16(p + 2);

@@ -60,6 +60,7 @@ struct fake_ask {
 struct fake_answer {
 	uint16_t field, type, status, responded_id;
 	char sop_class[65], sop_instance[65], comment[65];
+	bool mixed; /* it came amid a data set */
 };
 
 /* What came of one request with a data set, or of any DIMSE-N request. */

@@ -501,13 +501,14 @@ static void a_report_in_the_midst_of_ours_is_answered_after_it(void **state)
 	struct kit_instance i = message(N_ACTION_RQ);
 
 	will_report(f, FAKE_DURING, 500);
-	i.length = 3 * 1024 * 1024;
+	i.length = 8 * 1024 * 1024;
 	kit_put(&f->k, &i, NULL);
 	fetch(f, 1);
 	give(f, 0);
 	assert_int_equal(back(f, 1)->verdict.fate, FATE_DELIVERED);
 	assert_int_equal(f->scp->stores[0].length, i.length);
 	assert_reported(f, 500);
+	assert_false(f->scp->answer.mixed);
 }
 
 static void the_engines_status_is_the_answer(void **state)
