@@ -89,11 +89,22 @@ static void count_relayed(struct association *a)
 		a->facts.end.others++;
 }
 
+/* Contexts that are there to retrieve with are not for storing. */
+static bool may_send(const struct association *a,
+		     const struct agreed_context *c)
+{
+	if (!service_allows(c->service, c->abstract, a->rq.field))
+		return false;
+	return c->way != WAY_RELAY || c->service != CONFIG_STORAGE ||
+	       (c->route->action == CONFIG_RELAY &&
+		(c->route->services & CONFIG_STORAGE) != 0);
+}
+
 /* What is stored in a context that is taken here stays here, whatever comes
  * back through it (C-GET). */
 static void on_request(struct association *a, const struct agreed_context *c)
 {
-	if (!service_allows(c->service, c->abstract, a->rq.field)) {
+	if (!may_send(a, c)) {
 		forbid(a);
 	} else if (c->way != WAY_RELAY) {
 		serve(a, c);

@@ -128,25 +128,32 @@ static void send_up(struct deciding *d, const struct config_route *route,
 		d->p->agreed.way = WAY_RELAY;
 }
 
-/* Take it here with the first transfer syntax that all destinations of the
- * route accept. Returns the bits of those that they do. */
-static uint64_t take_forward(struct deciding *d, enum context_way way,
-			     const struct config_route *route)
+/* Bits of the transfer syntaxes that all destinations of the route accept. */
+static uint64_t forward_syntaxes(const struct deciding *d,
+				 const struct config_route *route)
 {
 	uint64_t taken = 0;
 
-	d->p->agreed.route = route;
-	refuse(d, CONTEXT_TRANSFER_SYNTAXES);
 	for (size_t i = 0; i < d->c->n_ts; i++) {
 		const char *ts = assoc_ts(d->n->rq, d->c, i);
 
-		if (!all_take(d->n, route, d->c->abstract, ts))
-			continue;
-		if (taken == 0)
-			take_here(d, way, ts);
-		taken |= UINT64_C(1) << i;
+		if (all_take(d->n, route, d->c->abstract, ts))
+			taken |= UINT64_C(1) << i;
 	}
 	return taken;
+}
+
+/* Take it here with the first that all accept. */
+static void take_forward(struct deciding *d, enum context_way way,
+			 const struct config_route *route)
+{
+	d->p->agreed.route = route;
+	d->p->forward = forward_syntaxes(d, route);
+	refuse(d, CONTEXT_TRANSFER_SYNTAXES);
+	for (size_t i = 0; i < d->c->n_ts && !d->p->here; i++) {
+		if ((d->p->forward >> i & 1) != 0)
+			take_here(d, way, assoc_ts(d->n->rq, d->c, i));
+	}
 }
 
 /* What comes in the SCP role comes from where queries go. */
@@ -164,18 +171,23 @@ static void decide_retrieve(struct deciding *d, uint64_t syntaxes)
 static void decide_storage(struct deciding *d)
 {
 	const struct config_route *route = route_for(d, CONFIG_STORAGE);
-	uint64_t syntaxes = UINT64_MAX;
 
 	refuse(d, CONTEXT_USER_REJECTED);
-	if (d->p->scu && route != NULL && route->action == CONFIG_RELAY) {
+	if (route != NULL && route->action == CONFIG_RELAY && d->p->scu) {
 		d->p->agreed.route = route;
 		send_up(d, route, UINT64_MAX);
-		return;
+	} else if (route != NULL && d->p->scu) {
+		take_forward(d, WAY_STORE, route);
+		if (d->p->scp && d->p->here)
+			decide_retrieve(d, d->p->forward);
+	} else if (d->p->scp) {
+		/* some store all the same: taken where that is possible */
+		if (route != NULL && route->action == CONFIG_FORWARD) {
+			d->p->agreed.route = route;
+			d->p->forward = forward_syntaxes(d, route);
+		}
+		decide_retrieve(d, UINT64_MAX);
 	}
-	if (d->p->scu && route != NULL)
-		syntaxes = take_forward(d, WAY_STORE, route);
-	if (d->p->scp && syntaxes != 0)
-		decide_retrieve(d, syntaxes);
 }
 
 /* A C-ECHO has no data set: any of its transfer syntaxes will do. */
@@ -233,7 +245,7 @@ static void decide_procedure_step(struct deciding *d)
 	if (route->action == CONFIG_RELAY)
 		send_up(d, route, UINT64_MAX);
 	else if (strcmp(d->c->abstract, UID_MPPS) == 0)
-		(void)take_forward(d, WAY_MESSAGE, route);
+		take_forward(d, WAY_MESSAGE, route);
 }
 
 static void decide_live(struct deciding *d, enum config_service service)

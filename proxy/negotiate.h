@@ -59,8 +59,10 @@ struct planned_context {
 	bool here;            /* taken here, perhaps live too */
 	bool scu, scp;        /* the roles that the device proposes */
 	uint64_t syntaxes;    /* of those proposed: bits that may go up */
+	uint64_t forward;     /* bits that the storage route takes */
 	uint8_t up_result;    /* the leg's answer */
 	bool up_scu, up_scp;  /* the roles that it grants */
+	bool up_role;         /* it said so */
 	char up_ts[UID_SIZE]; /* the transfer syntax that it chose */
 };
 

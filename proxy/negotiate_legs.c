@@ -93,12 +93,14 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static bool was_proposed(const struct negotiation *n, size_t i, const char *ts)
+/* Is ts one of those of context i that bits stand for? */
+static bool is_among(const struct negotiation *n, size_t i, uint64_t bits,
+		     const char *ts)
 {
 	const struct assoc_context *c = &n->rq->contexts[i];
 
 	for (size_t k = 0; k < c->n_ts; k++) {
-		if ((n->planned[i].syntaxes >> k & 1) != 0 &&
+		if ((bits >> k & 1) != 0 &&
 		    strcmp(assoc_ts(n->rq, c, k), ts) == 0)
 			return true;
 	}
@@ -115,11 +117,13 @@ static void take_context(struct negotiation *n, size_t i,
 	if (c == NULL)
 		return; /* stays at "no reason" */
 	p->up_result = c->result;
+	p->up_role = r != NULL;
 	p->up_scu = r == NULL || r->scu;
 	p->up_scp = r != NULL && r->scp;
 	if (c->result != CONTEXT_ACCEPTED)
 		return;
-	if (c->n_ts == 0 || !was_proposed(n, i, assoc_ts(leg_ac, c, 0)))
+	if (c->n_ts == 0 ||
+	    !is_among(n, i, p->syntaxes, assoc_ts(leg_ac, c, 0)))
 		p->up_result = CONTEXT_TRANSFER_SYNTAXES;
 	else
 		memcpy(p->up_ts, assoc_ts(leg_ac, c, 0), UID_SIZE);
@@ -169,12 +173,15 @@ static bool is_live(const struct planned_context *p)
 	return !p->here || p->up_scp;
 }
 
-static uint8_t settle(struct planned_context *p)
+static uint8_t settle(const struct negotiation *n, size_t i,
+		      struct planned_context *p)
 {
 	bool live = is_live(p);
 
 	if (live)
 		memcpy(p->agreed.transfer_syntax, p->up_ts, UID_SIZE);
+	if (live && !p->here && is_among(n, i, p->forward, p->up_ts))
+		p->agreed.way = WAY_STORE;
 	if (p->here || live) {
 		p->agreed.leg = live ? p->agreed.leg : -1;
 		return CONTEXT_ACCEPTED;
@@ -193,6 +200,8 @@ static void answer_role(const struct negotiation *n,
 	if (assoc_role(n->rq, p->agreed.abstract) == NULL ||
 	    assoc_role(ac, p->agreed.abstract) != NULL)
 		return;
+	if (live && !p->here && !p->up_role)
+		return; /* it left the roles at their defaults: so do we */
 	/* there is room for as many as were proposed */
 	(void)!assoc_add_role(ac, p->agreed.abstract, p->scu && scu,
 			      p->scp && scp);
@@ -205,7 +214,7 @@ size_t negotiate_end(struct negotiation *n, struct assoc *ac,
 
 	for (size_t i = 0; i < n->rq->n_contexts; i++) {
 		struct planned_context *p = &n->planned[i];
-		uint8_t result = settle(p);
+		uint8_t result = settle(n, i, p);
 
 		/* neither can fail: id and syntax are those of the request */
 		if (assoc_answer(ac, p->agreed.id, result,

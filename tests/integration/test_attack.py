@@ -136,7 +136,7 @@ def test_every_c_store_is_answered_once(edge):
         assert struct.unpack('<H', r[0x900])[0] == status, fields
         assert struct.unpack('<H', r[0x120])[0] == a.message_id
     a.send_message(3, a.store_rq(3, VERIFICATION, '1.2.9'), data)
-    assert struct.unpack('<H', a.response()[0x900])[0] == 0x0122
+    assert struct.unpack('<H', a.response()[0x900])[0] == 0x0124
     a.send_message(1, {0x100: dicom.u16(0xfff), 0x120: dicom.u16(1),
                        0x800: dicom.u16(0x101)})   # C-CANCEL: no answer
     a.send_message(1, {0x100: dicom.u16(0xfff), 0x120: dicom.u16(1),
