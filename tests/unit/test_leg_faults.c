@@ -39,21 +39,21 @@ enum fault {
 
 static void far_say(enum fault what, struct far_conn *c)
 {
+	static const uint8_t rubbish[10] = {0x99, 0x99, 0x99};
+	static const uint8_t ac[10] = {PDU_ASSOCIATE_AC, 0, 0, 0, 0, 4};
 	uint8_t pdu[PDU_CONTROL_LEN];
-	size_t n = 0;
 
 	if (what == FAR_ABORTS || what == BOTH_ABORT)
-		n = pdu_abort_encode(pdu, (struct pdu_abort){0, 0});
+		far_put(c, pdu,
+			pdu_abort_encode(pdu, (struct pdu_abort){0, 0}));
 	else if (what == FAR_ASKS_RELEASE || what == BOTH_RELEASE)
-		n = pdu_release_rq_encode(pdu);
+		far_put(c, pdu, pdu_release_rq_encode(pdu));
 	else if (what == FAR_ANSWERS_RELEASE)
-		n = pdu_release_rp_encode(pdu);
+		far_put(c, pdu, pdu_release_rp_encode(pdu));
 	else if (what == FAR_SENDS_RUBBISH)
-		n = 10, memset(pdu, 0x99, n);
+		far_put(c, rubbish, sizeof(rubbish));
 	else if (what == FAR_SENDS_AC)
-		n = 10, memcpy(pdu, "\2\0\0\0\0\4\0\0\0\0", n);
-	if (n > 0)
-		far_put(c, pdu, n);
+		far_put(c, ac, sizeof(ac));
 }
 
 static void far_does(enum fault what)
