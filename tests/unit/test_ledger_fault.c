@@ -253,17 +253,30 @@ static int teardown(void **state)
 
 enum { INSTANCES = 8, DELIVERED = 3 };
 
+/* Instance 1 waits for its commitment, 2 and 3 are messages, 3 begins held. */
+static struct instance one_of_each(unsigned uid, unsigned i)
+{
+	struct instance in = fixture_instance(uid);
+
+	in.commit = i == 1;
+	if (i == 2 || i == 3)
+		in.command = 0x0120;
+	in.held = i == 3;
+	return in;
+}
+
 /* Some of everything that makes rows. */
 static void busy(struct fixture *f, unsigned from)
 {
 	struct ledger_association a = {.party = "modalities",
 				       .result = "accepted"};
 	struct ledger_association_end end = {.why = "released"};
+	struct ledger_operation o = {.command = 0x0020};
 
 	a.id = end.id = ledger_association_id(f->l);
 	ledger_association_begin(f->l, &a);
 	for (unsigned i = 0; i < INSTANCES; i++) {
-		struct instance in = fixture_instance(from + i / 2);
+		struct instance in = one_of_each(from + i / 2, i);
 		struct transfer_id id;
 
 		in.association = a.id;
@@ -271,6 +284,7 @@ static void busy(struct fixture *f, unsigned from)
 		if (i < DELIVERED)
 			fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
 	}
+	ledger_operation(f->l, &o);
 	ledger_association_end(f->l, &end);
 }
 
@@ -287,9 +301,18 @@ static void is_consistent(struct fixture *f)
 					" instances)"),
 			 1);
 	assert_int_equal(
-	    fixture_sql(f, "SELECT count(*) FROM deliveries WHERE (state<=2)"
+	    fixture_sql(f, "SELECT count(*) FROM deliveries WHERE"
+			   " (state<=2 OR state=6)"
 			   "<>(id>>5 IN (SELECT instance FROM chunks))"),
 	    0);
+	assert_int_equal(
+	    fixture_sql(f, "SELECT count(*) FROM messages WHERE"
+			   " open<>(seq IN (SELECT instance FROM chunks))"),
+	    0);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM instances WHERE"
+					" (command IS NOT NULL)<>"
+					"(seq IN (SELECT seq FROM messages))"),
+			 0);
 	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM twins WHERE"
 					" delivery NOT IN (SELECT id FROM"
 					" deliveries WHERE state<=1)"),
@@ -303,7 +326,12 @@ static void has_everything(struct fixture *f, int64_t rounds)
 {
 	fixture_await(f, "SELECT count(*) FROM instances", rounds * INSTANCES);
 	fixture_await(f, "SELECT count(*) FROM deliveries WHERE state=3",
-		      rounds * DELIVERED);
+		      rounds * (DELIVERED - 1));
+	fixture_await(f, "SELECT count(*) FROM deliveries WHERE state=6",
+		      rounds);
+	fixture_await(f, "SELECT count(*) FROM deliveries WHERE state=1",
+		      rounds);
+	fixture_await(f, "SELECT count(*) FROM operations", rounds);
 	fixture_await(f,
 		      "SELECT count(*) FROM associations"
 		      " WHERE why='released'",
@@ -401,7 +429,7 @@ static void child(struct fixture *f, long step, int acked)
 	fixture_open(f);
 	arm(FAULT_KILL, step, 1);
 	for (unsigned i = 0; i < INSTANCES; i++) {
-		struct instance in = fixture_instance(i);
+		struct instance in = one_of_each(i, i);
 		struct transfer_id id = fixture_put(f, &in, 1000);
 
 		if (write(acked, id.b, sizeof(id.b)) != sizeof(id.b))
