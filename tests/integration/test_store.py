@@ -87,7 +87,7 @@ def test_echo_is_answered_and_contexts_are_on_record(daemons, scps, tls,
     out = until('its end', lambda: (lambda t: t if 'released' in t else None)(
         edge.cli('association', 'show', rows[0][0], check=True).stdout))
     assert 'scanner' in out and 'plaintext' in out
-    assert 'CT Image Storage' in out and 'not supported' in out
+    assert 'CT Image Storage' in out and 'not allowed' in out
 
 
 def test_strangers_are_refused_with_reason_and_remedy(daemons, scps, tls,
