@@ -110,8 +110,8 @@ struct verdict outcome_of_closed_step(bool again)
 		    .fate = FATE_FLAGGED,
 		    .status = STATUS_PROCESSING_FAILURE,
 		    .code = "step-closed-again",
-		    .cause = "the procedure step is final there: an earlier "
-			     "try, whose answer was lost, has closed it",
+		    .cause = "the procedure step is final there: this is the "
+			     "repetition of a try whose answer was lost",
 		    .remedy = "",
 		};
 	return (struct verdict){

@@ -224,6 +224,7 @@ enum err scheduler_start(const struct scheduler_options *opt,
 		return ERR_NOMEM;
 	s->opt = *opt;
 	s->random = clock_mono_ns() | 1;
+	s->started_ms = clock_wall_ms();
 	s->hint_msg.run = on_hint;
 	s->want_msg.run = on_want_posted;
 	list_init(&s->orders);

@@ -157,6 +157,7 @@ struct scheduler {
 	struct dest *dests;
 	size_t n_dests;
 	uint64_t random;
+	int64_t started_ms; /* wall */
 	struct msg hint_msg;
 	_Atomic bool hint_posted;
 	struct msg want_msg;

@@ -64,7 +64,8 @@ static enum err make_sender(struct lane *l, struct sender **out)
 				 .spool = d->s->opt.spool,
 				 .ledger = d->s->opt.ledger,
 				 .recent = d->recent,
-				 .commitment = d->s->opt.commitment};
+				 .commitment = d->s->opt.commitment,
+				 .since_ms = d->s->started_ms};
 
 	return sender_new(&env, out);
 }

@@ -35,6 +35,9 @@ struct sender_env {
 	struct ledger *ledger;
 	struct recent *recent;
 	struct commitment *commitment; /* takes reports; NULL: none do */
+	/* Wall clock: what was received before may have been sent before, by a
+	 * process that ended without a record of it. */
+	int64_t since_ms;
 };
 
 /* ERR_NOMEM. No connection is made before the first task. */

@@ -113,6 +113,12 @@ void sender_forget_asked(struct sender *s)
 
 /* ---- the answers to ours ----------------------------------------------- */
 
+/* Was it perhaps sent before, and its answer lost? */
+static bool is_repeated(const struct sender *s, const struct task *t)
+{
+	return t->item.attempts > 0 || t->item.received_ms < s->env.since_ms;
+}
+
 static struct verdict verdict_of(const struct sender *s, const struct task *t)
 {
 	enum { MPPS_FINAL = 0xA710 }; /* error ID, PS3.4 F.7.2.2 */
@@ -121,7 +127,7 @@ static struct verdict verdict_of(const struct sender *s, const struct task *t)
 		return outcome_of_status(s->status);
 	if (t->item.command == N_SET_RQ && s->error_id == MPPS_FINAL &&
 	    s->status == STATUS_PROCESSING_FAILURE)
-		return outcome_of_closed_step(t->item.attempts > 0);
+		return outcome_of_closed_step(is_repeated(s, t));
 	return outcome_of_message_status(t->item.command, s->status);
 }
 

@@ -112,7 +112,8 @@ static void new_sender(struct fixture *f, struct commitment *c)
 				 .spool = f->k.spool,
 				 .ledger = f->k.ledger,
 				 .recent = f->recent,
-				 .commitment = c};
+				 .commitment = c,
+				 .since_ms = 1000};
 
 	assert_int_equal(sender_new(&env, &f->sender), ERR_OK);
 }
@@ -432,6 +433,10 @@ static void a_closed_step_tells_a_lost_answer_from_a_refusal(void **state)
 	f->items[0].attempts = 1;
 	give(f, 0);
 	assert_int_equal(back(f, 2)->verdict.fate, FATE_FLAGGED);
+	f->items[0].attempts = 0;
+	f->items[0].received_ms = 999; /* by a process before this one */
+	give(f, 0);
+	assert_int_equal(back(f, 3)->verdict.fate, FATE_FLAGGED);
 }
 
 /* ---- what the archive asks --------------------------------------------- */
