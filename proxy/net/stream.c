@@ -66,13 +66,16 @@ static void stream_free(struct stream *s)
 	tls_free(s->tls);
 	tls_context_unref(s->tls_ctx);
 	mem_free(s->dial);
+	mem_free(s->endpoint);
+	mem_free(s->server_name);
+	mem_free(s);
 }
 
 void stream_handle_closed(uv_handle_t *handle)
 {
 	struct stream *s = handle->data;
 	const struct stream_events *ev = s->ev;
-	char detail[STREAM_DETAIL_LEN];
+	char *detail = s->detail;
 	void *arg = s->arg;
 	enum err why = s->why;
 
@@ -80,15 +83,20 @@ void stream_handle_closed(uv_handle_t *handle)
 	if (--s->n_handles > 0)
 		return;
 	stream_free(s);
-	memcpy(detail, s->detail, sizeof(detail));
-	mem_free(s);
-	ev->on_closed(arg, why, detail); /* last: the owner may do anything */
+	/* last: the owner may do anything */
+	ev->on_closed(arg, why, detail != NULL ? detail : err_text(why));
+	mem_free(detail);
 }
 
+/* Without memory for it err_text() has to do. */
 static void set_detail(struct stream *s, const char *fmt, va_list ap)
 {
-	if (s->detail[0] == '\0')
-		vsnprintf(s->detail, sizeof(s->detail), fmt, ap);
+	char text[STREAM_DETAIL_LEN];
+
+	if (s->detail != NULL)
+		return;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	s->detail = mem_strdup(text);
 }
 
 static void end_now(struct stream *s, enum err why)
@@ -97,8 +105,6 @@ static void end_now(struct stream *s, enum err why)
 	    (s->state == STREAM_FINISH && s->why == ERR_OK))
 		s->why = why;
 	s->state = STREAM_CLOSING;
-	if (s->detail[0] == '\0')
-		snprintf(s->detail, sizeof(s->detail), "%s", err_text(s->why));
 	if (s->dial != NULL)
 		stream_dial_drop(s);
 	uv_close((uv_handle_t *)&s->timer, stream_handle_closed);
@@ -253,6 +259,13 @@ static void idle_passed(struct stream *s, uint64_t now)
 		   (unsigned long long)s->idle_ms);
 }
 
+/* For texts: the peer, or who was to be it. */
+static const char *whom(const struct stream *s)
+{
+	return s->peer[0] != '\0' || s->endpoint == NULL ? s->peer
+							 : s->endpoint;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct stream *s = CONTAINER_OF(timer, struct stream, timer);
@@ -264,7 +277,7 @@ static void on_timer(uv_timer_t *timer)
 		phase_passed(s);
 	else if (s->caller_at != 0 && now >= s->caller_at)
 		stream_end(s, ERR_TIMEOUT, "the deadline for %s passed",
-			   s->peer[0] != '\0' ? s->peer : s->endpoint);
+			   whom(s));
 	else if (s->idle_ms != 0 && now >= s->active_at + s->idle_ms)
 		idle_passed(s, now);
 	stream_timer_arm(s);
@@ -327,10 +340,8 @@ static enum err emit(void *arg, const uint8_t *p, size_t n)
 
 static enum err engine_new(struct stream *s)
 {
-	const char *name = s->server_name[0] != '\0' ? s->server_name : NULL;
-	const char *key = s->endpoint[0] != '\0' ? s->endpoint : NULL;
-
-	return tls_new(s->tls_ctx, name, key, emit, s, &s->tls);
+	return tls_new(s->tls_ctx, s->server_name, s->endpoint, emit, s,
+		       &s->tls);
 }
 
 void stream_connected(struct stream *s)
@@ -393,9 +404,6 @@ static void take_options(struct stream *s, const struct stream_options *o)
 	s->low_water = or_default(o->low_water, LOW_WATER);
 	if (o->tls != NULL)
 		s->tls_ctx = tls_context_ref(o->tls);
-	if (o->server_name != NULL)
-		snprintf(s->server_name, sizeof(s->server_name), "%s",
-			 o->server_name);
 }
 
 /* A stream in DIAL with its handles initialised: from here on only their close
@@ -469,12 +477,13 @@ enum err stream_connect(struct worker *w, const char *endpoint,
 	if (s == NULL)
 		return ERR_NOMEM;
 	*out = s;
-	snprintf(s->endpoint, sizeof(s->endpoint), "%s", endpoint);
-	if (s->server_name[0] == '\0')
-		memcpy(s->server_name, host, sizeof(host));
+	s->endpoint = mem_strdup(endpoint);
+	s->server_name = mem_strdup(
+	    o != NULL && o->server_name != NULL ? o->server_name : host);
 	s->phase_at = s->connect_at = stream_now(s) + s->connect_ms;
 	stream_timer_arm(s);
-	if (stream_dial_begin(s, host, port) != ERR_OK)
+	if (s->endpoint == NULL || s->server_name == NULL ||
+	    stream_dial_begin(s, host, port) != ERR_OK)
 		stream_end(s, ERR_NOMEM, "out of memory");
 	return ERR_OK;
 }

@@ -42,7 +42,6 @@ enum {
 	STREAM_FLUSH_AT = 64 * 1024, /* bytes that do not wait for the turn's
 				      * end */
 	STREAM_DETAIL_LEN = TLS_WHY_LEN,
-	STREAM_HOST_LEN = ADDRESS_HOST_LEN + 8, /* "[host]:port" */
 };
 
 struct dial; /* stream_dial.c */
@@ -88,10 +87,10 @@ struct stream {
 	struct tls *tls;
 	struct dial *dial; /* while DIAL */
 	uint64_t bytes_in, bytes_out;
-	char endpoint[STREAM_HOST_LEN]; /* as asked for; for texts */
-	char server_name[ADDRESS_HOST_LEN];
+	char *endpoint;    /* as asked for; NULL: accepted */
+	char *server_name; /* likewise */
+	char *detail;      /* of the end; NULL: none yet */
 	char peer[ADDRESS_TEXT_LEN], local[ADDRESS_TEXT_LEN];
-	char detail[STREAM_DETAIL_LEN];
 };
 
 /* stream.c */

@@ -99,6 +99,7 @@ void tls_free(struct tls *t)
 	tls_context_unref(t->ctx);
 	mem_free(t->server_name);
 	mem_free(t->session_key);
+	mem_free(t->failure);
 	mem_free(t);
 }
 
@@ -147,44 +148,16 @@ static enum err fail(struct tls *t, int wolf_error)
 
 /* ---- handshake -------------------------------------------------------- */
 
-static void remember_info(struct tls *t, const struct tls_certificate *c)
-{
-	struct tls_info *i = &t->info;
-	const char *group = wolfSSL_get_curve_name(t->wolf);
-
-	snprintf(i->version, sizeof(i->version), "%s",
-		 wolfSSL_get_version(t->wolf));
-	snprintf(i->suite, sizeof(i->suite), "%s", wolfSSL_get_cipher(t->wolf));
-	if (group != NULL && strcmp(group, "SECP256R1") == 0)
-		group = "P-256";
-	else if (group != NULL && strcmp(group, "SECP384R1") == 0)
-		group = "P-384";
-	else if (group != NULL && strcmp(group, "SECP521R1") == 0)
-		group = "P-521";
-	snprintf(i->group, sizeof(i->group), "%s", group != NULL ? group : "");
-	if (c == NULL)
-		return;
-	memcpy(i->fingerprint, c->fingerprint, sizeof(i->fingerprint));
-	memcpy(i->subject, c->subject, sizeof(i->subject));
-	memcpy(i->issuer, c->issuer, sizeof(i->issuer));
-	memcpy(i->serial, c->serial, sizeof(i->serial));
-	memcpy(i->sans, c->sans, sizeof(i->sans));
-	i->not_after = c->not_after;
-}
-
 /* No peer without an identity, however the handshake went. */
 static enum err handshake_done(struct tls *t)
 {
-	struct tls_identity *who = t->peer;
-
-	t->info.resumed = wolfSSL_session_reused(t->wolf) != 0;
-	if (t->info.resumed)
-		who = t->resumed;
-	if (who == NULL && !(t->ctx->server && t->ctx->no_client_cert)) {
+	t->was_resumed = wolfSSL_session_reused(t->wolf) != 0;
+	t->who = t->was_resumed ? t->resumed : t->peer;
+	if (t->who == NULL && !(t->ctx->server && t->ctx->no_client_cert)) {
 		tls_fail_no_certificate(t);
 		return fail(t, 0);
 	}
-	remember_info(t, who != NULL ? &who->cert : NULL);
+	t->done = true;
 	t->phase = TLS_OPEN;
 	return ERR_OK;
 }
@@ -267,10 +240,46 @@ enum err tls_transport_ended(struct tls *t)
 
 const char *tls_failure(const struct tls *t)
 {
-	return t->failure[0] != '\0' ? t->failure : "TLS failed";
+	return t->failure != NULL ? t->failure : "TLS failed";
+}
+
+/* ---- facts ------------------------------------------------------------ */
+
+static const char *group_name(const struct tls *t)
+{
+	const char *group = wolfSSL_get_curve_name(t->wolf);
+
+	if (group == NULL)
+		return "";
+	if (strcmp(group, "SECP256R1") == 0)
+		return "P-256";
+	if (strcmp(group, "SECP384R1") == 0)
+		return "P-384";
+	if (strcmp(group, "SECP521R1") == 0)
+		return "P-521";
+	return group;
+}
+
+static void copy_identity(struct tls_info *out, const struct tls_certificate *c)
+{
+	memcpy(out->fingerprint, c->fingerprint, sizeof(out->fingerprint));
+	memcpy(out->subject, c->subject, sizeof(out->subject));
+	memcpy(out->issuer, c->issuer, sizeof(out->issuer));
+	memcpy(out->serial, c->serial, sizeof(out->serial));
+	memcpy(out->sans, c->sans, sizeof(out->sans));
+	out->not_after = c->not_after;
 }
 
 void tls_info(const struct tls *t, struct tls_info *out)
 {
-	*out = t->info;
+	*out = (struct tls_info){.resumed = t->was_resumed};
+	if (!t->done)
+		return;
+	snprintf(out->version, sizeof(out->version), "%s",
+		 wolfSSL_get_version(t->wolf));
+	snprintf(out->suite, sizeof(out->suite), "%s",
+		 wolfSSL_get_cipher(t->wolf));
+	snprintf(out->group, sizeof(out->group), "%s", group_name(t));
+	if (t->who != NULL)
+		copy_identity(out, &t->who->cert);
 }

@@ -12,13 +12,15 @@
 
 void tls_fail_set(struct tls *t, const char *fmt, ...)
 {
+	char text[TLS_WHY_LEN];
 	va_list ap;
 
-	if (t->failure[0] != '\0')
+	if (t->failure != NULL)
 		return; /* the first cause is the cause */
 	va_start(ap, fmt);
-	vsnprintf(t->failure, sizeof(t->failure), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	t->failure = mem_strdup(text);
 }
 
 static const char *peer_role(const struct tls *t)
@@ -393,7 +395,7 @@ void tls_fail_explain(struct tls *t, int wolf_error)
 	WOLFSSL_ALERT_HISTORY h = {{-1, -1}, {-1, -1}};
 	char text[WOLFSSL_MAX_ERROR_SZ];
 
-	if (t->failure[0] != '\0')
+	if (t->failure != NULL)
 		return;
 	wolfSSL_get_alert_history(t->wolf, &h);
 	if (h.last_rx.level == 2 /* fatal */) {

@@ -78,8 +78,9 @@ struct tls {
 	char *server_name, *session_key; /* or NULL */
 	struct tls_identity *peer;       /* seen in this handshake */
 	struct tls_identity *resumed;    /* of the session offered or opened */
-	struct tls_info info;            /* filled when the handshake is done */
-	char failure[TLS_WHY_LEN];
+	const struct tls_identity *who;  /* one of these, when it is done */
+	bool done, was_resumed;
+	char *failure; /* NULL: none yet */
 };
 
 /* tls_cert.c */
