@@ -54,7 +54,7 @@ devices:
 destinations:
   sink:
     protocol: dicom-tls
-    endpoints: ["localhost:{sink}"]
+    endpoints: ["127.0.0.1:{sink}"]
     ae_title: SINK
     max_pdu: {pdu}
     accept: [explicit-le, implicit-le]
