@@ -156,10 +156,12 @@ static bool on_operation(void *arg, const struct view_operation *v)
 	if (o->status >= 0)
 		snprintf(status, sizeof(status), "%04x",
 			 (unsigned)o->status & 0xffff);
-	printf("  %s  %-14s %s %-14s  status %s  %u responses  %s  %.3f s\n",
+	printf("  %s  %-14s %s %-14s  status %s  %u %s  %s  %.3f s\n",
 	       cli_time(o->begun_ms, when), cli_message(o->command, message),
 	       o->from_destination ? "from" : "to  ", o->destination, status,
-	       o->responses, cli_bytes(o->bytes, bytes, sizeof(bytes)),
+	       o->count > 1 ? o->count : o->responses,
+	       o->count > 1 ? "times" : "responses",
+	       cli_bytes(o->bytes, bytes, sizeof(bytes)),
 	       (double)o->duration_ns / 1e9);
 	printf("       %s%s%s", uid_name(o->sop_class),
 	       o->sop_instance[0] != '\0' ? " " : "", o->sop_instance);

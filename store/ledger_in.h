@@ -152,7 +152,7 @@ enum {
 	X(REFUSAL_AGAIN, "UPDATE refusals SET count=count+?2,last_ms=?3 "      \
 			 "WHERE id=?1")                                        \
 	X(OPERATION, "INSERT INTO operations VALUES"                           \
-		     "(NULL,?,?,?,?,?,?,?,?,?,?,?,?)")                         \
+		     "(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?)")                       \
 	X(MESSAGE, "INSERT INTO messages VALUES(?,?,?,1)")                     \
 	X(MESSAGE_SHUT, "UPDATE messages SET open=0 WHERE seq=?")              \
 	X(CAPABILITY, "INSERT OR REPLACE INTO capabilities "                   \

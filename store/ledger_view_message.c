@@ -138,7 +138,8 @@ enum err ledger_view_places(struct ledger_view *v, uint64_t seq, uint32_t first,
 
 #define OPERATION_COLUMNS                                                      \
 	"SELECT id,association,destination,device,from_destination,command,"   \
-	"sop_class,sop_instance,status,responses,bytes,begun_ms,duration_ns"   \
+	"sop_class,sop_instance,status,responses,bytes,begun_ms,duration_ns,"  \
+	"count"                                                                \
 	" FROM operations WHERE "
 
 static void read_operation(sqlite3_stmt *st, struct view_operation *v)
@@ -158,6 +159,7 @@ static void read_operation(sqlite3_stmt *st, struct view_operation *v)
 	o->bytes = db_u64(st, 10);
 	o->begun_ms = sqlite3_column_int64(st, 11);
 	o->duration_ns = db_u64(st, 12);
+	o->count = (uint32_t)db_u64(st, 13);
 }
 
 enum err ledger_view_operations(struct ledger_view *v, uint64_t association,

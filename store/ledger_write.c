@@ -204,6 +204,7 @@ static enum err write_operation(struct ledger *l,
 	db_bind_u64(st, 10, o->bytes);
 	db_bind_int(st, 11, o->begun_ms);
 	db_bind_u64(st, 12, o->duration_ns);
+	db_bind_u64(st, 13, o->count > 0 ? o->count : 1);
 	return db_run(st);
 }
 

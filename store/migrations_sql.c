@@ -207,7 +207,8 @@ static const char ledger_2[] =
     " command INTEGER NOT NULL, sop_class TEXT, sop_instance TEXT,"
     " status INTEGER NOT NULL," /* -1: no final response */
     " responses INTEGER NOT NULL, bytes INTEGER NOT NULL,"
-    " begun_ms INTEGER NOT NULL, duration_ns INTEGER NOT NULL);"
+    " begun_ms INTEGER NOT NULL, duration_ns INTEGER NOT NULL,"
+    " count INTEGER NOT NULL);" /* requests alike */
     "CREATE INDEX operations_association ON operations(association, id);"
 
     "INSERT INTO state_names VALUES(6,'uncommitted'),(7,'committed');"
@@ -236,7 +237,7 @@ static const char ledger_2[] =
     " CASE p.from_destination WHEN 0 THEN 'device' ELSE 'destination' END"
     " AS asked_by, n.name AS operation, p.sop_class, p.sop_instance,"
     " CASE WHEN p.status>=0 THEN printf('%04X',p.status) END AS status,"
-    " p.responses, p.bytes, " TIME("p.begun_ms") " AS begun,"
+    " p.count, p.responses, p.bytes, " TIME("p.begun_ms") " AS begun,"
     " p.duration_ns/1e9 AS seconds"
     " FROM operations p LEFT JOIN command_names n ON n.command=p.command;";
 

@@ -553,6 +553,7 @@ static void relayed_operations_are_listed_newest_first(void **state)
 	INSTANCE_SET(o.sop_instance, "1.2.3");
 	ledger_operation(f->l, &o);
 	o.status = -1;
+	o.count = 70;
 	ledger_operation(f->l, &o);
 	fixture_await(f, "SELECT count(*) FROM operations", 4);
 	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM v_operations"
@@ -565,6 +566,8 @@ static void relayed_operations_are_listed_newest_first(void **state)
 			 ERR_OK);
 	assert_int_equal(r.n, 3);
 	assert_int_equal(r.o[0].o.status, -1);
+	assert_int_equal(r.o[0].o.count, 70);
+	assert_int_equal(r.o[1].o.count, 1);
 	assert_int_equal(r.o[1].o.status, 0xa700);
 	assert_string_equal(r.o[1].o.sop_instance, "1.2.3");
 	assert_true(r.o[1].o.from_destination);
