@@ -19,8 +19,7 @@ enum {
 
 _Static_assert((size_t)JOB_BYTES_MAX >= COMMIT_DATA_MAX, "one fits");
 
-/* ---- reports that come in -------------------------------------------------
- */
+/* ---- reports that come in ----------------------------------------------- */
 
 static void job_free(struct report_job *job)
 {
@@ -123,8 +122,7 @@ static void answer_none(struct commitment *c)
 	}
 }
 
-/* ---- the round ------------------------------------------------------------
- */
+/* ---- the round ---------------------------------------------------------- */
 
 static void count(struct commitment *c)
 {
@@ -162,6 +160,8 @@ static void round_of_requests(struct commitment *c)
 	uint64_t applied;
 
 	ledger_stats(c->ledger, c->ledger_stats);
+	if (c->ledger_stats->rebuilding)
+		return; /* half a ledger would mislead */
 	applied = c->ledger_stats->applied + 1; /* 0: never read */
 	if (read_open(c) != ERR_OK)
 		return;
@@ -215,8 +215,7 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* ---- start and stop -------------------------------------------------------
- */
+/* ---- start and stop ----------------------------------------------------- */
 
 static void free_all(struct commitment *c)
 {

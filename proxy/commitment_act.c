@@ -8,6 +8,7 @@
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
+#include "store/seal.h"
 
 enum {
 	KEPT_MAX = 300000,    /* references in memory, about 80 MB */
@@ -19,8 +20,7 @@ enum {
 	AGE_SHARE = 100, /* the longer it waits, the rarer it is looked at */
 };
 
-/* ---- messages of ours -------------------------------------------------------
- */
+/* ---- messages of ours --------------------------------------------------- */
 
 void act_message(struct instance *in, uint16_t command, uint16_t type,
 		 const char *transaction, const char *destination)
@@ -57,8 +57,7 @@ static void message_for(struct commitment *c, const struct view_message *m,
 	in->device_priority = priority_of(c, m->device);
 }
 
-/* ---- on record
- * ---------------------------------------------------------------- */
+/* ---- on record ---------------------------------------------------------- */
 
 void act_audit(struct commitment *c, enum audit_kind kind,
 	       const struct view_message *m, const struct act_counts *n,
@@ -138,24 +137,45 @@ static void complain(struct request *r, const char *what, enum err e)
 		  r->m.device, r->m.transaction, what, err_text(e));
 }
 
-/* ---- asking
- * ---------------------------------------------------------------------- */
-
-static enum err put_request(struct commitment *c, const struct request *r)
+/* 2.25 and a random 128-bit number: PS3.5 annex B.2. */
+enum err act_transaction(char out[UID_SIZE])
 {
+	unsigned __int128 v;
+	char digits[40];
+	size_t at = sizeof(digits);
+	enum err e = seal_random(&v, sizeof(v));
+
+	if (e != ERR_OK)
+		return e;
+	digits[--at] = '\0';
+	do {
+		digits[--at] = (char)('0' + (int)(v % 10));
+		v /= 10;
+	} while (v > 0);
+	snprintf(out, UID_SIZE, "2.25.%s", digits + at);
+	return ERR_OK;
+}
+
+/* ---- asking ------------------------------------------------------------- */
+
+static enum err put_request(struct commitment *c, const struct request *r,
+			    const char *transaction)
+{
+	struct commit_set asked = r->refs; /* its references borrowed */
 	struct instance *in = mem_zalloc(sizeof(*in));
 	struct buf b;
 	enum err e;
 
 	if (in == NULL)
 		return ERR_NOMEM;
-	act_message(in, N_ACTION_RQ, COMMIT_ACTION_TYPE, r->m.transaction,
+	act_message(in, N_ACTION_RQ, COMMIT_ACTION_TYPE, transaction,
 		    r->m.destination);
 	message_for(c, &r->m, in);
 	INSTANCE_SET(in->calling_ae, r->m.calling_ae);
 	INSTANCE_SET(in->called_ae, r->m.called_ae);
 	buf_init(&b, (size_t)2 * COMMIT_DATA_MAX);
-	e = commit_encode_action(&r->refs, TS_IMPLICIT_LE, &b);
+	INSTANCE_SET(asked.transaction, transaction);
+	e = commit_encode_action(&asked, TS_IMPLICIT_LE, &b);
 	if (e == ERR_OK)
 		e = io_put(c, in, buf_data(&b), buf_len(&b));
 	buf_free(&b);
@@ -170,7 +190,7 @@ static enum err act_ask(struct commitment *c, struct request *r,
 			       .asked = f->arrived + f->unknown,
 			       .failed = f->lost,
 			       .unknown = f->unknown};
-	enum err e = put_request(c, r);
+	enum err e = put_request(c, r, r->m.transaction);
 
 	if (e != ERR_OK) {
 		complain(r, "request to the archive", e);
@@ -181,8 +201,36 @@ static enum err act_ask(struct commitment *c, struct request *r,
 	return ERR_OK;
 }
 
-/* ---- reporting
- * ---------------------------------------------------------------------- */
+/* Under another transaction UID: an archive may refuse one that it had (0131).
+ */
+static enum err act_repeat(struct commitment *c, struct request *r)
+{
+	struct commitment_facts f = {0};
+	char transaction[UID_SIZE];
+	enum err e = act_transaction(transaction);
+
+	if (e == ERR_OK)
+		e = read_refs(c, r);
+	if (e == ERR_OK)
+		e = read_named(c, r, &f);
+	if (e == ERR_OK)
+		e = put_request(c, r, transaction);
+	if (e != ERR_OK) {
+		complain(r, "request to the archive", e);
+		return e;
+	}
+	r->accepted_ms = clock_wall_ms();
+	r->repeats++;
+	log_event(LOG_WARN, "commitment-repeated",
+		  "device=%s destination=%s transaction=%s as=%s cause=\"the "
+		  "archive has not reported\" remedy=\"it is asked again; "
+		  "does it know the way back to this node for %s?\"",
+		  r->m.device, r->m.destination, r->m.transaction, transaction,
+		  r->m.calling_ae);
+	return ERR_OK;
+}
+
+/* ---- reporting ---------------------------------------------------------- */
 
 static enum err put_report(struct commitment *c, const struct view_message *m,
 			   const struct commit_set *set)
@@ -254,8 +302,7 @@ static enum err act_deny(struct commitment *c, struct request *r,
 	return r->gone ? ERR_OK : ERR_BUSY;
 }
 
-/* ---- the end
- * ---------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------ */
 
 static bool is_again(struct commitment *c, struct request *r,
 		     struct request *other)
@@ -319,8 +366,7 @@ static enum err act_give_up(struct commitment *c, struct request *r, enum err e)
 	return e;
 }
 
-/* ---- looking
- * ---------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------ */
 
 static bool is_for_good(enum err e)
 {
@@ -357,6 +403,8 @@ static enum err take_step(struct commitment *c, struct request *r,
 		return ERR_OK;
 	case STEP_ASK:
 		return act_ask(c, r, f);
+	case STEP_REPEAT:
+		return act_repeat(c, r);
 	case STEP_DENY:
 		return act_deny(c, r,
 				"none of the instances has arrived: "

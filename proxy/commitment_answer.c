@@ -12,6 +12,7 @@ struct standing {
 	const struct view_message *open;   /* asked for, not yet answered */
 	const struct view_message *passed; /* released by hand: went itself */
 	const struct view_message *own;    /* asked by ourselves */
+	const struct view_message *linked; /* asked by us for a request */
 	bool reported;                     /* some request is answered */
 };
 
@@ -65,23 +66,23 @@ static struct standing stand(const struct commitment *c,
 			continue;
 		if (!read_is_ours(m))
 			stand_by_request(&s, m, rows, n);
-		else if (m->peer[0] == '\0' && s.own == NULL)
+		else if (m->peer[0] != '\0')
+			s.linked = m;
+		else if (s.own == NULL)
 			s.own = m;
 	}
 	return s;
 }
 
-/* ---- a request that waits
- * -------------------------------------------------------- */
+/* ---- a request that waits ----------------------------------------------- */
 
-static struct request *request_of(struct commitment *c,
-				  const struct view_message *m)
+static struct request *request_of(struct commitment *c, const char *link)
 {
 	LIST_EACH(n, tmp, &c->requests)
 	{
 		struct request *r = CONTAINER_OF(n, struct request, node);
 
-		if (r->m.seq == m->seq)
+		if (strcmp(r->link, link) == 0)
 			return r;
 	}
 	return NULL;
@@ -128,15 +129,12 @@ static enum err merge_and_report(struct commitment *c, struct request *r,
 	return e;
 }
 
-static uint16_t answer_open(struct commitment *c, const struct view_message *m,
+static uint16_t answer_open(struct commitment *c, struct request *r,
 			    const struct report_job *job,
 			    const struct commit_set *answer)
 {
-	struct request *r = request_of(c, m);
 	enum err e;
 
-	if (r == NULL)
-		return STATUS_RESOURCE_LIMIT; /* too many wait: again later */
 	if (r->gone || r->reported)
 		return STATUS_SUCCESS;
 	e = read_refs(c, r);
@@ -161,8 +159,34 @@ static uint16_t answer_open(struct commitment *c, const struct view_message *m,
 	return status_of(e);
 }
 
-/* ---- all others
- * ------------------------------------------------------------------ */
+static uint16_t answer_first(struct commitment *c, const struct view_message *m,
+			     const struct report_job *job,
+			     const struct commit_set *answer)
+{
+	struct request *r;
+	char link[65];
+
+	read_link(&m->transfer, link);
+	r = request_of(c, link);
+	if (r == NULL)
+		return STATUS_RESOURCE_LIMIT; /* too many wait: again later */
+	return answer_open(c, r, job, answer);
+}
+
+/* Of a request that was repeated under another transaction UID. */
+static uint16_t answer_repeated(struct commitment *c,
+				const struct view_message *m,
+				const struct report_job *job,
+				const struct commit_set *answer)
+{
+	struct request *r = request_of(c, m->peer);
+
+	if (r == NULL)
+		return STATUS_SUCCESS; /* it is answered */
+	return answer_open(c, r, job, answer);
+}
+
+/* ---- all others --------------------------------------------------------- */
 
 /* Nothing is left of the request: the archive's words are all there is. */
 static uint16_t answer_passed(struct commitment *c,
@@ -197,13 +221,15 @@ static uint16_t dispatch(struct commitment *c, const struct report_job *job,
 		return STATUS_RESOURCE_LIMIT;
 	s = stand(c, job, rows, n);
 	if (s.open != NULL)
-		status = answer_open(c, s.open, job, answer);
+		status = answer_first(c, s.open, job, answer);
 	else if (s.own != NULL)
 		status = own_answer(c, s.own, answer);
 	else if (s.passed != NULL)
 		status = answer_passed(c, s.passed, answer);
 	else if (s.reported)
 		status = STATUS_SUCCESS; /* once more, or too late */
+	else if (s.linked != NULL)
+		status = answer_repeated(c, s.linked, job, answer);
 	else
 		status = refuse(job, answer);
 	mem_free(rows);

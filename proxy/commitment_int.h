@@ -36,6 +36,8 @@ struct request {
 	struct commit_set refs; /* named instances; n 0: not read */
 	struct view_uid *uids;  /* refs.n of them, owned */
 	uint64_t newest;        /* of the instances looked through */
+	int64_t accepted_ms;    /* wall: our newest request was seen accepted */
+	unsigned repeats;       /* requests after the first, of this process */
 	uint64_t applied;       /* state of the ledger at the last look */
 	uint64_t next_ns;       /* monotonic: not looked at before */
 	int64_t again_ms;       /* wall: looked at then in any case */
@@ -109,8 +111,8 @@ enum err read_transaction(struct commitment *c, const char *transaction,
 bool read_is_ours(const struct view_message *m);
 /* The text that links our messages to a device's request. */
 void read_link(const struct transfer_id *id, char out[65]);
-/* Fill f->reported, covered, blocked, asked. */
-enum err read_standing(struct commitment *c, const struct request *r,
+/* Fill f->reported, covered, blocked, asked, accepted_ms, repeats. */
+enum err read_standing(struct commitment *c, struct request *r,
 		       struct commitment_facts *f) MUST_CHECK;
 /* r->refs, if it is not there. As io_read(), and ERR_PROTO or ERR_INVAL: no
  * request. */
@@ -139,6 +141,8 @@ struct act_counts {
 void act_audit(struct commitment *c, enum audit_kind kind,
 	       const struct view_message *m, const struct act_counts *n,
 	       const char *cause);
+/* A transaction UID that nobody had before. ERR_IO. */
+enum err act_transaction(char out[UID_SIZE]) MUST_CHECK;
 /* A message of ours, to be filled further. */
 void act_message(struct instance *in, uint16_t command, uint16_t type,
 		 const char *transaction, const char *destination);

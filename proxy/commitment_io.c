@@ -17,8 +17,7 @@ enum {
 _Static_assert((size_t)N_PLACES *CHUNK_LEN >= COMMIT_DATA_MAX,
 	       "a data set's chunks have room");
 
-/* ---- waiting --------------------------------------------------------------
- */
+/* ---- waiting ------------------------------------------------------------ */
 
 /* Shared by the engine and one callback; the last of them frees it. */
 struct waiter {
@@ -112,8 +111,7 @@ enum err io_barrier(struct commitment *c)
 	return waiter_wait(w, c, 0);
 }
 
-/* ---- putting --------------------------------------------------------------
- */
+/* ---- putting ------------------------------------------------------------ */
 
 static void on_stored(void *arg, enum err e, const struct instance *stored)
 {
@@ -189,8 +187,7 @@ enum err io_outcome(struct commitment *c, const struct transfer_id *id,
 	return spool_outcome(c->spool, &o);
 }
 
-/* ---- reading --------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------ */
 
 static enum err read_chunk(struct commitment *c, const struct view_message *m,
 			   struct place place, uint32_t index, struct buf *out)

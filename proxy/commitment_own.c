@@ -18,7 +18,6 @@
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
-#include "store/seal.h"
 #include "store/spool.h"
 
 enum {
@@ -65,8 +64,7 @@ static uint64_t in_ms(uint64_t ms)
 	return clock_mono_ns() + ms * 1000000;
 }
 
-/* ---- targets --------------------------------------------------------------
- */
+/* ---- targets ------------------------------------------------------------ */
 
 static struct target *target_of(const struct own *own, const char *name)
 {
@@ -132,8 +130,7 @@ void own_free(struct own *own)
 	mem_free(own);
 }
 
-/* ---- gathering ------------------------------------------------------------
- */
+/* ---- gathering ---------------------------------------------------------- */
 
 /* What is needed of an uncommitted delivery. */
 struct candidate {
@@ -183,27 +180,7 @@ static bool together(const struct candidate *a, const struct candidate *b)
 	       strcmp(a->called_ae, b->called_ae) == 0;
 }
 
-/* 2.25 and a random 128-bit number: PS3.5 annex B.2. */
-static enum err make_transaction(char out[UID_SIZE])
-{
-	unsigned __int128 v;
-	char digits[40];
-	size_t at = sizeof(digits);
-	enum err e = seal_random(&v, sizeof(v));
-
-	if (e != ERR_OK)
-		return e;
-	digits[--at] = '\0';
-	do {
-		digits[--at] = (char)('0' + (int)(v % 10));
-		v /= 10;
-	} while (v > 0);
-	snprintf(out, UID_SIZE, "2.25.%s", digits + at);
-	return ERR_OK;
-}
-
-/* ---- asking ---------------------------------------------------------------
- */
+/* ---- asking ------------------------------------------------------------- */
 
 static enum err put_request(struct commitment *c, const struct target *t,
 			    const struct candidate *k,
@@ -280,7 +257,7 @@ static enum err ask(struct commitment *c, struct gather *g, size_t first)
 		return ERR_NOMEM;
 	list_push_back(&t->batches, &b->node);
 	b->expires_ns = in_ms(c->config->commitment.deadline);
-	e = make_transaction(b->transaction);
+	e = act_transaction(b->transaction);
 	memcpy(set.transaction, b->transaction, UID_SIZE);
 	if (e == ERR_OK)
 		e = collect(g, first, b, &set);
@@ -400,8 +377,7 @@ void own_look(struct commitment *c)
 	}
 }
 
-/* ---- answers --------------------------------------------------------------
- */
+/* ---- answers ------------------------------------------------------------ */
 
 struct verdicts {
 	struct commitment *c;

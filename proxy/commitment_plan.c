@@ -1,5 +1,11 @@
 #include "proxy/commitment_plan.h"
 
+enum {
+	REPEAT_MS = 600000, /* first pause before the archive is asked again */
+	REPEAT_SHARE = 8,   /* or this part of the deadline, if that is less */
+	REPEATS = 7,        /* the pause doubles that often */
+};
+
 enum named_state commitment_named(bool found, enum delivery_state s)
 {
 	if (!found)
@@ -68,6 +74,25 @@ static struct commitment_plan plan_asking(const struct commitment_facts *f,
 	return step(f->unknown + f->arrived > 0 ? STEP_ASK : STEP_DENY);
 }
 
+/* Asked, and no report yet: archives report once, and may have done so while
+ * nobody listened. */
+static struct commitment_plan plan_repeating(const struct commitment_facts *f,
+					     int64_t deadline)
+{
+	uint64_t pause = f->deadline_ms / REPEAT_SHARE;
+	int64_t again;
+
+	if (f->accepted_ms == 0)
+		return wait_until(deadline);
+	if (pause > REPEAT_MS)
+		pause = REPEAT_MS;
+	again = after(f->accepted_ms,
+		      pause << (f->repeats < REPEATS ? f->repeats : REPEATS));
+	if (f->now_ms >= again)
+		return step(STEP_REPEAT);
+	return wait_until(again < deadline ? again : deadline);
+}
+
 struct commitment_plan commitment_plan(const struct commitment_facts *f)
 {
 	int64_t deadline = after(f->received_ms, f->deadline_ms);
@@ -80,7 +105,7 @@ struct commitment_plan commitment_plan(const struct commitment_facts *f)
 	case ASKED_FAILED:
 		return step(STEP_REFUSED);
 	case ASKED_OPEN:
-		return wait_until(deadline);
+		return plan_repeating(f, deadline);
 	case ASKED_NOT:
 		break;
 	}

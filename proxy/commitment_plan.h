@@ -39,6 +39,10 @@ struct commitment_facts {
 	bool covered; /* the same request again, its report is on its way */
 	bool blocked; /* an older request with this transaction is open */
 	enum asked_state asked;
+	/* Our newest request was accepted, seen at this time; 0: not yet. And
+	 * how many were sent after the first. */
+	int64_t accepted_ms;
+	unsigned repeats;
 	/* Instances; counted only while not asked. */
 	size_t waiting, unknown, arrived, lost;
 };
@@ -46,6 +50,7 @@ struct commitment_facts {
 enum commitment_step {
 	STEP_WAIT,
 	STEP_ASK,     /* the archive, for all that is not lost */
+	STEP_REPEAT,  /* ask again: its report may have been lost */
 	STEP_DENY,    /* report: nothing is left that could be asked for */
 	STEP_REFUSED, /* report: our request was given up */
 	STEP_OVERDUE, /* report: the deadline has passed */

@@ -19,8 +19,7 @@ enum {
  * count as unknown, and the archive has the say. */
 #define SCAN_BACK_MS (90 * INT64_C(86400000))
 
-/* ---- the view -------------------------------------------------------------
- */
+/* ---- the view ----------------------------------------------------------- */
 
 static void say_unread(struct commitment *c, const char *why)
 {
@@ -61,8 +60,7 @@ enum err read_failed(struct commitment *c, enum err e)
 	return e;
 }
 
-/* ---- pages of messages ------------------------------------------------------
- */
+/* ---- pages of messages -------------------------------------------------- */
 
 struct page {
 	bool (*take)(void *arg, const struct view_message *m);
@@ -100,8 +98,7 @@ static enum err read_pages(struct commitment *c, struct view_message_filter f,
 	return read_failed(c, e);
 }
 
-/* ---- requests
- * ---------------------------------------------------------------- */
+/* ---- requests ----------------------------------------------------------- */
 
 bool read_is_ours(const struct view_message *m)
 {
@@ -199,8 +196,7 @@ enum err read_requests(struct commitment *c)
 	return ERR_OK;
 }
 
-/* ---- one transaction
- * --------------------------------------------------------- */
+/* ---- one transaction ---------------------------------------------------- */
 
 struct rows {
 	struct view_message *v;
@@ -262,15 +258,18 @@ static bool report_is_open(const struct view_message *m,
 	return false;
 }
 
-static void stand_by_ours(const struct request *r, const struct view_message *m,
+static void stand_by_ours(struct request *r, const struct view_message *m,
 			  struct commitment_facts *f)
 {
 	if (strcmp(m->peer, r->link) != 0)
 		return;
 	if (m->command == N_EVENT_REPORT_RQ)
 		f->reported = true;
-	else if (m->command == N_ACTION_RQ)
-		f->asked = commitment_asked(m->state);
+	if (m->command != N_ACTION_RQ)
+		return;
+	f->asked = commitment_asked(m->state);
+	if (m->state == DELIVERY_DELIVERED && r->accepted_ms == 0)
+		r->accepted_ms = f->now_ms;
 }
 
 static void stand_by_other(const struct request *r,
@@ -288,7 +287,7 @@ static void stand_by_other(const struct request *r,
 		f->covered = true;
 }
 
-enum err read_standing(struct commitment *c, const struct request *r,
+enum err read_standing(struct commitment *c, struct request *r,
 		       struct commitment_facts *f)
 {
 	struct view_message *rows;
@@ -305,12 +304,13 @@ enum err read_standing(struct commitment *c, const struct request *r,
 		else
 			stand_by_other(r, &rows[i], f, rows, n);
 	}
+	f->accepted_ms = r->accepted_ms;
+	f->repeats = r->repeats;
 	mem_free(rows);
 	return ERR_OK;
 }
 
-/* ---- named instances
- * ----------------------------------------------------------- */
+/* ---- named instances ---------------------------------------------------- */
 
 static enum err make_uids(struct commitment *c, struct request *r)
 {

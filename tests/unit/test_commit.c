@@ -17,7 +17,7 @@
 
 static const char transaction[] = "1.2.3.4.5";
 
-/* ---- data sets, made element by element -------------------------------- */
+/* ---- data sets, made element by element --------------------------------- */
 
 struct draft {
 	uint8_t bytes[4096];

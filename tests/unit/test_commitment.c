@@ -53,8 +53,7 @@ struct world {
 #define T1 "1.2.3.100"
 #define T2 "1.2.3.200"
 
-/* ---- life -------------------------------------------------------------------
- */
+/* ---- life --------------------------------------------------------------- */
 
 static void nap(void)
 {
@@ -131,8 +130,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* ---- the device -------------------------------------------------------------
- */
+/* ---- the device --------------------------------------------------------- */
 
 static struct transfer_id put_instance(struct world *w, unsigned uid)
 {
@@ -245,8 +243,7 @@ static struct transfer_id request(struct world *w, const char *transaction,
 	return request_of(w, 1, transaction, from, n);
 }
 
-/* ---- what the ledger shows
- * --------------------------------------------------- */
+/* ---- what the ledger shows ---------------------------------------------- */
 
 struct search {
 	uint16_t command;
@@ -275,15 +272,16 @@ static void search(struct world *w, const char *transaction, struct search *s)
 {
 	struct view_message_filter f = {.transaction = transaction,
 					.limit = 1000};
-	enum err e = ledger_view_messages(w->v, &f, on_message, s);
 	char why[LEDGER_WHY_LEN];
 
-	if (e == ERR_OK)
-		return;
-	s->n = 0; /* being rebuilt: look again */
-	ledger_view_close(w->v);
-	while (ledger_view_open(w->f.dir, &w->v, why) != ERR_OK)
-		nap();
+	/* not while it is being rebuilt */
+	while (ledger_view_messages(w->v, &f, on_message, s) != ERR_OK) {
+		s->n = 0;
+		ledger_view_close(w->v);
+		do
+			nap();
+		while (ledger_view_open(w->f.dir, &w->v, why) != ERR_OK);
+	}
 }
 
 #define UNTIL(w, cond)                                                         \
@@ -404,8 +402,7 @@ static void names(struct world *w, const struct view_message *m, unsigned from,
 	commit_free(&set);
 }
 
-/* ---- the archive
- * -------------------------------------------------------------- */
+/* ---- the archive -------------------------------------------------------- */
 
 static atomic_int answered; /* -1: not yet */
 
@@ -468,8 +465,7 @@ static uint16_t report(struct world *w, const char *transaction, unsigned from,
 	return status;
 }
 
-/* ---- the usual way
- * -------------------------------------------------------------- */
+/* ---- the usual way ------------------------------------------------------ */
 
 static void what_has_arrived_is_asked_for_and_reported(void **state)
 {
@@ -609,8 +605,7 @@ static void the_newest_of_two_with_one_uid_counts(void **state)
 	(void)await_asked(w, T1);
 }
 
-/* ---- reports
- * ------------------------------------------------------------------- */
+/* ---- reports ------------------------------------------------------------ */
 
 static void what_the_archive_leaves_out_is_not_safe(void **state)
 {
@@ -682,8 +677,7 @@ static void a_report_that_comes_too_early_is_refused(void **state)
 	assert_int_equal(report(w, T1, 1, "."), 0);
 }
 
-/* ---- failures
- * ------------------------------------------------------------------- */
+/* ---- failures ----------------------------------------------------------- */
 
 static void the_deadline_is_reported_as_failure(void **state)
 {
@@ -706,6 +700,33 @@ static void the_deadline_is_reported_as_failure(void **state)
 	assert_int_equal(report(w, T1, 1, "."), 0); /* too late */
 	quiet();
 	assert_int_equal(count_of(w, T1, N_EVENT_REPORT_RQ), 1);
+}
+
+/* The report was lost: the archive had nobody to give it to. */
+static void a_silent_archive_is_asked_again_by_another_name(void **state)
+{
+	struct world *w = *state;
+	struct view_message m, again;
+	struct transfer_id m1;
+
+	w->cfg->commitment.deadline = 8000;
+	put_delivered(w, 1);
+	m1 = request(w, T1, 1, 1);
+	m = await_asked(w, T1);
+	delivered(w, &m.transfer);
+	fixture_settle(&w->f);
+	again = await_nth(w, NULL, N_ACTION_RQ, 2);
+	assert_memory_equal(again.transaction, "2.25.", 5);
+	assert_string_equal(again.peer, m.peer);
+	names(w, &again, 1, ".");
+	assert_int_equal(report(w, again.transaction, 1, "2"), 0);
+	m = await_reported(w, T1);
+	names(w, &m, 1, "2");
+	await_state(w, T1, &m1, DELIVERY_DELIVERED);
+	assert_int_equal(report(w, again.transaction, 1, "."), 0);
+	assert_int_equal(report(w, T1, 1, "."), 0);
+	quiet();
+	assert_int_equal(count_of(w, NULL, N_EVENT_REPORT_RQ), 1);
 }
 
 static void a_request_that_the_archive_refuses_is_reported(void **state)
@@ -736,8 +757,7 @@ static void a_request_that_cannot_be_read_is_put_aside(void **state)
 	(void)await_asked(w, T2);
 }
 
-/* ---- one transaction UID, several requests
- * --------------------------------------- */
+/* ---- one transaction UID, several requests ------------------------------ */
 
 static void the_same_request_again_is_answered_once(void **state)
 {
@@ -813,8 +833,7 @@ static void two_devices_with_one_transaction_take_turns(void **state)
 	await_state(w, T1, &b, DELIVERY_DELIVERED);
 }
 
-/* ---- restarts
- * --------------------------------------------------------------------- */
+/* ---- restarts ----------------------------------------------------------- */
 
 /* One commitment from end to end, everything closed and opened again after
  * each step whose bit is set. */
@@ -858,6 +877,7 @@ static void walk(struct world *w, unsigned restarts, const char *transaction,
 	await_state(w, transaction, &m1, DELIVERY_DELIVERED);
 	STEP();
 	fixture_outcome(&w->f, &m.transfer, OUTCOME_DELIVERED, "@ct-1");
+	fixture_settle(&w->f);
 	assert_int_equal(count_of(w, transaction, N_ACTION_RQ), 1);
 	assert_int_equal(count_of(w, transaction, N_EVENT_REPORT_RQ), 1);
 #undef STEP
@@ -940,9 +960,7 @@ static void what_waits_for_an_answer_at_the_end_gets_one(void **state)
 			 ERR_CANCELED);
 }
 
-/* ---- size
- * ----------------------------------------------------------------------------
- */
+/* ---- size --------------------------------------------------------------- */
 
 static void ten_thousand_references_are_no_trouble(void **state)
 {
@@ -995,8 +1013,7 @@ static void many_requests_at_once_are_all_answered(void **state)
 	}
 }
 
-/* ---- requests that were released by hand
- * ----------------------------------------------- */
+/* ---- requests that were released by hand -------------------------------- */
 
 static void one_that_went_by_itself_gets_its_report_too(void **state)
 {
@@ -1018,8 +1035,7 @@ static void one_that_went_by_itself_gets_its_report_too(void **state)
 	assert_int_equal(count_of(w, T1, N_EVENT_REPORT_RQ), 1);
 }
 
-/* ---- commitment of our own
- * ---------------------------------------------------------------- */
+/* ---- commitment of our own ---------------------------------------------- */
 
 /* Delivered long enough ago to be asked for at once. */
 static void delivered_before(struct world *w, const struct transfer_id *id)
@@ -1180,6 +1196,7 @@ int main(void)
 	    TEST(reports_that_answer_nothing_are_refused),
 	    TEST(a_report_that_comes_too_early_is_refused),
 	    TEST(the_deadline_is_reported_as_failure),
+	    TEST(a_silent_archive_is_asked_again_by_another_name),
 	    TEST(a_request_that_the_archive_refuses_is_reported),
 	    TEST(a_request_that_cannot_be_read_is_put_aside),
 	    TEST(the_same_request_again_is_answered_once),

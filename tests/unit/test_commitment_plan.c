@@ -90,6 +90,29 @@ static void once_asked_the_archive_has_the_word(void **state)
 	is(&f, STEP_REFUSED, 0);
 }
 
+static void an_archive_that_is_silent_is_asked_again_and_again(void **state)
+{
+	struct commitment_facts f = fresh;
+
+	(void)state;
+	f.asked = ASKED_OPEN;
+	f.deadline_ms = 80000;
+	f.accepted_ms = 2000;
+	is(&f, STEP_WAIT, 12000);
+	f.now_ms = 12000;
+	is(&f, STEP_REPEAT, 0);
+	f.accepted_ms = 12000;
+	f.repeats = 1;
+	is(&f, STEP_WAIT, 32000);
+	f.repeats = 1000;
+	is(&f, STEP_WAIT, 81000); /* the deadline */
+	f.deadline_ms = 3 * UINT64_C(86400000);
+	f.repeats = 0;
+	is(&f, STEP_WAIT, 612000);
+	f.repeats = 2;
+	is(&f, STEP_WAIT, 2412000);
+}
+
 static void an_older_one_of_the_same_name_comes_first(void **state)
 {
 	struct commitment_facts f = fresh;
@@ -179,6 +202,8 @@ int main(void)
 	    cmocka_unit_test(unknown_ones_wait_their_time_and_then_pass),
 	    cmocka_unit_test(nothing_but_lost_ones_is_denied_at_once),
 	    cmocka_unit_test(once_asked_the_archive_has_the_word),
+	    cmocka_unit_test(
+		an_archive_that_is_silent_is_asked_again_and_again),
 	    cmocka_unit_test(an_older_one_of_the_same_name_comes_first),
 	    cmocka_unit_test(the_deadline_ends_every_wait),
 	    cmocka_unit_test(a_report_ends_it_whatever_else_is_known),
