@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/leg_int.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 #include "tests/unit/leg_kit.h"
@@ -159,6 +160,20 @@ static void a_black_hole_leaves_time_for_the_second_endpoint(void **state)
 	close(fd);
 }
 
+/* What was timed for an attempt must not end the association after it. */
+static void a_silent_endpoint_leaves_no_timer_behind(void **state)
+{
+	(void)state;
+	kit.deadline_ms = 300;
+	kit.far[0].on_rq = FAR_SILENT;
+	leg_kit_destination(2);
+	leg_kit_established();
+	assert_int_equal(kit.far[1].n_rq, 1);
+	assert_int_equal(kit.near.l->artim_at, 0);
+	near_release(&kit.near);
+	UNTIL(kit.near.n_gone);
+}
+
 static void black_holes_alone_end_within_the_deadline(void **state)
 {
 	int fd = deaf_port(&kit.endpoints[0].port);
@@ -281,6 +296,37 @@ static void data_with_the_acceptance_waits_for_a_paused_owner(void **state)
 	UNTIL(buf_len(&kit.near.got) == 648);
 	near_release(&kit.near);
 	UNTIL(kit.near.n_gone);
+}
+
+static void a_paused_owner_is_not_flooded(void **state)
+{
+	static uint8_t pdu[65536];
+	size_t n = leg_kit_pdata(pdu, 60000);
+	struct far_conn *c;
+
+	(void)state;
+	leg_kit_destination(1);
+	kit.near.probe = pause_when_accepted;
+	leg_kit_established();
+	c = far_last(&kit.far[0]);
+	for (int i = 0; i < 40; i++)
+		far_put(c, pdu, n);
+	for (int i = 0; i < 100; i++)
+		leg_kit_turn();
+	assert_int_equal(buf_len(&kit.near.got), 0);
+	leg_resume(kit.near.l);
+	UNTIL(buf_len(&kit.near.got) == 40 * n);
+	near_abort(&kit.near);
+	UNTIL(kit.near.n_gone);
+}
+
+static void data_that_waits_goes_with_a_worker_that_stops(void **state)
+{
+	(void)state;
+	leg_kit_destination(1);
+	kit.far[0].on_rq = FAR_ACCEPT_WITH_DATA;
+	kit.near.probe = pause_when_accepted;
+	leg_kit_established();
 }
 
 static void a_leg_released_while_paused_sees_the_answer(void **state)
@@ -412,6 +458,7 @@ int main(void)
 	    BOTH(every_bad_answer_leads_to_the_next_endpoint),
 	    PLAIN(nothing_but_bad_answers_is_a_refusal_with_a_cause),
 	    BOTH(a_black_hole_leaves_time_for_the_second_endpoint),
+	    BOTH(a_silent_endpoint_leaves_no_timer_behind),
 	    BOTH(black_holes_alone_end_within_the_deadline),
 	    PLAIN(an_address_that_nobody_has_is_passed_over),
 	    PLAIN(an_open_circuit_refuses_without_a_connection),
@@ -419,6 +466,8 @@ int main(void)
 	    PLAIN(a_request_that_is_none_is_not_taken),
 	    BOTH(data_in_one_piece_with_the_acceptance_follows_it),
 	    BOTH(data_with_the_acceptance_waits_for_a_paused_owner),
+	    BOTH(a_paused_owner_is_not_flooded),
+	    BOTH(data_that_waits_goes_with_a_worker_that_stops),
 	    BOTH(a_leg_released_while_paused_sees_the_answer),
 	    BOTH(an_abort_reaches_the_peer),
 	    BOTH(opening_may_be_given_up_at_any_turn),
