@@ -130,7 +130,7 @@ static void row_accepted(struct leg *l, const struct assoc *ac)
 {
 	struct ledger_association row = {.max_pdu = ac->max_pdu};
 	const struct leg_opening *o = l->opening;
-	struct assoc *rq = mem_zalloc(sizeof(*rq));
+	struct assoc *rq = mem_realloc(NULL, sizeof(*rq));
 	struct ledger_context *contexts = NULL;
 
 	COPY(row.impl_class, ac->impl_class);
@@ -145,6 +145,8 @@ static void row_accepted(struct leg *l, const struct assoc *ac)
 	row.contexts = contexts;
 	row_begin(l, &row);
 	mem_free(contexts);
+	if (rq != NULL)
+		assoc_wipe(rq); /* a passcode may be in it (item 58) */
 	mem_free(rq);
 }
 

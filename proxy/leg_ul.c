@@ -196,7 +196,7 @@ static void unexpected(struct leg *l, enum ul_event ev)
 
 static void on_accept(struct leg *l, const struct pdu_event *ev)
 {
-	struct assoc *ac = mem_zalloc(sizeof(*ac));
+	struct assoc *ac = mem_realloc(NULL, sizeof(*ac));
 
 	if (ac == NULL ||
 	    assoc_decode(ev->data, ev->len, PDU_ASSOCIATE_AC, ac) != ERR_OK) {
