@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "proxy/leg_int.h"
-#include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 
 #define COPY(to, from) (void)snprintf((to), sizeof(to), "%s", (from))

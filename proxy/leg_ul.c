@@ -2,8 +2,6 @@
  *
  * leg_event() asks the table (ul_fsm.h) what an event means in the state that
  * we are in, and acts. Data passes in Sta6 without asking again. */
-#include <string.h>
-
 #include "proxy/leg_int.h"
 #include "proxy/lib/mem.h"
 
