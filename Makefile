@@ -32,7 +32,7 @@ GOALS := $(filter-out $(OFFLINE),$(or $(MAKECMDGOALS),all))
 NEEDS := build
 NEEDS += $(if $(filter demo,$(GOALS)),demo)
 NEEDS += $(if $(filter test test-unit test-integration tsan fault kills \
-	tests-%,$(GOALS)),test)
+	soak tests-%,$(GOALS)),test)
 NEEDS += $(if $(filter lint,$(GOALS)),lint)
 NEEDS += $(if $(filter fuzz,$(GOALS)),fuzz)
 NEEDS += $(if $(filter bench,$(GOALS)),bench)
@@ -105,8 +105,9 @@ CFLAGS_fuzz := -O1 -fno-omit-frame-pointer \
 LDFLAGS_fuzz := -fsanitize=fuzzer,address,$(UBSAN)
 
 # --- goals ---------------------------------------------------------------
-.PHONY: all demo kills test test-unit test-integration tests-build tsan lint fuzz \
-	fault bench bench-build fault-build install deb clean help FORCE
+.PHONY: all demo kills soak test test-unit test-integration tests-build tsan \
+	lint fuzz fault bench bench-build fault-build install deb clean help \
+	FORCE
 
 all: build/release/culvert
 	@echo "built: build/release/culvert ($(VERSION), wolfSSL" \
@@ -123,6 +124,7 @@ help:
 	@echo 'make fuzz [T=60] [K=x] each fuzz target for T seconds'
 	@echo 'make fault [N=n]       crash and power-loss programs, n rounds'
 	@echo 'make kills [N=2000]    kill -9 at N random moments, under load'
+	@echo 'make soak [MINUTES=10] 500 devices with all services, under ASan'
 	@echo 'make bench [SCENARIO=name]  the table of ratios, bench.json'
 	@echo 'make install [DESTDIR=] [PREFIX=/usr/local] [SYSCONFDIR=/etc]'
 	@echo 'make deb               build/culvert_VERSION_ARCH.deb'
@@ -170,6 +172,11 @@ kills: build/release/culvert
 		CULVERT_GAP=0.35 CULVERT_PACE=0.03 /usr/bin/python3 -m pytest \
 		-p no:cacheprovider -q -s --timeout=0 \
 		tests/integration/test_kill.py
+
+# 500 devices at once, under ASan (for two minutes with every "make test").
+soak: build/asan/culvert
+	@CULVERT_SOAK='$(or $(MINUTES),10)' K='five_hundred_devices' \
+		tests/run.sh asan integration
 
 # The load generator and the sink; they share no code with Culvert.
 bench-build:
