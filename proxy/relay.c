@@ -44,6 +44,15 @@ void relay_leg_watch(struct relay_leg *l)
 			  relay_ops_patience(&l->ops, l->destination->config));
 }
 
+/* Whoever answers before all of the request has come goes on without it. */
+static void forget(struct relay_leg *l, const struct relay_op *op)
+{
+	if (l->relay->op == op)
+		l->relay->op = NULL;
+	if (l->op == op)
+		l->op = NULL;
+}
+
 void relay_leg_answered(struct relay_leg *l, struct relay_op *op,
 			int32_t status)
 {
@@ -54,6 +63,7 @@ void relay_leg_answered(struct relay_leg *l, struct relay_op *op,
 	if (l->leg != NULL)
 		leg_count(l->leg, field == C_STORE_RQ, field == C_ECHO_RQ,
 			  field != C_STORE_RQ && field != C_ECHO_RQ, failed);
+	forget(l, op);
 	relay_op_end(&l->ops, op, status);
 	relay_leg_watch(l);
 	association_settled(l->relay->a);
@@ -61,20 +71,24 @@ void relay_leg_answered(struct relay_leg *l, struct relay_op *op,
 
 /* ---- lost -------------------------------------------------------------- */
 
-/* The device asked, the destination will not answer. */
-static void fail_op(struct relay_leg *l, struct relay_op *op)
+/* The message of the device that passes to this leg cannot: its rest is
+ * swallowed. A request is answered then; an answer, a C-CANCEL, and a request
+ * that has its answer already are not. */
+static void stop_message(struct relay_leg *l)
 {
 	struct relay *r = l->relay;
-	uint16_t status = relay_failure_status(op->rq.field);
+	struct relay_op *op = r->op;
+	bool asks = op != NULL && !op->from_leg;
 
-	if (r->op == op) {
-		r->op = NULL;
-		association_fail_message(r->a, status);
-	} else {
-		association_respond(r->a, &op->rq, op->context_id, status,
-				    "the destination was lost");
-	}
-	relay_op_end(&l->ops, op, -1);
+	if (r->to != l)
+		return;
+	r->to = NULL;
+	r->op = NULL;
+	r->final = -1;
+	association_fail_message(r->a, asks ? relay_failure_status(op->rq.field)
+					    : STATUS_SUCCESS);
+	if (op != NULL)
+		relay_op_end(&l->ops, op, -1);
 }
 
 static void fail_ops(struct relay_leg *l)
@@ -83,14 +97,11 @@ static void fail_ops(struct relay_leg *l)
 	{
 		struct relay_op *op = CONTAINER_OF(it, struct relay_op, node);
 
-		if (!op->from_leg) {
-			fail_op(l, op);
-			continue;
-		}
-		if (l->relay->op == op) {
-			l->relay->op = NULL;
-			association_fail_message(l->relay->a, STATUS_SUCCESS);
-		}
+		if (!op->from_leg)
+			association_respond(l->relay->a, &op->rq,
+					    op->context_id,
+					    relay_failure_status(op->rq.field),
+					    "the destination was lost");
 		relay_op_end(&l->ops, op, -1);
 	}
 }
@@ -128,11 +139,13 @@ void relay_leg_lost(struct relay_leg *l, const char *why)
 					"the middle of an instance");
 		return;
 	}
+	stop_message(l);
 	fail_ops(l);
-	if (r->to == l && r->op == NULL && r->a->message != MESSAGE_NONE)
-		association_fail_message(r->a, STATUS_SUCCESS); /* C-CANCEL */
+	if (r->turn == NULL)
+		association_turn_over(r->a);
 	relay_next_turn(r);
-	association_settled(r->a);
+	if (r->a != NULL)
+		association_settled(r->a);
 }
 
 void relay_leg_bad(struct relay_leg *l, uint8_t reason)

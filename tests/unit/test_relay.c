@@ -1,0 +1,196 @@
+/* Messages through an association that has legs: bytes, turns, order. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/lib/mem.h"
+#include "tests/unit/net_fixture.h"
+#include "tests/unit/relay_kit.h"
+
+#define DEVICE  (&kit.device)
+#define AT_RIS  (&kit.far[RIS].end)
+#define AT_PACS (&kit.far[PACS].end)
+
+static void release(void)
+{
+	kit_control(DEVICE, PDU_RELEASE_RQ);
+	UNTIL(DEVICE->s == NULL);
+	assert_int_equal(DEVICE->n_release_rp, 1);
+	UNTIL(AT_RIS->s == NULL && AT_PACS->s == NULL);
+}
+
+/* ---- bytes ------------------------------------------------------------- */
+
+static void bytes_pass_unchanged_however_they_are_cut(void **state)
+{
+	struct buf up, down;
+
+	(void)state;
+	kit_associate("CULVERT");
+	buf_init(&up, 1 << 20);
+	buf_init(&down, 1 << 20);
+	for (unsigned seed = 1; seed <= 40; seed++) {
+		struct command rq = kit_request_command(C_FIND_RQ,
+							(uint16_t)seed, true),
+			       rsp = kit_response_command(
+				   C_FIND_RSP, (uint16_t)seed, 0xff00, true);
+		bool ris = seed % 2 == 0;
+		struct end *far = ris ? AT_RIS : AT_PACS;
+		uint8_t id = ris ? CTX_WORKLIST : CTX_FIND;
+
+		buf_clear(&up);
+		buf_clear(&down);
+		kit_message(&up, id, &rq, seed * 97, seed);
+		kit_put_cut(DEVICE, buf_data(&up), buf_len(&up), seed);
+		kit_await_bytes(far, &up);
+		kit_message(&down, id, &rsp, seed * 613, seed + 7);
+		kit_put_cut(far, buf_data(&down), buf_len(&down), seed);
+		kit_await_bytes(DEVICE, &down);
+		rsp =
+		    kit_response_command(C_FIND_RSP, (uint16_t)seed, 0, false);
+		kit_send(far, id, &rsp, 0);
+		kit_await_response(DEVICE, id, C_FIND_RSP, (uint16_t)seed, 0);
+	}
+	buf_free(&up);
+	buf_free(&down);
+	release();
+	assert_int_equal(AT_RIS->n_release_rq, 1);
+	assert_int_equal(AT_PACS->n_release_rq, 1);
+}
+
+/* ---- the device's half ------------------------------------------------- */
+
+static void ask(uint8_t context_id, uint16_t id)
+{
+	struct command c = kit_request_command(C_FIND_RQ, id, true);
+
+	kit_send(DEVICE, context_id, &c, 100);
+}
+
+static void answer(struct end *far, uint8_t context_id, uint16_t id,
+		   uint16_t status)
+{
+	struct command c =
+	    kit_response_command(C_FIND_RSP, id, status, status == 0xff00);
+
+	kit_send(far, context_id, &c, 300);
+}
+
+static void an_early_answer_ends_nothing_twice(void **state)
+{
+	struct command rq = kit_request_command(C_STORE_RQ, 5, true),
+		       rsp =
+			   kit_response_command(C_STORE_RSP, 5, 0xa700, false);
+	struct buf up;
+
+	(void)state;
+	kit_associate("LIVE");
+	buf_init(&up, 1 << 20);
+	kit_message(&up, CTX_STORE, &rq, 300000, 0);
+	kit_put(DEVICE, buf_data(&up), 100000);
+	UNTIL(buf_len(&AT_PACS->data) > 50000);
+	kit_send(AT_PACS, CTX_STORE, &rsp, 0);
+	kit_await_response(DEVICE, CTX_STORE, C_STORE_RSP, 5, 0xa700);
+	kit_put(DEVICE, buf_data(&up) + 100000, buf_len(&up) - 100000);
+	kit_await_bytes(AT_PACS, &up);
+	buf_free(&up);
+	ask(CTX_FIND, 6);
+	kit_await_request(AT_PACS, C_FIND_RQ, 6);
+	answer(AT_PACS, CTX_FIND, 6, 0);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 6, 0);
+	release();
+}
+
+/* ---- loss -------------------------------------------------------------- */
+
+static void cut_off(struct end *far)
+{
+	stream_close(far->s, ERR_CANCELED);
+	UNTIL(far->s == NULL);
+	kit_for(5);
+}
+
+static void a_request_that_was_cut_in_half_is_answered(void **state)
+{
+	struct command rq = kit_request_command(C_FIND_RQ, 9, true);
+	struct buf up;
+
+	(void)state;
+	kit_associate("CULVERT");
+	buf_init(&up, 1 << 20);
+	kit_message(&up, CTX_WORKLIST, &rq, 50000, 0);
+	kit_put(DEVICE, buf_data(&up), 20000);
+	UNTIL(buf_len(&AT_RIS->data) > 10000);
+	cut_off(AT_RIS);
+	kit_put(DEVICE, buf_data(&up) + 20000, buf_len(&up) - 20000);
+	buf_free(&up);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 9, 0xc001);
+	ask(CTX_WORKLIST, 10);
+	kit_await_request(AT_RIS, C_FIND_RQ, 10);
+	answer(AT_RIS, CTX_WORKLIST, 10, 0);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 10, 0);
+	release();
+}
+
+/* ---- the destination's half -------------------------------------------- */
+
+static void begin_get(uint16_t id)
+{
+	struct command c = kit_request_command(C_GET_RQ, id, true);
+
+	kit_send(DEVICE, CTX_GET, &c, 100);
+	kit_await_request(AT_PACS, C_GET_RQ, id);
+}
+
+static void end_get(uint16_t id)
+{
+	struct command c = kit_response_command(C_GET_RSP, id, 0, false);
+
+	kit_send(AT_PACS, CTX_GET, &c, 0);
+	kit_await_response(DEVICE, CTX_GET, C_GET_RSP, id, 0);
+}
+
+static void an_early_answer_of_the_device_ends_nothing_twice(void **state)
+{
+	struct command rq = kit_request_command(C_STORE_RQ, 50, true),
+		       rsp =
+			   kit_response_command(C_STORE_RSP, 50, 0xa700, false);
+	struct buf down;
+
+	(void)state;
+	kit_associate("CULVERT");
+	begin_get(1);
+	buf_init(&down, 1 << 20);
+	kit_message(&down, CTX_STORE, &rq, 300000, 0);
+	kit_put(AT_PACS, buf_data(&down), 100000);
+	UNTIL(buf_len(&DEVICE->data) > 50000);
+	kit_send(DEVICE, CTX_STORE, &rsp, 0);
+	kit_await_response(AT_PACS, CTX_STORE, C_STORE_RSP, 50, 0xa700);
+	kit_put(AT_PACS, buf_data(&down) + 100000, buf_len(&down) - 100000);
+	kit_await_bytes(DEVICE, &down);
+	buf_free(&down);
+	end_get(1);
+	release();
+}
+
+#define RELAY(test)                                                            \
+	cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    RELAY(bytes_pass_unchanged_however_they_are_cut),
+	    RELAY(an_early_answer_ends_nothing_twice),
+	    RELAY(a_request_that_was_cut_in_half_is_answered),
+	    RELAY(an_early_answer_of_the_device_ends_nothing_twice),
+	};
+
+	net_mem_install();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
