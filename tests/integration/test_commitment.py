@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import dcmjs
 import dicom
 import peers
 import relayed
@@ -104,7 +105,8 @@ class Site:
         self.nowhere = free_port()
         self.home = peers.Tap(self.nowhere, record=False)
         self.gate = peers.Tap(self.nowhere, record=False)
-        self.orthanc = peers.Orthanc(root, pki, {'CT': self.home.port})
+        self.orthanc = peers.Orthanc(root, pki, {
+            aet: self.home.port for aet in ('CT', 'DCMJS')})
         self.device_port = free_port()
         self.device = None
         c = relayed.config(
@@ -332,6 +334,50 @@ def test_our_own_commitment_frees_the_copy(site):
     s.store(5, range(6))
     s.edge.wait_log('committed .*instances=6', 60)
     until('6 committed', lambda: s.edge.deliveries().get(7) == 6)
+
+
+@needs('Orthanc')
+@pytest.mark.parametrize('killed', [False, True])
+def test_dcmjs_as_the_device(site, killed):
+    """Another maker's device, all in one association; its reports come to a
+    server of its own."""
+    s = site(deadline='64s' if killed else '1h')
+    operations, refs = [], []
+    for uid, file in peers.study(7, 3):
+        path = s.edge.root / (uid + '.dcm')
+        path.write_bytes(file)
+        operations.append({'op': 'store', 'file': str(path)})
+        refs.append({'ReferencedSOPClassUID': CT,
+                     'ReferencedSOPInstanceUID': uid})
+    operations.append({
+        'op': 'action', 'class': COMMITMENT, 'instance': INSTANCE, 'type': 1,
+        'data': {'TransactionUID': '1.2.3.7',
+                 'ReferencedSOPSequence': refs + [
+                     {'ReferencedSOPClassUID': CT,
+                      'ReferencedSOPInstanceUID': '1.2.3.404'}]}})
+    answers = dcmjs.scu(s.edge.port('modalities'), 'PACS', operations)
+    assert answers.statuses() == ['0000'] * 4
+    if killed:
+        s.again()
+    device = dcmjs.Scp(port=s.device_port)
+    try:
+        s.archive_up()
+        report, = until('the report', lambda: device.requests('report'), 60)
+        assert report['type'] == 2
+        d = report['data']
+        assert d['TransactionUID'] == '1.2.3.7'
+        safe = {x['ReferencedSOPInstanceUID']
+                for x in d['ReferencedSOPSequence']}
+        failed = d['FailedSOPSequence']
+        failed = failed if isinstance(failed, list) else [failed]
+        assert safe == {x['ReferencedSOPInstanceUID'] for x in refs}
+        assert [(x['ReferencedSOPInstanceUID'], x['FailureReason'])
+                for x in failed] == [('1.2.3.404', 0x112)]
+        assert [x for x in device.lines if x.get('event') == 'association'][
+            0] == {'event': 'association', 'calling': 'PACS',
+                   'called': 'DCMJS'}
+    finally:
+        device.stop()
 
 
 def test_who_may_not_ask_and_what_is_no_request(site, tls):
