@@ -434,6 +434,10 @@ static void input_ends(struct association *a)
 {
 	if (a->relay == NULL)
 		return;
+	if (a->state == UL_STA1) {
+		relay_run_drop(&a->run);
+		return;
+	}
 	if (a->way == MESSAGE_LEG)
 		relay_flush(a->relay);
 	keep_input(a, NULL, 0);
@@ -477,8 +481,8 @@ void association_parse(struct association *a, const uint8_t *p, size_t n)
 	}
 	if (a->stalled)
 		keep_input(a, p, n);
-	else if (a->state == UL_STA6)
-		input_ends(a);
+	else
+		input_ends(a); /* in any state: nothing may point into it */
 }
 
 /* ---- stream events ----------------------------------------------------- */

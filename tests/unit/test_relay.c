@@ -107,6 +107,27 @@ static void an_early_answer_ends_nothing_twice(void **state)
 	release();
 }
 
+static void a_header_that_comes_with_the_request_is_not_lost(void **state)
+{
+	struct command rq = kit_request_command(C_FIND_RQ, 1, true);
+	struct buf up;
+
+	(void)state;
+	kit_request("CULVERT");
+	buf_init(&up, 1 << 20);
+	kit_message(&up, CTX_FIND, &rq, 100, 0);
+	UNTIL(stream_bytes_out(DEVICE->s) > 0);
+	kit_put(DEVICE, buf_data(&up), 3);
+	UNTIL(DEVICE->open);
+	kit_for(20);
+	kit_put(DEVICE, buf_data(&up) + 3, buf_len(&up) - 3);
+	kit_await_bytes(AT_PACS, &up);
+	buf_free(&up);
+	answer(AT_PACS, CTX_FIND, 1, 0);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 1, 0);
+	release();
+}
+
 /* ---- loss -------------------------------------------------------------- */
 
 static void cut_off(struct end *far)
@@ -187,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    RELAY(bytes_pass_unchanged_however_they_are_cut),
 	    RELAY(an_early_answer_ends_nothing_twice),
+	    RELAY(a_header_that_comes_with_the_request_is_not_lost),
 	    RELAY(a_request_that_was_cut_in_half_is_answered),
 	    RELAY(an_early_answer_of_the_device_ends_nothing_twice),
 	};
