@@ -461,3 +461,15 @@ bool fixture_has(struct fixture *f, const char *prefix)
 {
 	return any_file(f, begins, prefix);
 }
+
+void fixture_lock(sqlite3 *db)
+{
+	enum err e = ERR_BUSY;
+
+	for (int i = 0; i < 4000 && e != ERR_OK; i++) {
+		e = db_exec(db, "BEGIN IMMEDIATE");
+		if (e != ERR_OK)
+			usleep(5000);
+	}
+	assert_int_equal(e, ERR_OK);
+}

@@ -67,6 +67,10 @@ int64_t fixture_sql(struct fixture *f, const char *sql);
 int64_t fixture_sql_in(struct fixture *f, const char *name, const char *sql);
 /* Wait at most 20 s until sql gives want. */
 void fixture_await(struct fixture *f, const char *sql, int64_t want);
+struct sqlite3;
+/* Begin a transaction that keeps the ledger from writing; it may be at it just
+ * now, so wait at most 20 s. */
+void fixture_lock(struct sqlite3 *db);
 /* Does any file in the directory hold these bytes? */
 bool fixture_grep(struct fixture *f, const char *bytes);
 /* Is there a file whose name begins with prefix? */

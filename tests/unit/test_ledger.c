@@ -525,7 +525,7 @@ static void while_the_database_is_locked_instances_are_still_taken(void **state)
 	fixture_put_many(f, 1, 1);
 	fixture_barrier(f);
 	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
-	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE"), ERR_OK);
+	fixture_lock(db);
 	fixture_put_many(f, 2, 20);
 	do {
 		usleep(5000);

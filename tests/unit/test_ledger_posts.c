@@ -111,19 +111,6 @@ static void a_capability_seen_again_replaces_the_older(void **state)
 			 1);
 }
 
-/* Keep the ledger from writing; it may be at it just now. */
-static void lock(sqlite3 *db)
-{
-	enum err e = ERR_BUSY;
-
-	for (int i = 0; i < 2000 && e != ERR_OK; i++) {
-		e = db_exec(db, "BEGIN IMMEDIATE");
-		if (e != ERR_OK)
-			usleep(5000);
-	}
-	assert_int_equal(e, ERR_OK);
-}
-
 static void a_flood_of_refusals_is_dropped_with_a_counted_gap(void **state)
 {
 	struct fixture *f = *state;
@@ -137,7 +124,7 @@ static void a_flood_of_refusals_is_dropped_with_a_counted_gap(void **state)
 	f->ledger_options.queue_max = 400;
 	fixture_open(f);
 	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
-	lock(db);
+	fixture_lock(db);
 	for (int i = 0; i < 1000; i++)
 		ledger_refusal(f->l, &r);
 	ledger_stats(f->l, &st);
@@ -196,7 +183,7 @@ static void a_flood_leaves_operations_more_room_than_attempts(void **state)
 	f->ledger_options.queue_max = 400;
 	fixture_open(f);
 	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
-	lock(db);
+	fixture_lock(db);
 	for (int i = 0; i < 300; i++)
 		ledger_attempt(f->l, &attempt);
 	ledger_stats(f->l, &st);
