@@ -19,7 +19,7 @@ enum {
 	BACKLOG_MAX = 1024 * 1024, /* bytes of input that wait */
 	/* Bytes of output that wait: what a relay lets gather before it reads
 	 * no more, and what it may keep and pass on in one piece. */
-	OUT_CAP = 2 * 1024 * 1024,
+	OUT_CAP = 2560 * 1024,
 };
 
 const struct config_listener *association_listener(const struct association *a)

@@ -281,6 +281,7 @@ static enum err open_leg(struct relay_leg *l)
 	    .rq = l->rq,
 	    .rq_len = l->rq_len,
 	    .deadline_ms = l->destination->config->timeouts.relay,
+	    .out_cap = RELAY_LEG_CAP,
 	    .device = a->env->config->devices[a->device].name,
 	    .inbound = a->facts.row.id};
 	enum err e = leg_open(&rq, &leg_events, l, &l->leg);
@@ -457,7 +458,6 @@ static void end_leg(struct relay_leg *l, bool orderly)
 	relay_down_reset(l);
 	relay_run_free(&l->run);
 	buf_free(&l->command);
-	buf_free(&l->backlog);
 	buf_free(&l->hold);
 	if (l->rq != NULL)
 		mem_wipe(l->rq, l->rq_len);

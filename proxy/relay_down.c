@@ -18,6 +18,7 @@ void relay_down_init(struct relay_leg *l)
 	buf_init(&l->hold, HOLD_ROOM);
 	buf_init(&l->command, COMMAND_MAX);
 	buf_init(&l->backlog, RELAY_KEPT_MAX);
+	buf_init(&l->late, RELAY_LATE_MAX);
 	relay_run_init(&l->run, RELAY_KEPT_MAX);
 	pdu_stream_init(&l->in, &l->hold, 0);
 	l->final = -1;
@@ -42,6 +43,7 @@ void relay_down_reset(struct relay_leg *l)
 	relay_run_drop(&l->run);
 	buf_free(&l->command);
 	buf_free(&l->backlog);
+	buf_free(&l->late);
 	pdu_stream_init(&l->in, &l->hold, 0);
 }
 
@@ -162,8 +164,12 @@ static void refuse(struct relay_leg *l, const struct command *rq,
 	struct iovec iov = {.iov_base = out, .iov_len = n};
 
 	l->way = RELAY_WAY_DROP;
-	if (n > 0)
+	if (n == 0)
+		return;
+	if (l->relay->to != l) /* else in the middle of what passes */
 		(void)relay_leg_write(l, &iov, 1);
+	else if (buf_append(&l->late, out, n) != ERR_OK)
+		relay_leg_bad(l, ABORT_NO_REASON);
 }
 
 /* What upstream may ask of the device: as much as the device of it. */

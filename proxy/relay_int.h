@@ -11,9 +11,14 @@
 #include "proxy/relay_run.h"
 
 enum {
-	RELAY_QUEUE_HIGH = 512 * 1024, /* bytes queued, then no more is read */
-	RELAY_HOLD_MAX = 256 * 1024,   /* of an answer, until it streams */
-	RELAY_KEPT_MAX = 1024 * 1024,  /* bytes without a decision */
+	RELAY_QUEUE_HIGH = 768 * 1024, /* bytes queued, then no more is read */
+	/* Most bytes queued for a leg: what is high, what is kept, and what is
+	 * read at one time. A quarter is low, and must be below what is high:
+	 * only then on_drain() comes. */
+	RELAY_LEG_CAP = 2560 * 1024,
+	RELAY_HOLD_MAX = 256 * 1024,  /* of an answer, until it streams */
+	RELAY_KEPT_MAX = 1024 * 1024, /* bytes without a decision */
+	RELAY_LATE_MAX = 64 * 1024,   /* of our answers that wait */
 };
 
 enum relay_leg_state {
@@ -50,6 +55,7 @@ struct relay_leg {
 	struct relay_run run;
 	struct buf command;
 	struct buf backlog; /* input while it waits for its turn */
+	struct buf late;    /* our answers, while a message passes to it */
 	enum message message;
 	uint8_t context_id;
 	enum relay_way way;

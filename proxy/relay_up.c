@@ -97,6 +97,19 @@ void relay_flush(struct relay *r)
 	}
 }
 
+static void send_late(struct relay_leg *l)
+{
+	struct buf late = l->late;
+	struct iovec iov = {.iov_len = buf_len(&late)};
+
+	if (iov.iov_len == 0 || l->leg == NULL)
+		return;
+	iov.iov_base = buf_data(&late);
+	buf_init(&l->late, RELAY_LATE_MAX);
+	(void)relay_leg_write(l, &iov, 1);
+	buf_free(&late);
+}
+
 void relay_message_end(struct relay *r)
 {
 	struct relay_leg *l = r->to;
@@ -104,6 +117,9 @@ void relay_message_end(struct relay *r)
 	int32_t final = r->final;
 
 	pass_to(r, NULL, NULL, -1);
-	if (l != NULL && op != NULL && op->from_leg && final >= 0)
+	if (l == NULL)
+		return;
+	if (op != NULL && op->from_leg && final >= 0)
 		relay_leg_answered(l, op, final);
+	send_late(l);
 }

@@ -128,6 +128,37 @@ static void a_header_that_comes_with_the_request_is_not_lost(void **state)
 	release();
 }
 
+static void a_slow_destination_holds_the_device_back(void **state)
+{
+	struct command rq = kit_request_command(C_STORE_RQ, 5, true),
+		       rsp = kit_response_command(C_STORE_RSP, 5, 0, false);
+	struct buf up;
+	size_t sent = 0;
+
+	(void)state;
+	kit_associate("LIVE");
+	buf_init(&up, 64 << 20);
+	kit_message(&up, CTX_STORE, &rq, 24 << 20, 0);
+	stream_read_pause(AT_PACS->s);
+	while (sent < buf_len(&up)) {
+		size_t n =
+		    buf_len(&up) - sent < 65536 ? buf_len(&up) - sent : 65536;
+
+		kit_put(DEVICE, buf_data(&up) + sent, n);
+		sent += n;
+		kit_turn();
+	}
+	kit_for(100);
+	/* what is not in the kernel waits at the device */
+	assert_true(stream_queued(DEVICE->s) > (8 << 20));
+	stream_read_resume(AT_PACS->s);
+	kit_await_bytes(AT_PACS, &up);
+	buf_free(&up);
+	kit_send(AT_PACS, CTX_STORE, &rsp, 0);
+	kit_await_response(DEVICE, CTX_STORE, C_STORE_RSP, 5, 0);
+	release();
+}
+
 /* ---- loss -------------------------------------------------------------- */
 
 static void cut_off(struct end *far)
@@ -200,6 +231,29 @@ static void an_early_answer_of_the_device_ends_nothing_twice(void **state)
 	release();
 }
 
+static void a_refusal_does_not_fall_into_a_message(void **state)
+{
+	struct command rq = kit_request_command(C_FIND_RQ, 3, true),
+		       bad = kit_request_command(C_STORE_RQ, 60, true);
+	struct buf up;
+
+	(void)state;
+	kit_associate("CULVERT");
+	buf_init(&up, 1 << 20);
+	kit_message(&up, CTX_FIND, &rq, 50000, 0);
+	kit_put(DEVICE, buf_data(&up), 20000);
+	UNTIL(buf_len(&AT_PACS->data) > 10000);
+	kit_send(AT_PACS, CTX_FIND, &bad, 100);
+	kit_for(20);
+	kit_put(DEVICE, buf_data(&up) + 20000, buf_len(&up) - 20000);
+	kit_await_bytes(AT_PACS, &up);
+	buf_free(&up);
+	kit_await_response(AT_PACS, CTX_FIND, C_STORE_RSP, 60, 0x0124);
+	answer(AT_PACS, CTX_FIND, 3, 0);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 3, 0);
+	release();
+}
+
 #define RELAY(test)                                                            \
 	cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 
@@ -209,8 +263,10 @@ int main(void)
 	    RELAY(bytes_pass_unchanged_however_they_are_cut),
 	    RELAY(an_early_answer_ends_nothing_twice),
 	    RELAY(a_header_that_comes_with_the_request_is_not_lost),
+	    RELAY(a_slow_destination_holds_the_device_back),
 	    RELAY(a_request_that_was_cut_in_half_is_answered),
 	    RELAY(an_early_answer_of_the_device_ends_nothing_twice),
+	    RELAY(a_refusal_does_not_fall_into_a_message),
 	};
 
 	net_mem_install();
