@@ -186,7 +186,8 @@ void association_legs_ready(struct association *a)
 
 static void accept_association(struct association *a, struct assoc *rq)
 {
-	struct acceptance *t = mem_zalloc(sizeof(*t));
+	/* not cleared: it is large, and each part is set before it is read */
+	struct acceptance *t = mem_realloc(NULL, sizeof(*t));
 
 	if (t == NULL) {
 		mem_free(rq);
@@ -220,7 +221,7 @@ void association_on_rq(struct association *a, const uint8_t *body, size_t len)
 
 	if (association_step(a, UL_EVT6, ABORT_UNEXPECTED_PDU) != UL_AE6)
 		return;
-	rq = mem_zalloc(sizeof(*rq));
+	rq = mem_realloc(NULL, sizeof(*rq)); /* decoding clears what it must */
 	if (rq == NULL) {
 		association_close(a, ERR_NOMEM);
 		return;
