@@ -200,7 +200,9 @@ void association_resume(struct association *a, unsigned reason)
 void association_await_close(struct association *a)
 {
 	association_serve_abort(a);
-	end_relay(a, a->released);
+	/* a leg that has half a message cannot be released */
+	end_relay(a, a->released && a->message == MESSAGE_NONE);
+	a->stalled = false;
 	if (a->leaving)
 		return; /* ARTIM runs once: AA-7 does not renew it */
 	a->leaving = true;
@@ -210,15 +212,25 @@ void association_await_close(struct association *a)
 	stream_read_resume(a->stream);
 }
 
+/* A message to the device is under way, perhaps in the middle of a PDU. */
+static bool is_telling(const struct association *a)
+{
+	return a->relay != NULL && relay_has_turn(a->relay);
+}
+
 static void send_abort(struct association *a, uint8_t source, uint8_t reason)
 {
 	uint8_t pdu[PDU_CONTROL_LEN];
 	size_t n = pdu_abort_encode(
 	    pdu, (struct pdu_abort){.source = source, .reason = reason});
+	bool torn = is_telling(a);
 
 	association_send(a, pdu, n);
-	if (a->state != UL_STA1)
-		association_await_close(a);
+	if (a->state == UL_STA1)
+		return;
+	association_await_close(a);
+	if (torn) /* the peer may take it for the rest of a PDU */
+		stream_finish(a->stream);
 }
 
 /* ---- the state machine ------------------------------------------------- */
@@ -299,10 +311,10 @@ void association_protocol_error(struct association *a, const char *why,
 	(void)association_step(a, UL_EVT19, reason);
 }
 
-/* Is the device waiting for an answer? */
+/* Is the device waiting for an answer, or for the rest of a message? */
 static bool owes(const struct association *a)
 {
-	return association_serving(a) ||
+	return association_serving(a) || is_telling(a) ||
 	       (a->relay != NULL && relay_owed(a->relay) > 0);
 }
 
@@ -372,7 +384,10 @@ static void on_release_rq(struct association *a)
 	/* a response is owed first: Sta8 may still send it (AR-7) */
 	if (a->message == MESSAGE_NONE && owes(a))
 		return;
-	association_answer_release(a);
+	if (is_telling(a))
+		association_abort(a, "aborted: release inside a message");
+	else
+		association_answer_release(a);
 }
 
 static void on_pdu(struct association *a, const struct pdu_event *ev)

@@ -123,7 +123,6 @@ static void unchoke(struct relay_leg *l)
 void relay_leg_lost(struct relay_leg *l, const char *why)
 {
 	struct relay *r = l->relay;
-	bool begun = l->begun;
 
 	log_event(LOG_WARN, "leg-lost",
 		  "assoc=%llu destination=%s outstanding=%u cause=\"%s\"",
@@ -131,14 +130,14 @@ void relay_leg_lost(struct relay_leg *l, const char *why)
 		  l->ops.n_device, why);
 	l->state = RELAY_LEG_DOWN;
 	l->leg = NULL;
-	relay_down_reset(l);
-	unchoke(l);
-	if (begun) {
+	if (l->begun) {
 		/* no truthful end to half an instance */
 		association_abort(r->a, "aborted: the destination was lost in "
 					"the middle of an instance");
 		return;
 	}
+	relay_down_reset(l);
+	unchoke(l);
 	stop_message(l);
 	fail_ops(l);
 	if (r->turn == NULL)

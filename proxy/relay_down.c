@@ -108,14 +108,21 @@ static void pass_message(struct relay_leg *l)
 	message_over(l);
 	r->turn = NULL;
 	association_turn_over(r->a);
-	if (final >= 0 && op != NULL && !op->from_leg && l->leg != NULL)
+	if (final >= 0 && op != NULL && !op->from_leg && l->leg != NULL) {
 		relay_leg_answered(l, op, final);
-	else
-		relay_leg_watch(l); /* what is pending has moved on */
+		return;
+	}
+	relay_leg_watch(l); /* what is pending has moved on */
+	association_settled(r->a);
 }
 
 static void on_complete(struct relay_leg *l)
 {
+	if (!pdu_stream_idle(&l->in)) {
+		/* a PDU is of one message: only so it can pass whole */
+		relay_leg_bad(l, ABORT_UNEXPECTED_PARAMETER);
+		return;
+	}
 	if (l->way == RELAY_WAY_DROP) {
 		relay_run_drop(&l->run);
 		message_over(l);
@@ -270,7 +277,7 @@ static bool on_pdv(struct relay_leg *l, const struct pdu_event *ev)
 
 static bool is_listening(const struct relay_leg *l)
 {
-	return l->relay->a != NULL && l->leg != NULL &&
+	return l->relay->a != NULL && l->leg != NULL && leg_is_open(l->leg) &&
 	       association_is_open(l->relay->a);
 }
 

@@ -254,6 +254,67 @@ static void a_refusal_does_not_fall_into_a_message(void **state)
 	release();
 }
 
+static void two_answers_in_one_pdu_are_a_fault_of_the_destination(void **state)
+{
+	struct command rsp = kit_response_command(C_FIND_RSP, 3, 0xff00, true);
+	struct buf down;
+	uint8_t *p;
+	size_t n;
+
+	(void)state;
+	kit_associate("CULVERT");
+	ask(CTX_FIND, 3);
+	kit_await_request(AT_PACS, C_FIND_RQ, 3);
+	buf_init(&down, 1 << 20);
+	kit_message(&down, CTX_FIND, &rsp, 40, 0);
+	n = buf_len(&down) - 46; /* the data set's PDU, with its header */
+	kit_message(&down, CTX_FIND, &rsp, 40, 0);
+	/* the command of the second into the PDU of the first data set */
+	p = buf_data(&down);
+	n -= 6;
+	assert_int_equal(p[n], PDU_DATA_TF);
+	{
+		size_t more = n; /* length of the first PDU, with header */
+
+		memmove(p + n + 6 + 46, p + n + 6 + 46 + 6,
+			buf_len(&down) - (n + 6 + 46 + 6));
+		p[n + 4] = (uint8_t)((46 + more - 6) >> 8);
+		p[n + 5] = (uint8_t)(46 + more - 6);
+	}
+	kit_put(AT_PACS, p, buf_len(&down) - 6);
+	buf_free(&down);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 3, 0xc001);
+	UNTIL(AT_PACS->s == NULL);
+	assert_int_equal(AT_PACS->n_abort, 1);
+	ask(CTX_FIND, 4);
+	kit_await_request(AT_PACS, C_FIND_RQ, 4);
+	answer(AT_PACS, CTX_FIND, 4, 0);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 4, 0);
+	release();
+}
+
+static void a_release_waits_for_the_message_under_way(void **state)
+{
+	struct command rq = kit_request_command(N_EVENT_REPORT_RQ, 70, true);
+	struct buf down;
+
+	(void)state;
+	kit_associate("CULVERT");
+	buf_init(&down, 1 << 20);
+	kit_message(&down, CTX_PRINTER, &rq, 600000, 0);
+	kit_put(AT_RIS, buf_data(&down), 500000);
+	UNTIL(buf_len(&DEVICE->data) > 300000);
+	kit_control(DEVICE, PDU_RELEASE_RQ);
+	kit_for(50);
+	assert_int_equal(DEVICE->n_release_rp, 0);
+	kit_put(AT_RIS, buf_data(&down) + 500000, buf_len(&down) - 500000);
+	kit_await_bytes(DEVICE, &down);
+	buf_free(&down);
+	UNTIL(DEVICE->s == NULL);
+	assert_int_equal(DEVICE->n_release_rp, 1);
+	UNTIL(AT_RIS->s == NULL);
+}
+
 #define RELAY(test)                                                            \
 	cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 
@@ -267,6 +328,8 @@ int main(void)
 	    RELAY(a_request_that_was_cut_in_half_is_answered),
 	    RELAY(an_early_answer_of_the_device_ends_nothing_twice),
 	    RELAY(a_refusal_does_not_fall_into_a_message),
+	    RELAY(two_answers_in_one_pdu_are_a_fault_of_the_destination),
+	    RELAY(a_release_waits_for_the_message_under_way),
 	};
 
 	net_mem_install();
