@@ -256,7 +256,7 @@ static enum err make_move(struct spool *s, const struct reading *from,
 enum err spool_move(struct spool *s, struct place place,
 		    const struct transfer_id *id, uint32_t index)
 {
-	struct reading from;
+	struct reading from = {0};
 	struct record *r = record_new();
 	enum err e;
 
