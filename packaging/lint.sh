@@ -4,6 +4,9 @@
 # Every step prints how many files it looked at; a step that looked at none
 # fails, so that a wrong pattern cannot pass for a clean tree. LINT_ONLY=step
 # runs one step. The arguments are the preprocessor's flags.
+#
+# The functions are called by step(), as its arguments.
+# shellcheck disable=SC2317
 set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
