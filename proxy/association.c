@@ -318,19 +318,25 @@ static bool owes(const struct association *a)
 	       (a->relay != NULL && relay_owed(a->relay) > 0);
 }
 
+/* Has it been asked something? */
+static bool is_asked(const struct association *a)
+{
+	return a->relay != NULL && relay_asked(a->relay) > 0;
+}
+
 /* The deadline that fits what is awaited now. */
 void association_watch(struct association *a)
 {
 	const struct config_listener *l = association_listener(a);
 
-	if (a->state != UL_STA6 && a->state != UL_STA8)
+	if (!association_is_open(a))
 		return;
-	if (a->message == MESSAGE_NONE && owes(a))
+	if (a->message != MESSAGE_NONE)
+		stream_set_idle(a->stream, l->timeouts.message);
+	else if (owes(a) && !is_asked(a))
 		stream_set_idle(a->stream, 0); /* our turn, or the leg's */
 	else
-		stream_set_idle(a->stream, a->message == MESSAGE_NONE
-					       ? l->timeouts.idle
-					       : l->timeouts.message);
+		stream_set_idle(a->stream, l->timeouts.idle);
 }
 
 void association_answer_release(struct association *a)

@@ -142,12 +142,14 @@ static void message_ends(struct association *a)
 	a->last_pdu = a->pdus.pdus;
 	if (a->way == MESSAGE_LEG)
 		relay_flush(a->relay);
-	if (a->way == MESSAGE_LEG) /* still */
+	if (a->way == MESSAGE_LEG) { /* still */
 		relay_message_end(a->relay);
-	else if (a->way == MESSAGE_HERE)
+	} else if (a->way == MESSAGE_HERE) {
 		association_serve_end(a);
-	else
+	} else {
 		answer_dropped(a);
+		association_settled(a);
+	}
 	a->way = MESSAGE_UNDECIDED;
 }
 

@@ -39,9 +39,15 @@ bool relay_leg_write(struct relay_leg *l, const struct iovec *iov, unsigned n)
 
 void relay_leg_watch(struct relay_leg *l)
 {
+	const struct config_destination *d = l->destination->config;
+	uint64_t ms = relay_ops_patience(&l->ops, d);
+
+	/* whoever has begun a message may not take as long as to prepare it */
+	if (l->message != MESSAGE_NONE &&
+	    (ms == 0 || ms > d->timeouts.response))
+		ms = d->timeouts.response;
 	if (l->leg != NULL)
-		leg_watch(l->leg,
-			  relay_ops_patience(&l->ops, l->destination->config));
+		leg_watch(l->leg, ms);
 }
 
 /* Whoever answers before all of the request has come goes on without it. */
@@ -143,8 +149,10 @@ void relay_leg_lost(struct relay_leg *l, const char *why)
 	if (r->turn == NULL)
 		association_turn_over(r->a);
 	relay_next_turn(r);
-	if (r->a != NULL)
-		association_settled(r->a);
+	if (r->a == NULL)
+		return;
+	association_watch(r->a);
+	association_settled(r->a);
 }
 
 void relay_leg_bad(struct relay_leg *l, uint8_t reason)
@@ -173,8 +181,10 @@ static void on_accepted(void *arg, const struct assoc *ac)
 	bool first = l->state == RELAY_LEG_OPENING;
 
 	l->state = RELAY_LEG_OPEN;
+	/* until the device has its answer, or takes more */
+	if (first || l->relay->full)
+		leg_pause(l->leg);
 	if (first) {
-		leg_pause(l->leg); /* until the device has its answer */
 		negotiate_leg_answer(&a->pending->n, (size_t)l->index, ac,
 				     &a->pending->ac);
 		leg_ready(l->relay);
@@ -503,7 +513,9 @@ void relay_drained(struct relay *r)
 		return;
 	r->full = false;
 	for (size_t i = 0; i < r->n_legs; i++) {
+		r->legs[i].due_ns = 0; /* it was not read */
 		if (r->legs[i].leg != NULL && !r->legs[i].stalled)
 			leg_resume(r->legs[i].leg);
 	}
+	relay_next_turn(r);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "policy/services.h"
+#include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 
@@ -31,6 +32,7 @@ static void message_over(struct relay_leg *l)
 	l->op = NULL;
 	l->final = -1;
 	l->complete = l->begun = false;
+	l->due_ns = 0;
 }
 
 void relay_down_reset(struct relay_leg *l)
@@ -126,6 +128,7 @@ static void on_complete(struct relay_leg *l)
 	if (l->way == RELAY_WAY_DROP) {
 		relay_run_drop(&l->run);
 		message_over(l);
+		relay_leg_watch(l);
 		return;
 	}
 	l->complete = true;
@@ -289,6 +292,29 @@ static void keep(struct relay_leg *l, const uint8_t *p, size_t n)
 		relay_leg_bad(l, ABORT_NO_REASON);
 }
 
+static bool is_too_slow(struct relay_leg *l)
+{
+	uint64_t now = clock_mono_ns(), ms;
+
+	if (l->due_ns != 0 && l->came < RELAY_TRICKLE)
+		return now > l->due_ns;
+	ms = l->destination->config->timeouts.response;
+	l->due_ns = now + ms * 1000000;
+	l->came = 0;
+	return false;
+}
+
+/* A part of a message is here. */
+static void await_rest(struct relay_leg *l)
+{
+	if (!is_too_slow(l)) {
+		relay_leg_watch(l);
+		return;
+	}
+	leg_abort(l->leg);
+	relay_leg_lost(l, "its message comes too slowly");
+}
+
 static void input_ends(struct relay_leg *l)
 {
 	if (l->way == RELAY_WAY_WHOLE &&
@@ -299,6 +325,8 @@ static void input_ends(struct relay_leg *l)
 	if (l->way == RELAY_WAY_STREAM && l->relay->turn == l && !write_run(l))
 		return;
 	keep(l, NULL, 0);
+	if (l->message != MESSAGE_NONE && !l->stalled && is_listening(l))
+		await_rest(l);
 }
 
 static void walk(struct relay_leg *l, const uint8_t *p, size_t n)
@@ -335,6 +363,7 @@ void relay_down_read(struct relay_leg *l, const uint8_t *p, size_t n)
 {
 	if (!is_listening(l))
 		return;
+	l->came += n;
 	walk(l, p, n);
 	if (is_listening(l))
 		relay_next_turn(l->relay);
@@ -349,6 +378,7 @@ static void serve(struct relay_leg *l)
 
 	buf_init(&l->backlog, RELAY_KEPT_MAX);
 	l->stalled = false;
+	l->due_ns = 0;
 	l->relay->turn = l;
 	if (l->complete)
 		pass_message(l);
@@ -368,7 +398,8 @@ void relay_next_turn(struct relay *r)
 	if (r->serving)
 		return;
 	r->serving = true;
-	while (r->turn == NULL && r->a != NULL &&
+	/* when the device takes no more: relay_drained() */
+	while (r->turn == NULL && r->a != NULL && !r->full &&
 	       (node = list_pop_front(&r->waiting)) != NULL)
 		serve(CONTAINER_OF(node, struct relay_leg, node));
 	r->serving = false;

@@ -19,6 +19,9 @@ enum {
 	RELAY_HOLD_MAX = 256 * 1024,  /* of an answer, until it streams */
 	RELAY_KEPT_MAX = 1024 * 1024, /* bytes without a decision */
 	RELAY_LATE_MAX = 64 * 1024,   /* of our answers that wait */
+	/* Fewer bytes of a message than this, in the time that an answer may
+	 * take, are no better than silence. */
+	RELAY_TRICKLE = 4096,
 };
 
 enum relay_leg_state {
@@ -65,6 +68,8 @@ struct relay_leg {
 	bool begun;          /* part of it was written to the device */
 	bool stalled;        /* waits for the turn */
 	struct list node;    /* in relay->waiting */
+	uint64_t due_ns;     /* when more must have come; 0: not begun */
+	size_t came;         /* bytes since that was set */
 };
 
 struct relay {

@@ -26,7 +26,6 @@ static enum relay_answer begin(struct relay *r, struct relay_leg *l,
 	if (relay_op_begin(&l->ops, rq, c->id, false, &op) != ERR_OK)
 		return RELAY_FAIL;
 	pass_to(r, l, op, -1);
-	relay_leg_watch(l);
 	return RELAY_PASS;
 }
 
@@ -121,5 +120,7 @@ void relay_message_end(struct relay *r)
 		return;
 	if (op != NULL && op->from_leg && final >= 0)
 		relay_leg_answered(l, op, final);
+	else
+		relay_leg_watch(l); /* from here on it owes an answer */
 	send_late(l);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/config.h"
 #include "proxy/lib/mem.h"
 #include "tests/unit/net_fixture.h"
 #include "tests/unit/relay_kit.h"
@@ -315,6 +316,334 @@ static void a_release_waits_for_the_message_under_way(void **state)
 	UNTIL(AT_RIS->s == NULL);
 }
 
+/* ---- turns ------------------------------------------------------------- */
+
+static void store_here(uint16_t id, size_t n)
+{
+	struct command c = kit_request_command(C_STORE_RQ, id, true);
+
+	kit_send(DEVICE, CTX_STORE, &c, n);
+}
+
+static void answers_wait_for_the_message_under_way(void **state)
+{
+	struct command rq = kit_request_command(C_STORE_RQ, 50, true);
+	struct buf down;
+
+	(void)state;
+	kit_associate("CULVERT");
+	begin_get(1);
+	ask(CTX_WORKLIST, 2);
+	kit_await_request(AT_RIS, C_FIND_RQ, 2);
+	buf_init(&down, 1 << 20);
+	kit_message(&down, CTX_STORE, &rq, 300000, 0);
+	kit_put(AT_PACS, buf_data(&down), 100000);
+	UNTIL(buf_len(&DEVICE->data) > 50000);
+	/* of another leg, of our own, refused */
+	answer(AT_RIS, CTX_WORKLIST, 2, 0xff00);
+	answer(AT_RIS, CTX_WORKLIST, 2, 0);
+	store_here(3, 1000);
+	kit_for(50);
+	kit_send(DEVICE, CTX_FIND,
+		 &(struct command){.has = CMD_FIELD | CMD_MESSAGE_ID |
+					  CMD_DATA_SET_TYPE,
+				   .field = C_ECHO_RQ,
+				   .message_id = 4,
+				   .data_set_type = COMMAND_NO_DATA_SET},
+		 0);
+	kit_for(50);
+	assert_true(buf_len(&DEVICE->data) < 100000);
+	kit_put(AT_PACS, buf_data(&down) + 100000, buf_len(&down) - 100000);
+	kit_await_bytes(DEVICE, &down);
+	buf_free(&down);
+	kit_await_response(DEVICE, CTX_STORE, C_STORE_RSP, 3, 0);
+	kit_await_response(DEVICE, CTX_FIND, C_ECHO_RSP, 4, 0x0124);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 2, 0xff00);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 2, 0);
+	end_get(1);
+	release();
+}
+
+static void a_release_waits_for_what_is_owed(void **state)
+{
+	(void)state;
+	kit_associate("CULVERT");
+	ask(CTX_WORKLIST, 2);
+	kit_await_request(AT_RIS, C_FIND_RQ, 2);
+	ask(CTX_FIND, 3);
+	kit_await_request(AT_PACS, C_FIND_RQ, 3);
+	kit_control(DEVICE, PDU_RELEASE_RQ);
+	answer(AT_RIS, CTX_WORKLIST, 2, 0xff00);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 2, 0xff00);
+	answer(AT_RIS, CTX_WORKLIST, 2, 0);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 2, 0);
+	kit_for(30);
+	assert_int_equal(DEVICE->n_release_rp, 0);
+	cut_off(AT_PACS); /* which ends it, too */
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 3, 0xc001);
+	UNTIL(DEVICE->s == NULL);
+	assert_int_equal(DEVICE->n_release_rp, 1);
+	UNTIL(AT_RIS->s == NULL);
+	assert_int_equal(AT_RIS->n_release_rq, 1);
+}
+
+static void a_slow_device_holds_destinations_back(void **state)
+{
+	struct command rsp = kit_response_command(C_FIND_RSP, 2, 0xff00, true);
+	struct buf ris, pacs;
+	unsigned n_ris = 0, n_pacs = 0;
+
+	(void)state;
+	kit_associate("CULVERT");
+	ask(CTX_WORKLIST, 2);
+	kit_await_request(AT_RIS, C_FIND_RQ, 2);
+	ask(CTX_FIND, 2);
+	kit_await_request(AT_PACS, C_FIND_RQ, 2);
+	buf_init(&ris, 1 << 20);
+	buf_init(&pacs, 1 << 20);
+	kit_message(&ris, CTX_WORKLIST, &rsp, 100000, 0);
+	kit_message(&pacs, CTX_FIND, &rsp, 500000, 0);
+	stream_read_pause(DEVICE->s);
+	for (int i = 0; i < 40; i++) {
+		kit_put(AT_RIS, buf_data(&ris), buf_len(&ris));
+		kit_put(AT_PACS, buf_data(&pacs), buf_len(&pacs));
+	}
+	kit_for(200);
+	assert_true(stream_queued(AT_PACS->s) > (8 << 20));
+	stream_read_resume(DEVICE->s);
+	while (n_ris + n_pacs < 80) {
+		struct got g;
+		const struct buf *want;
+
+		kit_await(DEVICE, &g);
+		want = g.context_id == CTX_FIND ? &pacs : &ris;
+		n_ris += want == &ris;
+		n_pacs += want == &pacs;
+		assert_int_equal(buf_len(&g.raw), buf_len(want));
+		assert_memory_equal(buf_data(&g.raw), buf_data(want),
+				    buf_len(want));
+		buf_free(&g.raw);
+	}
+	assert_int_equal(n_ris, 40);
+	buf_free(&ris);
+	buf_free(&pacs);
+	answer(AT_RIS, CTX_WORKLIST, 2, 0);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 2, 0);
+	answer(AT_PACS, CTX_FIND, 2, 0);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 2, 0);
+	release();
+}
+
+/* ---- opening again ----------------------------------------------------- */
+
+static void a_lost_leg_is_opened_again_or_answered_for(void **state)
+{
+	struct command c = kit_request_command(C_FIND_RQ, 3, true);
+	struct buf two;
+
+	(void)state;
+	kit_associate("CULVERT");
+	cut_off(AT_RIS);
+	ask(CTX_WORKLIST, 2);
+	kit_await_request(AT_RIS, C_FIND_RQ, 2);
+	kit_control(AT_RIS, PDU_RELEASE_RQ);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 2, 0xc001);
+	UNTIL(AT_RIS->s == NULL);
+	assert_int_equal(AT_RIS->n_release_rp, 1);
+	kit.far[RIS].rejects = true;
+	ask(CTX_WORKLIST, 3);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 3, 0xc001);
+	kit.far[RIS].rejects = false;
+	kit.far[RIS].silent = true;
+	ask(CTX_WORKLIST, 4);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 4, 0xc001);
+	kit.far[RIS].silent = false;
+	UNTIL(AT_RIS->s == NULL);
+	kit.far[RIS].refused = CTX_WORKLIST; /* which it had accepted */
+	ask(CTX_WORKLIST, 5);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 5, 0xc001);
+	UNTIL(AT_RIS->s == NULL);
+	kit.far[RIS].refused = 0;
+	/* what comes behind the one that waits waits, too */
+	buf_init(&two, 1 << 20);
+	kit_message(&two, CTX_WORKLIST, &c, 100, 5);
+	kit_message(&two, CTX_FIND, &c, 5000, 6);
+	kit_put_cut(DEVICE, buf_data(&two), buf_len(&two), 7);
+	buf_free(&two);
+	kit_await_request(AT_RIS, C_FIND_RQ, 3);
+	kit_await_request(AT_PACS, C_FIND_RQ, 3);
+	answer(AT_RIS, CTX_WORKLIST, 3, 0);
+	kit_await_response(DEVICE, CTX_WORKLIST, C_FIND_RSP, 3, 0);
+	answer(AT_PACS, CTX_FIND, 3, 0);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 3, 0);
+	release();
+}
+
+static void a_destination_that_is_away_costs_only_its_contexts(void **state)
+{
+	(void)state;
+	kit.far[RIS].rejects = true;
+	kit_associate("CULVERT");
+	assert_int_not_equal(kit_result(CTX_WORKLIST), 0);
+	assert_int_equal(kit_result(CTX_FIND), 0);
+	assert_int_equal(kit_result(CTX_ECHO), 0);
+	ask(CTX_FIND, 3);
+	kit_await_request(AT_PACS, C_FIND_RQ, 3);
+	answer(AT_PACS, CTX_FIND, 3, 0);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 3, 0);
+	release();
+}
+
+static void a_cancel_passes_in_mid_stream(void **state)
+{
+	struct command c = kit_request_command(C_CANCEL_RQ, 2, false);
+
+	(void)state;
+	kit_associate("CULVERT");
+	ask(CTX_FIND, 2);
+	kit_await_request(AT_PACS, C_FIND_RQ, 2);
+	for (int i = 0; i < 5; i++)
+		answer(AT_PACS, CTX_FIND, 2, 0xff00);
+	kit_send(DEVICE, CTX_FIND, &c, 0);
+	kit_await_request(AT_PACS, C_CANCEL_RQ, 2);
+	for (int i = 0; i < 5; i++)
+		kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 2, 0xff00);
+	answer(AT_PACS, CTX_FIND, 2, 0xfe00);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 2, 0xfe00);
+	/* to nobody: it is dropped */
+	cut_off(AT_PACS);
+	kit_send(DEVICE, CTX_FIND, &c, 0);
+	store_here(3, 100);
+	kit_await_response(DEVICE, CTX_STORE, C_STORE_RSP, 3, 0);
+	release();
+}
+
+/* ---- the end ----------------------------------------------------------- */
+
+static void a_drain_waits_for_what_is_owed(void **state)
+{
+	(void)state;
+	kit_associate("CULVERT");
+	ask(CTX_FIND, 2);
+	kit_await_request(AT_PACS, C_FIND_RQ, 2);
+	association_drain(&kit.env, false);
+	kit_for(20);
+	assert_int_equal(DEVICE->n_abort, 0);
+	answer(AT_PACS, CTX_FIND, 2, 0);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 2, 0);
+	UNTIL(DEVICE->s == NULL);
+	assert_int_equal(DEVICE->n_abort, 1);
+	UNTIL(AT_RIS->s == NULL && AT_PACS->s == NULL);
+}
+
+static void a_drain_waits_for_a_request_that_fails(void **state)
+{
+	(void)state;
+	kit_associate("CULVERT");
+	cut_off(AT_PACS);
+	kit.far[PACS].silent = true;
+	ask(CTX_FIND, 2);
+	kit_for(20);
+	association_drain(&kit.env, false);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 2, 0xc001);
+	UNTIL(DEVICE->s == NULL);
+	assert_int_equal(DEVICE->n_abort, 1);
+}
+
+static void half_a_message_ends_both_sides(void **state)
+{
+	struct command rq = kit_request_command(C_STORE_RQ, 50, true);
+	struct buf down;
+
+	(void)state;
+	kit_associate("CULVERT");
+	begin_get(1);
+	buf_init(&down, 1 << 20);
+	kit_message(&down, CTX_STORE, &rq, 300000, 0);
+	kit_put(AT_PACS, buf_data(&down), 100001);
+	buf_free(&down);
+	UNTIL(buf_len(&DEVICE->data) > 50000);
+	cut_off(AT_PACS);
+	UNTIL(DEVICE->s == NULL); /* at once, not after ARTIM */
+	UNTIL(AT_RIS->s == NULL);
+	assert_int_equal(AT_RIS->n_abort, 1);
+}
+
+/* ---- time -------------------------------------------------------------- */
+
+static struct config_destination *destination(const char *name)
+{
+	for (size_t i = 0; i < kit.config->n_destinations; i++) {
+		if (strcmp(kit.config->destinations[i].name, name) == 0)
+			return &kit.config->destinations[i];
+	}
+	return NULL;
+}
+
+static void silence_of_a_destination_is_answered(void **state)
+{
+	(void)state;
+	destination("pacs")->timeouts.response = 100;
+	kit_associate("CULVERT");
+	ask(CTX_FIND, 2);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 2, 0xc001);
+	UNTIL(AT_PACS->s == NULL);
+	assert_int_equal(AT_PACS->n_abort, 1);
+	release();
+}
+
+static void a_destination_that_trickles_is_answered_for(void **state)
+{
+	struct command rsp = kit_response_command(C_FIND_RSP, 2, 0xff00, true);
+	struct buf down;
+
+	(void)state;
+	destination("pacs")->timeouts.response = 200;
+	kit_associate("CULVERT");
+	ask(CTX_FIND, 2);
+	kit_await_request(AT_PACS, C_FIND_RQ, 2);
+	buf_init(&down, 1 << 20);
+	kit_message(&down, CTX_FIND, &rsp, 1000, 0);
+	for (size_t i = 0; i < buf_len(&down) && AT_PACS->s != NULL; i++) {
+		kit_put(AT_PACS, buf_data(&down) + i, 1);
+		kit_for(20);
+	}
+	buf_free(&down);
+	assert_null(AT_PACS->s);
+	kit_await_response(DEVICE, CTX_FIND, C_FIND_RSP, 2, 0xc001);
+	release();
+}
+
+static void half_a_message_does_not_keep_the_turn(void **state)
+{
+	struct command rq = kit_request_command(N_EVENT_REPORT_RQ, 70, true);
+	struct buf down;
+
+	(void)state;
+	destination("ris")->timeouts.response = 100;
+	kit_associate("CULVERT");
+	buf_init(&down, 1 << 20);
+	kit_message(&down, CTX_PRINTER, &rq, 600000, 0);
+	kit_put(AT_RIS, buf_data(&down), 500000);
+	buf_free(&down);
+	UNTIL(DEVICE->s == NULL);
+}
+
+static void a_device_that_does_not_answer_is_let_go(void **state)
+{
+	struct command rq = kit_request_command(C_STORE_RQ, 50, true);
+
+	(void)state;
+	kit.config->listeners[0].timeouts.idle = 200;
+	kit_associate("CULVERT");
+	begin_get(1);
+	kit_send(AT_PACS, CTX_STORE, &rq, 1000);
+	kit_await_request(DEVICE, C_STORE_RQ, 50);
+	UNTIL(DEVICE->s == NULL);
+	UNTIL(AT_PACS->s == NULL);
+	assert_int_equal(AT_PACS->n_abort, 1);
+}
+
 #define RELAY(test)                                                            \
 	cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 
@@ -330,6 +659,19 @@ int main(void)
 	    RELAY(a_refusal_does_not_fall_into_a_message),
 	    RELAY(two_answers_in_one_pdu_are_a_fault_of_the_destination),
 	    RELAY(a_release_waits_for_the_message_under_way),
+	    RELAY(answers_wait_for_the_message_under_way),
+	    RELAY(a_release_waits_for_what_is_owed),
+	    RELAY(a_slow_device_holds_destinations_back),
+	    RELAY(a_lost_leg_is_opened_again_or_answered_for),
+	    RELAY(a_destination_that_is_away_costs_only_its_contexts),
+	    RELAY(a_cancel_passes_in_mid_stream),
+	    RELAY(a_drain_waits_for_what_is_owed),
+	    RELAY(a_drain_waits_for_a_request_that_fails),
+	    RELAY(half_a_message_ends_both_sides),
+	    RELAY(silence_of_a_destination_is_answered),
+	    RELAY(a_destination_that_trickles_is_answered_for),
+	    RELAY(half_a_message_does_not_keep_the_turn),
+	    RELAY(a_device_that_does_not_answer_is_let_go),
 	};
 
 	net_mem_install();
