@@ -23,7 +23,7 @@ one() {
 	"build/fuzz/$name" -max_total_time="$seconds" -timeout=20 \
 		-rss_limit_mb=2048 -print_final_stats=1 \
 		-artifact_prefix="$findings/$name-" "${dict[@]}" \
-		"$new" $seeds >"$log" 2>&1 || status=$?
+		"$new" ${seeds:+"$seeds"} >"$log" 2>&1 || status=$?
 	if [ "$status" = 0 ]; then
 		echo "fuzz $name: no finding in $seconds s," \
 			"$(sed -n 's/^stat::number_of_executed_units: *//p' \
