@@ -762,7 +762,8 @@ static void a_request_that_cannot_be_read_is_put_aside(void **state)
 static void the_same_request_again_is_answered_once(void **state)
 {
 	struct world *w = *state;
-	struct transfer_id late = put_instance(w, 1), a, b, c;
+	struct transfer_id late = put_instance(w, 1), a, b;
+	struct view_message m;
 
 	a = request(w, T1, 1, 1);
 	b = request(w, T1, 1, 1);
@@ -771,12 +772,27 @@ static void the_same_request_again_is_answered_once(void **state)
 	quiet();
 	assert_int_equal(count_of(w, T1, N_ACTION_RQ), 1);
 	assert_int_equal(report(w, T1, 1, "."), 0);
-	(void)await_reported(w, T1);
+	m = await_reported(w, T1);
+	fixture_outcome(&w->f, &m.transfer, OUTCOME_DELIVERED, "@ct-1");
 	await_state(w, T1, &a, DELIVERY_DELIVERED);
 	await_state(w, T1, &b, DELIVERY_DELIVERED);
-	/* as long as the report is on its way, also later */
-	c = request(w, T1, 1, 1);
-	await_state(w, T1, &c, DELIVERY_DELIVERED);
+	quiet();
+	assert_int_equal(count_of(w, T1, N_ACTION_RQ), 1);
+	assert_int_equal(count_of(w, T1, N_EVENT_REPORT_RQ), 1);
+}
+
+static void one_whose_report_is_on_its_way_is_not_asked_for_again(void **state)
+{
+	struct world *w = *state;
+	struct transfer_id again;
+
+	put_delivered(w, 1);
+	request(w, T1, 1, 1);
+	(void)await_asked(w, T1);
+	assert_int_equal(report(w, T1, 1, "."), 0);
+	(void)await_reported(w, T1);
+	again = request(w, T1, 1, 1);
+	await_state(w, T1, &again, DELIVERY_DELIVERED);
 	restart(w);
 	quiet();
 	assert_int_equal(count_of(w, T1, N_ACTION_RQ), 1);
@@ -1200,6 +1216,7 @@ int main(void)
 	    TEST(a_request_that_the_archive_refuses_is_reported),
 	    TEST(a_request_that_cannot_be_read_is_put_aside),
 	    TEST(the_same_request_again_is_answered_once),
+	    TEST(one_whose_report_is_on_its_way_is_not_asked_for_again),
 	    TEST(after_its_report_was_delivered_it_is_a_new_request),
 	    TEST(two_devices_with_one_transaction_take_turns),
 	    TEST(a_restart_at_any_step_changes_nothing),
