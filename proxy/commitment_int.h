@@ -73,7 +73,8 @@ struct commitment {
 	/* The engine's thread. */
 	struct ledger_view *view; /* NULL: to be opened again */
 	struct ledger_stats *ledger_stats;
-	uint64_t applied; /* state of the ledger at the last reading */
+	uint64_t applied;      /* state of the ledger at the last reading */
+	uint64_t next_read_ns; /* monotonic */
 	struct list requests;
 	size_t n_requests;
 	size_t n_kept;  /* references kept in memory, of all requests */
