@@ -168,7 +168,8 @@ static const char *services_text(unsigned services, char out[SERVICES_LEN])
 	return out;
 }
 
-/* C-ECHO is answered here, whether a route takes it or not. */
+/* C-ECHO is answered here, whether a route takes it or not; so are an archive's
+ * reports of storage commitment, and only devices with a port ask for it. */
 static void check_services(const struct config *cfg, size_t device,
 			   struct config_errors *e)
 {
@@ -177,6 +178,8 @@ static void check_services(const struct config *cfg, size_t device,
 	bool forwards;
 	char text[SERVICES_LEN];
 
+	if (d->port == 0)
+		missing &= ~(unsigned)CONFIG_COMMITMENT;
 	for (size_t i = 0; i < cfg->n_routes; i++)
 		missing &= ~match_taken(cfg, &cfg->routes[i], device);
 	if (missing == 0)
