@@ -119,35 +119,6 @@ enum err view_prepare(struct ledger_view *v, const char *sql,
 	return e != ERR_OK ? view_failed(v, e) : ERR_OK;
 }
 
-enum err view_row(struct ledger_view *v, sqlite3_stmt **st)
-{
-	bool row;
-	enum err e = db_row(*st, &row);
-
-	if (e != ERR_OK)
-		e = view_failed(v, e);
-	if (!row)
-		view_done(st);
-	return e;
-}
-
-void view_done(sqlite3_stmt **st)
-{
-	(void)sqlite3_finalize(*st);
-	*st = NULL;
-}
-
-unsigned view_limit(unsigned limit)
-{
-	return limit == 0 || limit > LEDGER_PAGE_MAX ? LEDGER_PAGE_MAX : limit;
-}
-
-void view_blob(sqlite3_stmt *st, int i, void *out, size_t n)
-{
-	if ((size_t)sqlite3_column_bytes(st, i) == n)
-		memcpy(out, sqlite3_column_blob(st, i), n);
-}
-
 /* ---- deliveries ------------------------------------------------------------
  */
 
@@ -217,10 +188,7 @@ static enum err each_delivery(struct ledger_view *v, sqlite3_stmt *st,
 	while (e == ERR_OK && st != NULL) {
 		read_delivery(st, &d);
 		(*n)++;
-		if (fn(arg, &d))
-			e = view_row(v, &st);
-		else
-			view_done(&st);
+		e = view_next(v, &st, fn(arg, &d));
 	}
 	return e;
 }
@@ -460,16 +428,12 @@ enum err ledger_view_identity(struct ledger_view *v, uint64_t seq,
 			      uint8_t *sealed, size_t cap, size_t *len)
 {
 	sqlite3_stmt *st;
-	enum err e = view_prepare(v,
-				  "SELECT s.identity FROM instances i"
-				  " JOIN series s ON s.id=i.series"
-				  " WHERE i.seq=?",
-				  &st);
+	enum err e = view_of(v,
+			     "SELECT s.identity FROM instances i"
+			     " JOIN series s ON s.id=i.series"
+			     " WHERE i.seq=?",
+			     seq, &st);
 
-	if (e != ERR_OK)
-		return e;
-	db_bind_u64(st, 1, seq);
-	e = view_row(v, &st);
 	if (e != ERR_OK || st == NULL)
 		return e != ERR_OK ? e : ERR_NOTFOUND;
 	*len = (size_t)sqlite3_column_bytes(st, 0);

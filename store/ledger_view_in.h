@@ -18,6 +18,18 @@ enum err view_prepare(struct ledger_view *v, const char *sql,
 /* Next row; at the end or on an error the statement is finalized and *st is
  * NULL. */
 enum err view_row(struct ledger_view *v, sqlite3_stmt **st) MUST_CHECK;
+/* The same when the caller wants more rows; if not, stop early. */
+enum err view_next(struct ledger_view *v, sqlite3_stmt **st,
+		   bool more) MUST_CHECK;
+/* Prepare sql and step to its first row: of all, of those with ?1 = key, of
+ * those below ?1 = before (0: from the end), at most ?2 = limit. *st is NULL
+ * if there is none, and on an error. */
+enum err view_all(struct ledger_view *v, const char *sql,
+		  sqlite3_stmt **st) MUST_CHECK;
+enum err view_of(struct ledger_view *v, const char *sql, uint64_t key,
+		 sqlite3_stmt **st) MUST_CHECK;
+enum err view_page(struct ledger_view *v, const char *sql, uint64_t before,
+		   unsigned limit, sqlite3_stmt **st) MUST_CHECK;
 /* What a call returns when the database said e; keeps the words. */
 enum err view_failed(struct ledger_view *v, enum err e) MUST_CHECK;
 /* Stop early. */

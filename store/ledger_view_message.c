@@ -93,10 +93,7 @@ enum err ledger_view_messages(struct ledger_view *v,
 	e = view_row(v, &st);
 	while (e == ERR_OK && st != NULL) {
 		read_message(st, &row);
-		if (fn(arg, &row))
-			e = view_row(v, &st);
-		else
-			view_done(&st);
+		e = view_next(v, &st, fn(arg, &row));
 	}
 	return e;
 }
@@ -185,10 +182,7 @@ enum err ledger_view_operations(struct ledger_view *v, uint64_t association,
 	e = view_row(v, &st);
 	while (e == ERR_OK && st != NULL) {
 		read_operation(st, &row);
-		if (fn(arg, &row))
-			e = view_row(v, &st);
-		else
-			view_done(&st);
+		e = view_next(v, &st, fn(arg, &row));
 	}
 	return e;
 }

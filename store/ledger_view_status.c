@@ -72,23 +72,15 @@ enum err ledger_view_associations(struct ledger_view *v, uint64_t before,
 {
 	struct view_association row;
 	sqlite3_stmt *st;
-	enum err e = view_prepare(v,
-				  ASSOCIATION_COLUMNS "WHERE id<?"
-						      " ORDER BY id DESC"
-						      " LIMIT ?",
-				  &st);
+	enum err e = view_page(v,
+			       ASSOCIATION_COLUMNS "WHERE id<?"
+						   " ORDER BY id DESC"
+						   " LIMIT ?",
+			       before, limit, &st);
 
-	if (e != ERR_OK)
-		return e;
-	db_bind_u64(st, 1, before != 0 ? before : INT64_MAX);
-	db_bind_int(st, 2, view_limit(limit));
-	e = view_row(v, &st);
 	while (e == ERR_OK && st != NULL) {
 		read_association(st, &row);
-		if (fn(arg, &row))
-			e = view_row(v, &st);
-		else
-			view_done(&st);
+		e = view_next(v, &st, fn(arg, &row));
 	}
 	return e;
 }
@@ -97,16 +89,12 @@ static enum err each_context(struct ledger_view *v, uint64_t id,
 			     view_context_fn *fn, void *arg)
 {
 	sqlite3_stmt *st;
-	enum err e = view_prepare(v,
-				  "SELECT id,result,abstract,accepted,proposed"
-				  " FROM contexts WHERE association=?"
-				  " ORDER BY id",
-				  &st);
+	enum err e = view_of(v,
+			     "SELECT id,result,abstract,accepted,proposed"
+			     " FROM contexts WHERE association=?"
+			     " ORDER BY id",
+			     id, &st);
 
-	if (e != ERR_OK)
-		return e;
-	db_bind_u64(st, 1, id);
-	e = view_row(v, &st);
 	while (e == ERR_OK && st != NULL) {
 		const unsigned char *proposed = sqlite3_column_text(st, 4);
 		struct ledger_context c = {
@@ -116,10 +104,7 @@ static enum err each_context(struct ledger_view *v, uint64_t id,
 
 		DB_TEXT(st, 2, c.abstract);
 		DB_TEXT(st, 3, c.accepted);
-		if (fn(arg, &c))
-			e = view_row(v, &st);
-		else
-			view_done(&st);
+		e = view_next(v, &st, fn(arg, &c));
 	}
 	return e;
 }
@@ -131,12 +116,8 @@ enum err ledger_view_association(struct ledger_view *v, uint64_t id,
 	struct view_association row;
 	sqlite3_stmt *st;
 	bool more;
-	enum err e = view_prepare(v, ASSOCIATION_COLUMNS "WHERE id=?", &st);
+	enum err e = view_of(v, ASSOCIATION_COLUMNS "WHERE id=?", id, &st);
 
-	if (e != ERR_OK)
-		return e;
-	db_bind_u64(st, 1, id);
-	e = view_row(v, &st);
 	if (e != ERR_OK || st == NULL)
 		return e != ERR_OK ? e : ERR_NOTFOUND;
 	read_association(st, &row);
@@ -168,24 +149,16 @@ enum err ledger_view_refusals(struct ledger_view *v, uint64_t before,
 {
 	struct view_refusal row;
 	sqlite3_stmt *st;
-	enum err e = view_prepare(v,
-				  "SELECT id,first_ms,last_ms,count,listener,"
-				  "peer,calling_ae,called_ae,reason,remedy"
-				  " FROM refusals WHERE id<?"
-				  " ORDER BY id DESC LIMIT ?",
-				  &st);
+	enum err e = view_page(v,
+			       "SELECT id,first_ms,last_ms,count,listener,"
+			       "peer,calling_ae,called_ae,reason,remedy"
+			       " FROM refusals WHERE id<?"
+			       " ORDER BY id DESC LIMIT ?",
+			       before, limit, &st);
 
-	if (e != ERR_OK)
-		return e;
-	db_bind_u64(st, 1, before != 0 ? before : INT64_MAX);
-	db_bind_int(st, 2, view_limit(limit));
-	e = view_row(v, &st);
 	while (e == ERR_OK && st != NULL) {
 		read_refusal(st, &row);
-		if (fn(arg, &row))
-			e = view_row(v, &st);
-		else
-			view_done(&st);
+		e = view_next(v, &st, fn(arg, &row));
 	}
 	return e;
 }
@@ -220,10 +193,7 @@ enum err ledger_view_capabilities(struct ledger_view *v,
 	e = view_row(v, &st);
 	while (e == ERR_OK && st != NULL) {
 		read_capability(st, &row);
-		if (fn(arg, &row))
-			e = view_row(v, &st);
-		else
-			view_done(&st);
+		e = view_next(v, &st, fn(arg, &row));
 	}
 	return e;
 }
@@ -235,15 +205,11 @@ static enum err read_totals(struct ledger_view *v, int64_t id,
 			    struct view_destination *d)
 {
 	sqlite3_stmt *st;
-	enum err e = view_prepare(v,
-				  "SELECT state,count,bytes,last_ms"
-				  " FROM totals WHERE destination=?",
-				  &st);
+	enum err e = view_of(v,
+			     "SELECT state,count,bytes,last_ms"
+			     " FROM totals WHERE destination=?",
+			     (uint64_t)id, &st);
 
-	if (e != ERR_OK)
-		return e;
-	db_bind_int(st, 1, id);
-	e = view_row(v, &st);
 	while (e == ERR_OK && st != NULL) {
 		uint64_t s = db_u64(st, 0);
 
@@ -267,11 +233,7 @@ static enum err read_oldest(struct ledger_view *v, int64_t id,
 
 	if (d->count[DELIVERY_QUEUED] == 0)
 		return ERR_OK;
-	e = view_prepare(v, LEDGER_SQL_OLDEST, &st);
-	if (e != ERR_OK)
-		return e;
-	db_bind_int(st, 1, id);
-	e = view_row(v, &st);
+	e = view_of(v, LEDGER_SQL_OLDEST, (uint64_t)id, &st);
 	if (e == ERR_OK && st != NULL) {
 		d->oldest_queued_ms = sqlite3_column_int64(st, 0);
 		view_done(&st);
@@ -284,14 +246,11 @@ enum err ledger_view_destinations(struct ledger_view *v,
 {
 	struct view_destination row;
 	sqlite3_stmt *st;
-	enum err e = view_prepare(v,
-				  "SELECT id,name,error,error_ms"
-				  " FROM destinations ORDER BY id",
-				  &st);
+	enum err e = view_all(v,
+			      "SELECT id,name,error,error_ms"
+			      " FROM destinations ORDER BY id",
+			      &st);
 
-	if (e != ERR_OK)
-		return e;
-	e = view_row(v, &st);
 	while (e == ERR_OK && st != NULL) {
 		int64_t id = sqlite3_column_int64(st, 0);
 
@@ -302,8 +261,8 @@ enum err ledger_view_destinations(struct ledger_view *v,
 		e = read_totals(v, id, &row);
 		if (e == ERR_OK)
 			e = read_oldest(v, id, &row);
-		if (e == ERR_OK && fn(arg, &row))
-			e = view_row(v, &st);
+		if (e == ERR_OK)
+			e = view_next(v, &st, fn(arg, &row));
 		else
 			view_done(&st);
 	}
@@ -315,14 +274,11 @@ enum err ledger_view_devices(struct ledger_view *v, view_device_fn *fn,
 {
 	struct view_device row;
 	sqlite3_stmt *st;
-	enum err e = view_prepare(v,
-				  "SELECT name,last_ms,instances,bytes,"
-				  "associations FROM devices ORDER BY name",
-				  &st);
+	enum err e = view_all(v,
+			      "SELECT name,last_ms,instances,bytes,"
+			      "associations FROM devices ORDER BY name",
+			      &st);
 
-	if (e != ERR_OK)
-		return e;
-	e = view_row(v, &st);
 	while (e == ERR_OK && st != NULL) {
 		row = (struct view_device){.last_seen_ms =
 					       sqlite3_column_int64(st, 1),
@@ -330,10 +286,7 @@ enum err ledger_view_devices(struct ledger_view *v, view_device_fn *fn,
 					   .bytes = db_u64(st, 3),
 					   .associations = db_u64(st, 4)};
 		DB_TEXT(st, 0, row.name);
-		if (fn(arg, &row))
-			e = view_row(v, &st);
-		else
-			view_done(&st);
+		e = view_next(v, &st, fn(arg, &row));
 	}
 	return e;
 }
@@ -341,16 +294,12 @@ enum err ledger_view_devices(struct ledger_view *v, view_device_fn *fn,
 enum err ledger_view_state(struct ledger_view *v, struct view_state *out)
 {
 	sqlite3_stmt *st;
-	enum err e = view_prepare(v,
-				  "SELECT applied,applied_ms,instances,"
-				  "(SELECT user_version"
-				  " FROM pragma_user_version)"
-				  " FROM spool_state",
-				  &st);
-
-	if (e != ERR_OK)
-		return e;
-	e = view_row(v, &st);
+	enum err e = view_all(v,
+			      "SELECT applied,applied_ms,instances,"
+			      "(SELECT user_version"
+			      " FROM pragma_user_version)"
+			      " FROM spool_state",
+			      &st);
 	if (e != ERR_OK || st == NULL)
 		return e != ERR_OK ? e : ERR_BUSY;
 	*out = (struct view_state){.applied = db_u64(st, 0),

@@ -7,27 +7,76 @@
 
 enum { REFUSAL_MERGE_MS = 3600 * 1000 };
 
-static enum err write_context(struct ledger *l, uint64_t association,
-			      const struct ledger_context *c)
-{
-	sqlite3_stmt *st = l->st[ST_CONTEXT];
+/* ---- rows -----------------------------------------------------------------
+ */
 
-	db_bind_u64(st, 1, association);
-	db_bind_int(st, 2, c->id);
-	db_bind_int(st, 3, c->result);
-	db_bind_text(st, 4, c->abstract);
-	db_bind_text(st, 5, c->accepted);
-	db_bind_text(st, 6, c->proposed);
+/* What one column of a row gets. */
+struct value {
+	enum { VALUE_INT, VALUE_TEXT, VALUE_KEY } kind;
+	int64_t number;
+	const char *text; /* borrowed */
+};
+
+static struct value num(int64_t n)
+{
+	return (struct value){.kind = VALUE_INT, .number = n};
+}
+
+static struct value u64(uint64_t n)
+{
+	return num((int64_t)n);
+}
+
+/* "" is stored as NULL. */
+static struct value text(const char *s)
+{
+	return (struct value){.kind = VALUE_TEXT, .text = s};
+}
+
+/* Parts of a key may be empty but not NULL. */
+static struct value key_part(const char *s)
+{
+	return (struct value){.kind = VALUE_KEY, .text = s};
+}
+
+static void bind_value(sqlite3_stmt *st, int i, const struct value *v)
+{
+	switch (v->kind) {
+	case VALUE_INT:
+		db_bind_int(st, i, v->number);
+		break;
+	case VALUE_TEXT:
+		db_bind_text(st, i, v->text);
+		break;
+	case VALUE_KEY:
+		(void)sqlite3_bind_text(st, i, v->text, -1, SQLITE_STATIC);
+		break;
+	}
+}
+
+/* Bind ?1 to ?n and run the statement. */
+static enum err write_row(sqlite3_stmt *st, const struct value *values,
+			  size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		bind_value(st, (int)i + 1, &values[i]);
 	return db_run(st);
 }
 
-static void bind_tls(sqlite3_stmt *st, const struct ledger_association *a)
+#define WRITE_ROW(st, values) write_row((st), (values), ARRAY_LEN(values))
+
+/* ---- associations ---------------------------------------------------------
+ */
+
+static enum err write_context(struct ledger *l, uint64_t association,
+			      const struct ledger_context *c)
 {
-	db_bind_text(st, 12, a->tls_version);
-	db_bind_text(st, 13, a->tls_suite);
-	db_bind_text(st, 14, a->tls_group);
-	db_bind_text(st, 15, a->fingerprint);
-	db_bind_text(st, 16, a->subject);
+	const struct value row[] = {
+	    u64(association),  num(c->id),        num(c->result),
+	    text(c->abstract), text(c->accepted), text(c->proposed),
+	};
+
+	return WRITE_ROW(l->st[ST_CONTEXT], row);
 }
 
 static enum err count_association(struct ledger *l,
@@ -51,25 +100,29 @@ static enum err count_association(struct ledger *l,
 static enum err write_association(struct ledger *l,
 				  const struct ledger_association *a)
 {
-	sqlite3_stmt *st = l->st[ST_ASSOCIATION];
-	enum err e;
+	const struct value row[] = {
+	    u64(a->id),
+	    num((int64_t)a->direction),
+	    text(a->party),
+	    text(a->device),
+	    text(a->peer),
+	    text(a->local),
+	    text(a->calling_ae),
+	    text(a->called_ae),
+	    text(a->impl_class),
+	    text(a->impl_version),
+	    num(a->max_pdu),
+	    text(a->tls_version),
+	    text(a->tls_suite),
+	    text(a->tls_group),
+	    text(a->fingerprint),
+	    text(a->subject),
+	    num(a->begun_ms),
+	    text(a->result),
+	    num((int64_t)a->n_contexts),
+	};
+	enum err e = WRITE_ROW(l->st[ST_ASSOCIATION], row);
 
-	db_bind_u64(st, 1, a->id);
-	db_bind_int(st, 2, (int64_t)a->direction);
-	db_bind_text(st, 3, a->party);
-	db_bind_text(st, 4, a->device);
-	db_bind_text(st, 5, a->peer);
-	db_bind_text(st, 6, a->local);
-	db_bind_text(st, 7, a->calling_ae);
-	db_bind_text(st, 8, a->called_ae);
-	db_bind_text(st, 9, a->impl_class);
-	db_bind_text(st, 10, a->impl_version);
-	db_bind_int(st, 11, a->max_pdu);
-	bind_tls(st, a);
-	db_bind_int(st, 17, a->begun_ms);
-	db_bind_text(st, 18, a->result);
-	db_bind_int(st, 19, (int64_t)a->n_contexts);
-	e = db_run(st);
 	for (size_t i = 0; e == ERR_OK && i < a->n_contexts; i++)
 		e = write_context(l, a->id, &a->contexts[i]);
 	return e == ERR_OK ? count_association(l, a) : e;
@@ -78,19 +131,14 @@ static enum err write_association(struct ledger *l,
 static enum err write_end(struct ledger *l,
 			  const struct ledger_association_end *a)
 {
-	sqlite3_stmt *st = l->st[ST_ASSOCIATION_END];
+	const struct value row[] = {
+	    u64(a->id),       num(a->ended_ms),  u64(a->duration_ns),
+	    u64(a->bytes_in), u64(a->bytes_out), num(a->stores),
+	    num(a->echos),    num(a->others),    num(a->failures),
+	    text(a->why),
+	};
 
-	db_bind_u64(st, 1, a->id);
-	db_bind_int(st, 2, a->ended_ms);
-	db_bind_u64(st, 3, a->duration_ns);
-	db_bind_u64(st, 4, a->bytes_in);
-	db_bind_u64(st, 5, a->bytes_out);
-	db_bind_int(st, 6, a->stores);
-	db_bind_int(st, 7, a->echos);
-	db_bind_int(st, 8, a->others);
-	db_bind_int(st, 9, a->failures);
-	db_bind_text(st, 10, a->why);
-	return db_run(st);
+	return WRITE_ROW(l->st[ST_ASSOCIATION_END], row);
 }
 
 /* ---- refusals ----------------------------------------------------------- */
@@ -108,17 +156,13 @@ static uint64_t refusal_key(const struct ledger_refusal *r)
 static enum err refusal_add(struct ledger *l, const struct ledger_refusal *r,
 			    struct mirror_refusal *slot)
 {
-	sqlite3_stmt *st = l->st[ST_REFUSAL_ADD];
-	enum err e;
+	const struct value row[] = {
+	    num(r->at_ms),       text(r->listener),  text(r->peer),
+	    text(r->calling_ae), text(r->called_ae), text(r->reason),
+	    text(r->remedy),
+	};
+	enum err e = WRITE_ROW(l->st[ST_REFUSAL_ADD], row);
 
-	db_bind_int(st, 1, r->at_ms);
-	db_bind_text(st, 2, r->listener);
-	db_bind_text(st, 3, r->peer);
-	db_bind_text(st, 4, r->calling_ae);
-	db_bind_text(st, 5, r->called_ae);
-	db_bind_text(st, 6, r->reason);
-	db_bind_text(st, 7, r->remedy);
-	e = db_run(st);
 	if (e != ERR_OK)
 		return e;
 	slot->key = refusal_key(r);
@@ -132,80 +176,71 @@ static enum err write_refusal(struct ledger *l, const struct ledger_refusal *r)
 {
 	uint64_t key = refusal_key(r);
 	struct mirror_refusal *slot = &l->m.refusals[key % LEDGER_CACHED];
-	sqlite3_stmt *st = l->st[ST_REFUSAL_AGAIN];
+	const struct value again[] = {
+	    num(slot->id),
+	    num(1),
+	    num(r->at_ms),
+	};
 
 	if (slot->id == 0 || slot->key != key || r->at_ms < slot->first_ms ||
 	    r->at_ms - slot->first_ms >= REFUSAL_MERGE_MS)
 		return refusal_add(l, r, slot);
-	db_bind_int(st, 1, slot->id);
-	db_bind_int(st, 2, 1);
-	db_bind_int(st, 3, r->at_ms);
-	return db_run(st);
+	return WRITE_ROW(l->st[ST_REFUSAL_AGAIN], again);
 }
 
 /* ---- the rest ------------------------------------------------------------ */
 
-/* Parts of a key may be empty but not NULL. */
-static void bind_key(sqlite3_stmt *st, int i, const char *text)
-{
-	(void)sqlite3_bind_text(st, i, text, -1, SQLITE_STATIC);
-}
-
 static enum err write_capability(struct ledger *l,
 				 const struct ledger_capability *c)
 {
-	sqlite3_stmt *st = l->st[ST_CAPABILITY];
+	const struct value row[] = {
+	    key_part(c->destination), key_part(c->endpoint),
+	    key_part(c->calling_ae),  key_part(c->called_ae),
+	    key_part(c->abstract),    key_part(c->transfer_syntax),
+	    num(c->accepted),         num(c->checked_ms),
+	};
 
-	bind_key(st, 1, c->destination);
-	bind_key(st, 2, c->endpoint);
-	bind_key(st, 3, c->calling_ae);
-	bind_key(st, 4, c->called_ae);
-	bind_key(st, 5, c->abstract);
-	bind_key(st, 6, c->transfer_syntax);
-	db_bind_int(st, 7, c->accepted);
-	db_bind_int(st, 8, c->checked_ms);
-	return db_run(st);
+	return WRITE_ROW(l->st[ST_CAPABILITY], row);
 }
 
 static enum err write_attempt(struct ledger *l, const struct ledger_attempt *a)
 {
-	sqlite3_stmt *st = l->st[ST_ATTEMPT];
-	enum err e;
+	const struct value row[] = {
+	    u64(a->delivery),      num(a->attempts), num(a->next_attempt_ms),
+	    num(a->remote_status), text(a->error),
+	};
+	const struct value last_error[] = {
+	    u64(a->delivery),
+	    text(a->error),
+	    num(clock_wall_ms()),
+	};
+	enum err e = WRITE_ROW(l->st[ST_ATTEMPT], row);
 
-	db_bind_u64(st, 1, a->delivery);
-	db_bind_int(st, 2, a->attempts);
-	db_bind_int(st, 3, a->next_attempt_ms);
-	db_bind_int(st, 4, a->remote_status);
-	db_bind_text(st, 5, a->error);
-	e = db_run(st);
 	if (e != ERR_OK || sqlite3_changes(l->db) == 0 || a->error[0] == '\0')
 		return e;
-	st = l->st[ST_DESTINATION_ERROR];
-	db_bind_u64(st, 1, a->delivery);
-	db_bind_text(st, 2, a->error);
-	db_bind_int(st, 3, clock_wall_ms());
-	return db_run(st);
+	return WRITE_ROW(l->st[ST_DESTINATION_ERROR], last_error);
 }
 
 static enum err write_operation(struct ledger *l,
 				const struct ledger_operation *o)
 {
-	sqlite3_stmt *st = l->st[ST_OPERATION];
+	const struct value row[] = {
+	    u64(o->association),
+	    text(o->destination),
+	    text(o->device),
+	    num(o->from_destination),
+	    num(o->command),
+	    text(o->sop_class),
+	    text(o->sop_instance),
+	    num(o->status),
+	    num(o->responses),
+	    u64(o->bytes),
+	    num(o->begun_ms),
+	    u64(o->duration_ns),
+	    u64(o->count > 0 ? o->count : 1),
+	};
 
-	db_bind_u64(st, 1, o->association);
-	db_bind_text(st, 2, o->destination);
-	db_bind_text(st, 3, o->device);
-	db_bind_int(st, 4, o->from_destination);
-	db_bind_int(st, 5, o->command);
-	db_bind_text(st, 6, o->sop_class);
-	db_bind_text(st, 7, o->sop_instance);
-	db_bind_int(st, 8, o->status);
-	db_bind_int(st, 9, o->responses);
-	db_bind_u64(st, 10, o->bytes);
-	db_bind_int(st, 11, o->begun_ms);
-	db_bind_u64(st, 12, o->duration_ns);
-	db_bind_u64(st, 13, o->count > 0 ? o->count : 1);
-	return db_run(st);
+	return WRITE_ROW(l->st[ST_OPERATION], row);
 }
 
 enum err ledger_write(struct ledger *l, const struct post *p)
