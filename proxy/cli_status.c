@@ -139,6 +139,27 @@ static void print_spool(const json_t *a)
 	       number_of(s, "flushes"));
 }
 
+/* Nothing where nobody asks for it. */
+static void print_commitment(const json_t *a)
+{
+	const json_t *s = json_object_get(a, "commitment");
+	long long waiting = number_of(s, "waiting");
+	long long asked = number_of(s, "asked");
+	long long reported = number_of(s, "reported");
+	long long committed = number_of(s, "committed");
+	char age[CLI_AGE_LEN];
+
+	if (waiting + asked + reported + committed == 0)
+		return;
+	printf("commitment  %lld requests wait for their instances, %lld for "
+	       "the archive",
+	       waiting, asked);
+	if (waiting + asked > 0)
+		printf(" (oldest %s)", cli_age(number_of(s, "oldest_ms"), age));
+	printf("; %lld answered, %lld instances committed to us since start\n",
+	       reported, committed);
+}
+
 static bool on_device(void *arg, const struct view_device *d)
 {
 	char age[CLI_AGE_LEN], bytes[32];
@@ -190,6 +211,7 @@ static int status(const struct config *cfg, bool as_json)
 		rc = print_verdict(answer) == 0 ? CLI_OK : CLI_FAILED;
 		print_destinations(answer);
 		print_spool(answer);
+		print_commitment(answer);
 		print_devices(cfg);
 	}
 	json_decref(answer);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "policy/config.h"
+#include "proxy/commitment.h"
 #include "proxy/control_export.h"
 #include "proxy/control_io.h"
 #include "proxy/destination.h"
@@ -251,6 +252,17 @@ static json_t *ledger_json(struct ledger *ledger)
 	return j;
 }
 
+static json_t *commitment_json(struct commitment *commitment)
+{
+	struct commitment_stats s;
+
+	commitment_stats(commitment, &s);
+	return json_pack(
+	    "{s:i,s:i,s:I,s:I,s:I}", "waiting", (int)s.waiting, "asked",
+	    (int)s.asked, "oldest_ms", (json_int_t)s.oldest_ms, "reported",
+	    (json_int_t)s.reported, "committed", (json_int_t)s.committed);
+}
+
 static void run_status(struct call *c)
 {
 	struct control *ctl = c->control;
@@ -260,14 +272,15 @@ static void run_status(struct call *c)
 
 	for (size_t i = 0; scheduler_status(o->scheduler, i, &d); i++)
 		json_array_append_new(list, status_of(&d, o->destinations[i]));
-	call_answer(c,
-		    json_pack("{s:b,s:s,s:s,s:I,s:i,s:o,s:o,s:o}", "ok", 1,
-			      "node", o->config->node, "version",
-			      CULVERT_VERSION, "uptime_ms",
-			      (json_int_t)(clock_wall_ms() - ctl->started_ms),
-			      "associations", o->associations(o->arg), "spool",
-			      spool_json(o->spool), "ledger",
-			      ledger_json(o->ledger), "destinations", list));
+	call_answer(
+	    c,
+	    json_pack("{s:b,s:s,s:s,s:I,s:i,s:o,s:o,s:o,s:o}", "ok", 1, "node",
+		      o->config->node, "version", CULVERT_VERSION, "uptime_ms",
+		      (json_int_t)(clock_wall_ms() - ctl->started_ms),
+		      "associations", o->associations(o->arg), "spool",
+		      spool_json(o->spool), "ledger", ledger_json(o->ledger),
+		      "commitment", commitment_json(o->commitment),
+		      "destinations", list));
 }
 
 /* ---- orders ------------------------------------------------------------ */

@@ -22,6 +22,7 @@
 
 #include "proxy/lib/err.h"
 
+struct commitment;
 struct config;
 struct control; /* opaque */
 struct destination;
@@ -37,6 +38,7 @@ struct control_options {
 	struct ledger *ledger;
 	struct scheduler *scheduler;
 	struct destination *const *destinations; /* by index in config */
+	struct commitment *commitment;
 	struct mailbox
 	    *mailbox; /* the main loop's: scheduler calls run there */
 	int (*associations)(void *arg); /* inbound ones open now; any thread */

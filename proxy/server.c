@@ -328,6 +328,7 @@ static enum err start_control(struct server *s)
 				    .ledger = s->ledger,
 				    .scheduler = s->scheduler,
 				    .destinations = s->destinations,
+				    .commitment = s->commitment,
 				    .mailbox = &s->mailbox,
 				    .associations = count_open,
 				    .arg = s};

@@ -231,6 +231,8 @@ def test_a_commitment_outlives_all(site, killed):
     step('requested')
     time.sleep(1.5)  # longer than unknown ones wait
     assert 'commitment-asked' not in s.edge.log()
+    assert s.edge.status()['commitment']['waiting'] == 1
+    assert 'commitment  1 requests wait' in s.edge.cli('status').stdout
     s.archive_up()
     step('archive back')
     s.edge.wait_log('commitment-asked .*transaction=1.2.3.3 ', 60)
