@@ -130,6 +130,16 @@ def cpu_seconds(pid):
     return total / TICK
 
 
+def settle(pid, seconds=30):
+    """Until it does nothing: what it does when it starts is no part of what
+    is measured later."""
+    end = time.monotonic() + seconds
+    before = -1
+    while before != cpu_seconds(pid) and time.monotonic() < end:
+        before = cpu_seconds(pid)
+        time.sleep(0.5)
+
+
 def memory_mb(pid, field='VmHWM'):
     """VmHWM (the peak) or VmRSS (now), in MB of 10^6 bytes; children too."""
     total = 0
