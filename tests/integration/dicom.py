@@ -184,7 +184,7 @@ class Link:
     def message(self):
         """The next message: (context, command, data set or None). PDUs that
         carry none raise: Aborted, Gone, or Control(kind)."""
-        command_set, data, fields = b'', b'', None
+        command_set, data, fields = b'', bytearray(), None
         while True:
             while not self.pdvs:
                 kind, body = self.read_pdu()
@@ -204,7 +204,7 @@ class Link:
                 data += part
             if mch & 2:
                 if not mch & 1:
-                    return pcid, fields, data
+                    return pcid, fields, bytes(data)
                 fields = parse_command(command_set)
                 if fields[0x800] == b'\1\1':
                     return pcid, fields, None
