@@ -77,29 +77,31 @@ static struct target *target_of(const struct own *own, const char *name)
 
 static void add_target(struct own *own, const char *name)
 {
-	struct target *t;
+	struct target *t = &own->targets[own->n++];
 
-	if (target_of(own, name) != NULL)
-		return;
-	t = &own->targets[own->n++];
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	list_init(&t->batches);
 }
 
+/* Every archive, not only those that routes name now: what was taken under an
+ * earlier configuration still waits for its commitment. */
 enum err own_new(const struct config *config, struct own **out)
 {
 	struct own *own = mem_zalloc(sizeof(*own));
 
 	if (own == NULL)
 		return ERR_NOMEM;
-	own->targets = mem_zarray(config->n_routes + 1, sizeof(*own->targets));
+	own->targets =
+	    mem_zarray(config->n_destinations + 1, sizeof(*own->targets));
 	if (own->targets == NULL) {
 		mem_free(own);
 		return ERR_NOMEM;
 	}
-	for (size_t i = 0; i < config->n_routes; i++) {
-		if (config->routes[i].commit.n > 0)
-			add_target(own, config->routes[i].commit.v[0].name);
+	for (size_t i = 0; i < config->n_destinations; i++) {
+		const struct config_destination *d = &config->destinations[i];
+
+		if (!d->implicit && d->protocol != CONFIG_DIRECTORY)
+			add_target(own, d->name);
 	}
 	*out = own;
 	return ERR_OK;
@@ -145,7 +147,7 @@ struct candidate {
 struct gather {
 	struct own *own;
 	struct target *target;
-	struct candidate *v; /* BATCH_MAX of them */
+	struct candidate *v; /* BATCH_MAX of them; NULL: none yet */
 	size_t n;
 	unsigned rows;
 };
@@ -153,7 +155,7 @@ struct gather {
 static bool on_uncommitted(void *arg, const struct view_delivery *d)
 {
 	struct gather *g = arg;
-	struct candidate *k = &g->v[g->n];
+	struct candidate *k;
 
 	g->rows++;
 	if (idmap_get(&g->own->asked, d->delivery) != NULL) {
@@ -161,6 +163,11 @@ static bool on_uncommitted(void *arg, const struct view_delivery *d)
 			g->target->after = d->delivery;
 		return true;
 	}
+	if (g->v == NULL)
+		g->v = mem_zarray(BATCH_MAX, sizeof(*g->v));
+	if (g->v == NULL)
+		return false; /* the next look sees them */
+	k = &g->v[g->n];
 	k->delivery = d->delivery;
 	k->changed_ms = d->changed_ms;
 	k->taken = false;
@@ -352,9 +359,6 @@ static void look_at(struct commitment *c, struct target *t)
 	t->next_ns = in_ms(LOOK_MS);
 	expire(c, t);
 	if (t->outstanding + BATCH_MAX > OUTSTANDING_MAX)
-		return;
-	g.v = mem_zarray(BATCH_MAX, sizeof(*g.v));
-	if (g.v == NULL)
 		return;
 	e = ledger_view_uncommitted(c->view, t->name, t->after, ANSWER_PAGE,
 				    on_uncommitted, &g);
