@@ -221,9 +221,13 @@ static void end_closed(void *arg, enum err why, const char *detail)
 
 	(void)why;
 	(void)detail;
+	e->n_closed++;
+	if (e->n_old > 0) {
+		e->n_old--;
+		return;
+	}
 	e->s = NULL;
 	e->open = false;
-	e->n_closed++;
 }
 
 static const struct stream_events far_events = {
@@ -235,7 +239,10 @@ static void far_accept(void *arg, int fd, const struct sockaddr *peer)
 	struct stream_options o = {.out_cap = ROOM};
 
 	(void)peer;
-	assert_null(f->end.s);
+	if (f->end.s != NULL) {
+		stream_close(f->end.s, ERR_CANCELED);
+		f->end.n_old++;
+	}
 	buf_clear(&f->end.in);
 	buf_clear(&f->end.data);
 	f->n_conns++;
@@ -413,7 +420,7 @@ static void close_end(struct end *e)
 {
 	if (e->s != NULL)
 		stream_close(e->s, ERR_CANCELED);
-	UNTIL(e->s == NULL);
+	UNTIL(e->s == NULL && e->n_old == 0);
 	end_free(e);
 }
 

@@ -45,6 +45,7 @@ struct end {
 	struct stream *s;    /* the newest connection; NULL: closed */
 	struct buf in, data; /* not yet framed; P-DATA-TF PDUs as they came */
 	bool open;           /* associated */
+	unsigned n_old;      /* connections before it that still close */
 	unsigned n_release_rq, n_release_rp, n_abort, n_closed, n_rejected;
 	struct pdu_reject reject;
 };

@@ -644,6 +644,180 @@ static void a_device_that_does_not_answer_is_let_go(void **state)
 	assert_int_equal(AT_PACS->n_abort, 1);
 }
 
+/* ---- at any point ------------------------------------------------------ */
+
+/* A worklist query, a retrieval with one instance, an instance of the
+ * device's, all at once. far is cut off when it has sent or got so many bytes;
+ * the device then must have an answer to all it asked, or be at an end. */
+struct script {
+	struct buf device, ris, pacs;
+};
+
+static void add_request(struct buf *b, uint8_t context_id, uint16_t field,
+			uint16_t id, size_t n, unsigned seed)
+{
+	struct command c = kit_request_command(field, id, true);
+
+	kit_message(b, context_id, &c, n, seed);
+}
+
+static void add_response(struct buf *b, uint8_t context_id, uint16_t field,
+			 uint16_t id, uint16_t status, unsigned seed)
+{
+	struct command c =
+	    kit_response_command(field, id, status, status == 0xff00);
+
+	kit_message(b, context_id, &c, 700, seed);
+}
+
+static void script_begin(struct script *s, unsigned seed)
+{
+	buf_init(&s->device, 1 << 20);
+	buf_init(&s->ris, 1 << 20);
+	buf_init(&s->pacs, 1 << 20);
+	add_request(&s->device, CTX_WORKLIST, C_FIND_RQ, 1, 300, seed);
+	add_request(&s->device, CTX_GET, C_GET_RQ, 2, 300, seed);
+	add_request(&s->device, CTX_STORE, C_STORE_RQ, 3, 3000, seed);
+	add_response(&s->device, CTX_STORE, C_STORE_RSP, 9, 0, seed);
+	add_response(&s->ris, CTX_WORKLIST, C_FIND_RSP, 1, 0xff00, seed);
+	add_response(&s->ris, CTX_WORKLIST, C_FIND_RSP, 1, 0, seed);
+	add_response(&s->pacs, CTX_GET, C_GET_RSP, 2, 0xff00, seed);
+	add_request(&s->pacs, CTX_STORE, C_STORE_RQ, 9, 3000, seed);
+	add_response(&s->pacs, CTX_GET, C_GET_RSP, 2, 0, seed);
+}
+
+static void script_end(struct script *s)
+{
+	buf_free(&s->device);
+	buf_free(&s->ris);
+	buf_free(&s->pacs);
+}
+
+enum { ALL = 1u << 1 | 1u << 2 | 1u << 3 }; /* that the device asks */
+
+/* All three send what they have in small pieces, in turns, the destinations
+ * once they were asked, until cut says that one goes. */
+static void play(struct script *s, unsigned seed, struct end *goes,
+		 size_t after)
+{
+	struct {
+		struct end *e;
+		struct buf *b;
+		size_t sent;
+	} who[] = {{DEVICE, &s->device, 0},
+		   {AT_RIS, &s->ris, 0},
+		   {AT_PACS, &s->pacs, 0}};
+	unsigned idle = 0;
+
+	while (idle < 300) {
+		size_t i = kit_random(&seed) % 3;
+		size_t left = buf_len(who[i].b) - who[i].sent;
+		size_t n = 1 + kit_random(&seed) % 400;
+
+		idle++;
+		if (i > 0 && buf_len(&who[i].e->data) < 350)
+			left = 0; /* not asked yet */
+		n = n < left ? n : left;
+		if (who[i].e == goes && who[i].sent + n > after)
+			n = after - who[i].sent;
+		if (n > 0 && who[i].e->s != NULL) {
+			kit_put(who[i].e, buf_data(who[i].b) + who[i].sent, n);
+			who[i].sent += n;
+			idle = 0;
+		}
+		if (who[i].e == goes && who[i].sent == after &&
+		    goes->s != NULL) {
+			stream_close(goes->s, ERR_CANCELED);
+			who[i].sent = buf_len(who[i].b); /* for good */
+			goes = NULL;
+		}
+		kit_turn();
+	}
+}
+
+static unsigned answered(void)
+{
+	unsigned ids = 0;
+	struct got g;
+
+	while (kit_take(DEVICE, &g)) {
+		if ((g.command.field & COMMAND_RESPONSE) != 0 &&
+		    g.command.status != 0xff00)
+			ids |= 1u << g.command.responded_id;
+		buf_free(&g.raw);
+	}
+	return ids;
+}
+
+static void again(void)
+{
+	kit_teardown(NULL);
+	kit_setup(NULL);
+}
+
+static void sweep(bool ris, size_t step)
+{
+	struct script s;
+	unsigned ids;
+	size_t len;
+
+	script_begin(&s, 0);
+	len = buf_len(ris ? &s.ris : &s.pacs);
+	script_end(&s);
+	for (size_t at = 0; at < len; at += step) {
+		unsigned seed = (unsigned)at + 1;
+
+		script_begin(&s, at % 2 == 0 ? 0 : seed);
+		destination("ris")->timeouts.response = 200;
+		destination("pacs")->timeouts.retrieve = 200;
+		kit_associate("CULVERT");
+		play(&s, seed, ris ? AT_RIS : AT_PACS, at);
+		ids = 0;
+		UNTIL(DEVICE->s == NULL || (ids |= answered()) == ALL);
+		assert_true(!ris || DEVICE->s != NULL);
+		script_end(&s);
+		again();
+	}
+}
+
+static void a_leg_is_lost_at_any_point(void **state)
+{
+	(void)state;
+	sweep(true, 37);
+	sweep(false, 97);
+}
+
+static void nothing_is_lost_when_nobody_goes(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 12; seed++) {
+		struct script s;
+
+		script_begin(&s, seed);
+		kit_associate("CULVERT");
+		play(&s, seed, NULL, 0);
+		assert_int_equal(answered(), ALL);
+		release();
+		script_end(&s);
+		again();
+	}
+}
+
+static void a_device_leaves_at_any_point(void **state)
+{
+	struct script s;
+
+	(void)state;
+	for (size_t at = 0; at < 4000; at += 97) {
+		script_begin(&s, (unsigned)at);
+		kit_associate("CULVERT");
+		play(&s, (unsigned)at, DEVICE, at);
+		UNTIL(AT_RIS->s == NULL && AT_PACS->s == NULL);
+		script_end(&s);
+		again();
+	}
+}
+
 #define RELAY(test)                                                            \
 	cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 
@@ -672,6 +846,9 @@ int main(void)
 	    RELAY(a_destination_that_trickles_is_answered_for),
 	    RELAY(half_a_message_does_not_keep_the_turn),
 	    RELAY(a_device_that_does_not_answer_is_let_go),
+	    RELAY(a_leg_is_lost_at_any_point),
+	    RELAY(nothing_is_lost_when_nobody_goes),
+	    RELAY(a_device_leaves_at_any_point),
 	};
 
 	net_mem_install();
