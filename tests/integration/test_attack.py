@@ -156,13 +156,13 @@ def test_a_refused_peer_cannot_renew_its_deadline(edge):
     s.sendall(dicom.associate_rq(CONTEXTS, calling='NOBODY'))
     began = time.monotonic()
     try:
-        while time.monotonic() - began < 12 * culvert.SLOW:
+        while time.monotonic() - began < 60 * culvert.SLOW:
             s.sendall(dicom.associate_rq(CONTEXTS, calling='NOBODY'))
             time.sleep(0.2)
     except OSError:
         pass
     s.close()
-    assert time.monotonic() - began < 4 * culvert.SLOW
+    assert time.monotonic() - began < 15 * culvert.SLOW
 
 
 def test_a_pause_at_the_end_of_a_data_set_ends_with_it(
@@ -191,7 +191,7 @@ def test_a_pause_at_the_end_of_a_data_set_ends_with_it(
     time.sleep(0.5 * culvert.SLOW)
     order.unlink()
     assert struct.unpack('<H', a.response()[0x900])[0] == 0
-    a.sock.settimeout(20)
+    a.sock.settimeout(60)
     assert a.echo(3) == 0
     a.release()
 
@@ -309,7 +309,7 @@ def test_an_order_cannot_forge_a_line_of_the_log(edge):
 def test_clients_that_trickle_lose_their_place(edge):
     slow = [control(edge) for _ in range(8)]
     gone = [False] * 8
-    end = time.monotonic() + 25
+    end = time.monotonic() + 60 * culvert.SLOW
     while not all(gone):
         assert time.monotonic() < end, 'still there'
         for i, s in enumerate(slow):
@@ -488,7 +488,7 @@ def test_tls_peers_that_never_finish(daemons, scps, tls, edge_config, pki):
         s.sendall(first)
         began = time.monotonic()
         closed(s)
-        assert time.monotonic() - began < 5 * culvert.SLOW
+        assert time.monotonic() - began < 15 * culvert.SLOW
     s = dial(e)
     s.sendall(dicom.associate_rq(CONTEXTS))
     closed(s)
@@ -501,7 +501,7 @@ def test_tls_peers_that_never_finish(daemons, scps, tls, edge_config, pki):
             time.sleep(0.2)
     except OSError:
         pass
-    assert time.monotonic() - began < 5 * culvert.SLOW
+    assert time.monotonic() - began < 15 * culvert.SLOW
     a = dicom.Association(e.port(), CONTEXTS, tls=tls.client(),
                           host='127.0.0.1')
     assert a.echo(3) == 0

@@ -23,7 +23,8 @@ def several(edge_config, ports, routes=None, services=None, **destination):
     """An edge with these endpoints; each association short, so that the next
     instance has to find its way anew."""
     d = {'endpoints': ['127.0.0.1:%d' % p for p in ports], 'associations': 1,
-         'timeouts': {'connect': '2s', 'associate': '2s', 'idle': '100ms'}}
+         'timeouts': {'connect': '20s', 'associate': '20s',
+                      'idle': '100ms'}}
     d.update(destination)
     config = edge_config(ports[0], destination=d)
     if routes:
@@ -48,7 +49,7 @@ def test_forwarding_goes_on_at_the_next_endpoint_and_comes_back(
     first, second = scps(tls=tls.server()), scps(tls=tls.server())
     edge = daemons(several(
         edge_config, [first.port, second.port],
-        health={'interval': '1s'}, breaker={'failures': 2, 'pause': '1s'}))
+        health={'interval': '1s'}, breaker={'failures': 2, 'pause': '10m'}))
     sent = instances(40)
     assert dicom.send(edge.port(), sent[:10]) == [0] * 10
     edge.wait_deliveries('delivered', 10)

@@ -58,7 +58,7 @@ def settle(edge, n):
     def still():
         d = edge.deliveries()
         done = d.get('delivered', 0) + d.get('quarantined', 0)
-        if done != seen[0]:
+        if done != seen[0] or d.get('delivered', 0) < 0.7 * n:
             seen[:] = [done, time.monotonic()]
         return done >= n or time.monotonic() - seen[1] > 8
     until('settled', still, 120)

@@ -39,7 +39,7 @@ def dial(edge):
     return s
 
 
-def closed(s, seconds=15):
+def closed(s, seconds=60):
     """Whether the peer ends the connection in time; returns what it sent."""
     s.settimeout(seconds)
     out = b''
@@ -72,7 +72,7 @@ def test_silence_meets_artim(edge):
     s = dial(edge)
     began = time.monotonic()
     closed(s)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     edge.wait_log('artim-expired')
 
 
@@ -87,7 +87,7 @@ def test_one_byte_per_second_does_not_hold_the_listener(edge):
     except OSError:
         pass
     closed(s)
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 40
     served(edge)
 
 
@@ -201,7 +201,7 @@ def test_limits_hold_under_ten_thousand_connections(edge):
     try:
         for n in range(10000):
             s = socket.socket()
-            s.settimeout(5)
+            s.settimeout(60)
             s.connect(('127.0.0.1', edge.port()))
             if n < 300:
                 open_sockets.append(s)

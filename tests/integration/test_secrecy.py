@@ -2,6 +2,7 @@
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import time
 
@@ -25,6 +26,14 @@ def patient_names(data):
     return out
 
 
+def knocked(port, capture):
+    """Whether a connection without a byte shows in the capture."""
+    before = capture.stat().st_size if capture.exists() else 0
+    socket.create_connection(('127.0.0.1', port)).close()
+    time.sleep(0.2)
+    return capture.exists() and 0 < before < capture.stat().st_size
+
+
 @needs('tshark')
 def test_capture_shows_tls_1_3_and_nothing_in_clear(
         daemons, scps, tls, edge_config, samples, tmp_path):
@@ -39,7 +48,7 @@ def test_capture_shows_tls_1_3_and_nothing_in_clear(
                 break
         else:
             pytest.skip('capturing is not allowed here')
-        time.sleep(1)
+        until('it captures', lambda: knocked(scp.port, capture))
         edge = daemons(edge_config(scp.port))
         marked = dicom.data_set('1.2.3.1', name='Findme^Zanzibar',
                                 size=200000)
@@ -53,7 +62,8 @@ def test_capture_shows_tls_1_3_and_nothing_in_clear(
         statuses = dicom.send(edge.port(), sent)
         assert statuses[0] == 0
         edge.wait_deliveries('delivered', statuses.count(0))
-        time.sleep(1)
+        until('the image was captured',
+              lambda: capture.stat().st_size > 200000)
     finally:
         dump.terminate()
         dump.wait(10)

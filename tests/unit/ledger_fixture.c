@@ -390,7 +390,7 @@ void fixture_await(struct fixture *f, const char *sql, int64_t want)
 {
 	int64_t v = want + 1;
 
-	for (int i = 0; i < 10000; i++) {
+	for (int i = 0; i < 30000; i++) {
 		if (sql_once(f->ledger, sql, &v) == ERR_OK && v == want)
 			return;
 		nap();
@@ -466,7 +466,7 @@ void fixture_lock(sqlite3 *db)
 {
 	enum err e = ERR_BUSY;
 
-	for (int i = 0; i < 4000 && e != ERR_OK; i++) {
+	for (int i = 0; i < 12000 && e != ERR_OK; i++) {
 		e = db_exec(db, "BEGIN IMMEDIATE");
 		if (e != ERR_OK)
 			usleep(5000);

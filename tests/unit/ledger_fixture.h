@@ -65,7 +65,7 @@ size_t fixture_places(struct fixture *f, uint64_t seq, struct place *out,
  * the file is being rebuilt. */
 int64_t fixture_sql(struct fixture *f, const char *sql);
 int64_t fixture_sql_in(struct fixture *f, const char *name, const char *sql);
-/* Wait at most 20 s until sql gives want. */
+/* Wait at most a minute until sql gives want. */
 void fixture_await(struct fixture *f, const char *sql, int64_t want);
 struct sqlite3;
 /* Begin a transaction that keeps the ledger from writing; it may be at it just

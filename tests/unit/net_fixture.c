@@ -256,7 +256,7 @@ void net_await_port(int port)
 	char want[32], line[256];
 
 	snprintf(want, sizeof(want), ":%04X 00000000:0000 0A", port);
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 6000; i++) {
 		FILE *f = fopen("/proc/net/tcp", "re");
 		bool found = false;
 

@@ -331,14 +331,14 @@ static unsigned let_race(struct destination *d, unsigned turns)
 static void of_many_threads_one_gets_the_attempt(void **state)
 {
 	struct config_destination c = given(1);
-	struct timespec pause = {.tv_nsec = 40 * 1000000};
+	struct timespec nap = {.tv_nsec = 10 * 1000000};
 	struct destination_health h;
 	struct destination *d;
 	char why[768];
 
 	(void)state;
 	log_set_level(LOG_ERROR + 1);
-	c.breaker.pause = 30;
+	c.breaker.pause = 1000;
 	assert_int_equal(destination_open(&c, &d, why), ERR_OK);
 	for (unsigned i = 0; i < FAILURES; i++)
 		destination_mark(d, 0, "nobody listens there");
@@ -346,7 +346,8 @@ static void of_many_threads_one_gets_the_attempt(void **state)
 	assert_true(destination_health(d, 0, &h));
 	assert_string_equal(h.why, "nobody listens there");
 	assert_int_equal(h.circuit, CIRCUIT_OPEN);
-	(void)nanosleep(&pause, NULL);
+	for (int i = 0; !destination_available(d) && i < 6000; i++)
+		(void)nanosleep(&nap, NULL);
 	assert_int_equal(let_race(d, 1), 1);
 	destination_mark(d, 0, NULL);
 	assert_int_equal(let_race(d, 1), 8);
@@ -357,23 +358,38 @@ static void of_many_threads_one_gets_the_attempt(void **state)
 
 /* ---- with archives ------------------------------------------------------ */
 
-static const char two_endpoints[] =
-    "destinations:\n"
-    "  a: {protocol: dicom, endpoints: [\"127.0.0.1:%u\", "
-    "\"127.0.0.1:%u\"],\n"
-    "      plaintext: {allowed: test}, ae_title: ARCHIVE, associations: 1,\n"
-    "      timeouts: {connect: 1s, associate: 300ms, response: 500ms,\n"
-    "                 idle: 100ms},\n"
-    "      health: {interval: 300ms}, breaker: {failures: 2, pause: 10m},\n"
-    "      retry: {first: 100ms, max: 10m}}\n"
-    "routes: [{service: storage, forward: [a]}]\n";
+#define TWO_ENDPOINTS(associate)                                               \
+	"destinations:\n"                                                      \
+	"  a: {protocol: dicom, endpoints: [\"127.0.0.1:%u\", "                \
+	"\"127.0.0.1:%u\"],\n"                                                 \
+	"      plaintext: {allowed: test}, ae_title: ARCHIVE,\n"               \
+	"      associations: 1, timeouts: {connect: 10s, "                     \
+	"associate: " associate ", response: 10s, idle: 100ms},\n"             \
+	"      health: {interval: 300ms}, breaker: {failures: 2, pause: "      \
+	"10m},\n"                                                              \
+	"      retry: {first: 100ms, max: 10m}}\n"                             \
+	"routes: [{service: storage, forward: [a]}]\n"
+
+/* None fails because the machine is busy. */
+static const char patient[] = TWO_ENDPOINTS("10s");
+static const char impatient[] = TWO_ENDPOINTS("300ms");
 
 static int setup(void **state)
 {
 	struct kit *k = calloc(1, sizeof(*k));
 
 	kit_open(k);
-	kit_config(k, two_endpoints);
+	kit_config(k, patient);
+	*state = k;
+	return 0;
+}
+
+static int setup_impatient(void **state)
+{
+	struct kit *k = calloc(1, sizeof(*k));
+
+	kit_open(k);
+	kit_config(k, impatient);
 	*state = k;
 	return 0;
 }
@@ -513,7 +529,8 @@ int main(void)
 		an_endpoint_that_is_away_is_found_and_found_again, setup,
 		teardown),
 	    cmocka_unit_test_setup_teardown(
-		one_that_listens_but_never_answers_is_down, setup, teardown),
+		one_that_listens_but_never_answers_is_down, setup_impatient,
+		teardown),
 	    cmocka_unit_test_setup_teardown(one_that_rejects_is_busy_not_down,
 					    setup, teardown),
 	    cmocka_unit_test_setup_teardown(

@@ -343,16 +343,16 @@ static void a_write_that_fails_at_any_step_is_made_good(void **state)
 {
 	struct fixture *f = *state;
 	int64_t rounds = 0;
-	int struck = 0;
 
 	fixture_open(f);
 	for (long step = 0; step < 48; step += 3) {
 		arm(step % 2 == 0 ? FAULT_IO : FAULT_FULL, step, 1);
-		busy(f, (unsigned)(step * 10));
-		has_everything(f, ++rounds);
-		struck += atomic_load(&strikes) <= 0;
+		do { /* few large batches have few steps */
+			busy(f, (unsigned)(rounds * 30));
+			has_everything(f, ++rounds);
+			assert_true(rounds < 500);
+		} while (atomic_load(&strikes) > 0);
 	}
-	assert_true(struck > 8); /* the test tests something */
 	arm(FAULT_NONE, 0, 0);
 	fixture_close(f);
 	fixture_open(f);
@@ -392,14 +392,14 @@ static void audit_that_cannot_be_written_stops_new_associations(void **state)
 	fixture_open(f);
 	arm(FAULT_FULL, 0, 1000000);
 	ledger_audit(f->l, &e);
-	for (int i = 0; i < 4000 && ledger_accepting(f->l); i++)
+	for (int i = 0; i < 30000 && ledger_accepting(f->l); i++)
 		usleep(2000);
 	assert_false(ledger_accepting(f->l));
 	do {
 		ledger_stats(f->l, &st);
 	} while (st.audit_ok);
 	arm(FAULT_NONE, 0, 0);
-	for (int i = 0; i < 4000 && !ledger_accepting(f->l); i++)
+	for (int i = 0; i < 30000 && !ledger_accepting(f->l); i++)
 		usleep(2000);
 	assert_true(ledger_accepting(f->l));
 }

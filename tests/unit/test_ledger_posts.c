@@ -140,7 +140,7 @@ static void a_flood_of_refusals_is_dropped_with_a_counted_gap(void **state)
 	fixture_await(f, "SELECT count(*) FROM associations", 150);
 	snprintf(month, sizeof(month), "audit-%.7s.db",
 		 clock_text(clock_wall_ms(), text));
-	for (int i = 0; i < 2000 && !fixture_has(f, month); i++)
+	for (int i = 0; i < 12000 && !fixture_has(f, month); i++)
 		usleep(5000);
 	assert_true(fixture_sql_in(f, month,
 				   "SELECT sum(detail->>'rows') FROM audit"
