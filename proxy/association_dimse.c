@@ -89,11 +89,15 @@ static void count_relayed(struct association *a)
 		a->facts.end.others++;
 }
 
-/* Contexts that are there to retrieve with are not for storing. */
+/* Contexts that are there to retrieve with are not for storing; and a device
+ * that only queries has them, too. */
 static bool may_send(const struct association *a,
 		     const struct agreed_context *c)
 {
-	if (!service_allows(c->service, c->abstract, a->rq.field))
+	const struct config_device *d = &a->env->config->devices[a->device];
+
+	if ((d->services & c->service) == 0 ||
+	    !service_allows(c->service, c->abstract, a->rq.field))
 		return false;
 	return c->way != WAY_RELAY || c->service != CONFIG_STORAGE ||
 	       (c->route->action == CONFIG_RELAY &&

@@ -91,6 +91,11 @@ static const struct config_route *route_for(const struct deciding *d,
 	return route_resolve(d->n->config, &q);
 }
 
+static bool is_declared(const struct deciding *d, unsigned service)
+{
+	return (d->n->config->devices[d->n->device].services & service) != 0;
+}
+
 static void refuse(struct deciding *d, uint8_t result)
 {
 	d->p->result = result;
@@ -170,9 +175,13 @@ static void decide_retrieve(struct deciding *d, uint64_t syntaxes)
 
 static void decide_storage(struct deciding *d)
 {
-	const struct config_route *route = route_for(d, CONFIG_STORAGE);
+	const struct config_route *route = NULL;
 
 	refuse(d, CONTEXT_USER_REJECTED);
+	if (is_declared(d, CONFIG_STORAGE))
+		route = route_for(d, CONFIG_STORAGE);
+	else
+		d->p->scu = false; /* it may retrieve only */
 	if (route != NULL && route->action == CONFIG_RELAY && d->p->scu) {
 		d->p->agreed.route = route;
 		send_up(d, route, UINT64_MAX);
@@ -295,11 +304,9 @@ static void propose_roles(struct deciding *d)
 /* Whoever may query may retrieve, and for C-GET that takes storage contexts. */
 static bool may_use(const struct deciding *d, unsigned service)
 {
-	unsigned may = d->n->config->devices[d->n->device].services;
-
-	if (service == CONFIG_STORAGE && d->p->scp)
-		may |= (may & CONFIG_QUERY) != 0 ? CONFIG_STORAGE : 0;
-	return (may & service) != 0;
+	return is_declared(d, service) ||
+	       (service == CONFIG_STORAGE && d->p->scp &&
+		is_declared(d, CONFIG_QUERY));
 }
 
 static void decide(struct deciding *d)
@@ -322,6 +329,7 @@ void negotiate_begin(struct negotiation *n)
 {
 	n->n_legs = 0;
 	n->all_live = true;
+	n->identified = false;
 	for (size_t i = 0; i < n->rq->n_contexts; i++) {
 		struct deciding d = {n, &n->rq->contexts[i], &n->planned[i]};
 

@@ -46,7 +46,8 @@ struct agreed_context {
 	uint8_t id;
 	enum config_service service;
 	enum context_way way;
-	int leg; /* what is live in it goes there; -1: nothing is */
+	int leg;  /* what is live in it goes there; -1: nothing is */
+	bool scp; /* what is stored from there is for the device (C-GET) */
 	const struct config_route *route; /* of the config; NULL: none needed */
 	char abstract[UID_SIZE];
 	char transfer_syntax[UID_SIZE];
@@ -77,7 +78,8 @@ struct negotiation {
 	size_t n_legs;                       /* after negotiate_begin() */
 	size_t destinations[NEGOTIATE_LEGS]; /* by leg: index in the config */
 
-	bool all_live; /* nothing is taken here: private, as all below */
+	bool all_live;   /* nothing is taken here: private, as all below */
+	bool identified; /* a leg has answered the user identity */
 	struct planned_context planned[ASSOC_MAX_CONTEXTS];
 };
 

@@ -47,14 +47,15 @@ static enum err add_role(const struct negotiation *n, size_t i,
 			      p->scp);
 }
 
+/* Extended negotiation of a class goes where the class goes. */
 static enum err copy_items(const struct negotiation *n, struct assoc *rq)
 {
-	static const uint8_t types[] = {ITEM_EXTENDED, ITEM_COMMON_EXTENDED,
-					ITEM_USER_IDENTITY};
-	enum err e = ERR_OK;
+	enum err e = assoc_copy_class_items(rq, n->rq, ITEM_EXTENDED);
 
-	for (size_t i = 0; e == ERR_OK && i < sizeof(types); i++)
-		e = assoc_copy_items(rq, n->rq, types[i]);
+	if (e == ERR_OK)
+		e = assoc_copy_class_items(rq, n->rq, ITEM_COMMON_EXTENDED);
+	if (e == ERR_OK)
+		e = assoc_copy_items(rq, n->rq, ITEM_USER_IDENTITY);
 	return e;
 }
 
@@ -159,7 +160,12 @@ void negotiate_leg_answer(struct negotiation *n, size_t leg,
 	take_window(n, leg_ac, ac);
 	/* no room is not possible: both come out of one PDU each */
 	(void)!assoc_copy_items(ac, leg_ac, ITEM_EXTENDED);
-	(void)!assoc_copy_items(ac, leg_ac, ITEM_USER_IDENTITY_ANSWER);
+	if (!n->identified) { /* one answer to one question */
+		size_t before = ac->n_items;
+
+		(void)!assoc_copy_items(ac, leg_ac, ITEM_USER_IDENTITY_ANSWER);
+		n->identified = ac->n_items > before;
+	}
 }
 
 /* ---- the end ----------------------------------------------------------- */
@@ -184,6 +190,7 @@ static uint8_t settle(const struct negotiation *n, size_t i,
 		p->agreed.way = WAY_STORE;
 	if (p->here || live) {
 		p->agreed.leg = live ? p->agreed.leg : -1;
+		p->agreed.scp = live && p->scp && p->up_scp;
 		return CONTEXT_ACCEPTED;
 	}
 	return p->agreed.leg < 0 ? p->result : p->up_result;
@@ -237,7 +244,7 @@ static bool same_context(const struct agreed_context *a,
 
 	return c != NULL && c->result == CONTEXT_ACCEPTED && c->n_ts > 0 &&
 	       strcmp(assoc_ts(leg_ac, c, 0), a->transfer_syntax) == 0 &&
-	       (a->way != WAY_STORE || (r != NULL && r->scp));
+	       (!a->scp || (r != NULL && r->scp));
 }
 
 bool negotiate_leg_fits(const struct agreed_context *agreed, size_t n_agreed,

@@ -190,7 +190,8 @@ static void decide_request(struct relay_leg *l, const struct agreed_context *c,
 		l->way = RELAY_WAY_DROP;
 		return;
 	}
-	if (!service_allows(c->service, c->abstract, rq->field)) {
+	if (!service_allows(c->service, c->abstract, rq->field) ||
+	    (rq->field == C_STORE_RQ && !c->scp)) {
 		association_note_forbidden(&l->relay->a->facts,
 					   l->relay->a->env->ledger, rq,
 					   l->destination->config->name);
@@ -261,7 +262,7 @@ static bool on_pdv(struct relay_leg *l, const struct pdu_event *ev)
 			return buf_append(&l->command, ev->data, ev->len) ==
 			       ERR_OK;
 		if (l->op != NULL)
-			relay_op_data(l->op, ev->data, ev->len);
+			relay_op_answer_data(l->op, ev->len);
 		break;
 	case PDU_EV_PDV_END:
 		if (ev->pdv.last && ev->pdv.command)

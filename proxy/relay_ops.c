@@ -315,23 +315,27 @@ struct relay_op *relay_op_find(struct relay_ops *o, uint8_t context_id,
 	return n == 1 ? only : NULL;
 }
 
-void relay_op_data(struct relay_op *op, const uint8_t *p, size_t n)
-{
-	op->bytes += n;
-	/* one that is too long for the audit is left out of it whole */
-	if (is_query(op->rq.field) && !op->from_leg && op->responses == 0 &&
-	    op->bytes <= LEDGER_IDENTIFIER_MAX)
-		(void)!buf_append(&op->identifier, p, n);
-	else if (op->responses == 0 && buf_len(&op->identifier) > 0 &&
-		 !op->from_leg && op->bytes > LEDGER_IDENTIFIER_MAX)
-		buf_free(&op->identifier);
-}
-
 static void wipe(struct buf *b)
 {
 	if (b->base != NULL)
 		mem_wipe(b->base, b->cap);
 	buf_free(b);
+}
+
+void relay_op_data(struct relay_op *op, const uint8_t *p, size_t n)
+{
+	op->bytes += n;
+	if (!is_query(op->rq.field) || op->from_leg || op->too_long)
+		return;
+	/* one that is too long for the audit is left out of it whole */
+	op->too_long = buf_append(&op->identifier, p, n) != ERR_OK;
+	if (op->too_long)
+		wipe(&op->identifier);
+}
+
+void relay_op_answer_data(struct relay_op *op, size_t n)
+{
+	op->bytes += n;
 }
 
 void relay_op_end(struct relay_ops *o, struct relay_op *op, int32_t status)

@@ -35,6 +35,7 @@ struct relay_op {
 	uint32_t responses;    /* pending ones so far */
 	uint64_t bytes;        /* of data sets, both ways */
 	struct buf identifier; /* of a query, as encoded */
+	bool too_long;         /* to be kept */
 };
 
 struct relay_sum {
@@ -71,8 +72,10 @@ enum err relay_op_begin(struct relay_ops *o, const struct command *rq,
  * some peers answer with a wrong one, the only one there is. NULL: none. */
 struct relay_op *relay_op_find(struct relay_ops *o, uint8_t context_id,
 			       bool from_leg, uint16_t responded_id);
-/* Bytes of its data set pass. */
+/* Bytes of its data set pass, or of those of its responses: these are only
+ * counted. */
 void relay_op_data(struct relay_op *op, const uint8_t *p, size_t n);
+void relay_op_answer_data(struct relay_op *op, size_t n);
 /* It is over; freed. status -1: without an answer. */
 void relay_op_end(struct relay_ops *o, struct relay_op *op, int32_t status);
 

@@ -4,6 +4,7 @@
 
 #include "proxy/dicom/assoc_parts.h"
 #include "proxy/lib/mem.h"
+#include "proxy/lib/rd.h"
 
 /* ---- read ---- */
 
@@ -184,19 +185,64 @@ enum err assoc_add_item(struct assoc *a, uint8_t type, uint8_t second,
 	return ERR_OK;
 }
 
-enum err assoc_copy_items(struct assoc *to, const struct assoc *from,
-			  uint8_t type)
+typedef bool wanted_fn(const struct assoc *to, const uint8_t *bytes, size_t n);
+
+static bool any_item(const struct assoc *to, const uint8_t *bytes, size_t n)
+{
+	(void)to;
+	(void)bytes;
+	(void)n;
+	return true;
+}
+
+/* u16 length, class, whatever. */
+static bool is_of_context(const struct assoc *to, const uint8_t *bytes,
+			  size_t n)
+{
+	struct rd r = rd_init(bytes, n);
+	size_t len = rd_u16(&r);
+	const uint8_t *class = rd_bytes(&r, len);
+
+	if (!rd_ok(&r))
+		return false;
+	while (len > 0 && (class[len - 1] == '\0' || class[len - 1] == ' '))
+		len--;
+	for (size_t i = 0; i < to->n_contexts; i++) {
+		const char *abstract = to->contexts[i].abstract;
+
+		if (strlen(abstract) == len &&
+		    memcmp(abstract, class, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum err copy_items(struct assoc *to, const struct assoc *from,
+			   uint8_t type, wanted_fn *wanted)
 {
 	enum err e = ERR_OK;
 
 	for (size_t i = 0; i < from->n_items && e == ERR_OK; i++) {
 		const struct assoc_item *it = &from->items[i];
+		const uint8_t *bytes = from->item_bytes + it->off;
 
-		if (it->type == type)
-			e = assoc_add_item(to, type, it->second,
-					   from->item_bytes + it->off, it->len);
+		if (it->type == type && wanted(to, bytes, it->len))
+			e = assoc_add_item(to, type, it->second, bytes,
+					   it->len);
 	}
 	return e;
+}
+
+enum err assoc_copy_items(struct assoc *to, const struct assoc *from,
+			  uint8_t type)
+{
+	return copy_items(to, from, type, any_item);
+}
+
+enum err assoc_copy_class_items(struct assoc *to, const struct assoc *from,
+				uint8_t type)
+{
+	return copy_items(to, from, type, is_of_context);
 }
 
 void assoc_wipe(struct assoc *a)

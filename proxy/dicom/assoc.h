@@ -169,6 +169,10 @@ enum err assoc_add_role(struct assoc *a, const char *sop_class, bool scu,
  * ERR_LIMIT: no room; some may have been carried. */
 enum err assoc_copy_items(struct assoc *to, const struct assoc *from,
 			  uint8_t type) MUST_CHECK;
+/* Those of them alone that name the abstract syntax of a context of to: 0x56
+ * and 0x57, which begin with a class. */
+enum err assoc_copy_class_items(struct assoc *to, const struct assoc *from,
+				uint8_t type) MUST_CHECK;
 /* Overwrite the opaque items (passcodes may be among them): before freeing. */
 void assoc_wipe(struct assoc *a);
 

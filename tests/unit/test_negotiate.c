@@ -24,6 +24,7 @@ static const char yaml[] =
     "  probe: {ae_title: PROBE, address: 10.0.0.2, services: verification}\n"
     "  all: {ae_title: CT, address: 10.0.0.3, port: 104, services: [storage,\n"
     "        verification, worklist, query, mpps, commitment]}\n"
+    "  viewer: {ae_title: VIEW, address: 10.0.0.4, services: query}\n"
     "destinations:\n"
     "  one: {protocol: dicom, endpoints: 'pacs:104', ae_title: ONE,\n"
     "        plaintext: {allowed: test}, accept: [explicit-le]}\n"
@@ -345,6 +346,76 @@ static void the_smallest_window_counts_and_only_when_all_is_live(void **state)
 	assert_false(f.ac->has_async);
 }
 
+static void who_may_only_query_retrieves_and_does_not_store(void **state)
+{
+	const struct assoc_role *r;
+	struct assoc *rq = mem_zalloc(sizeof(*rq));
+
+	(void)state;
+	f.n.device = 3;
+	propose(1, GET, UID_IMPLICIT_LE, NULL);
+	propose(3, UID_CT_STORAGE, UID_EXPLICIT_LE, NULL);
+	assert_int_equal(assoc_add_role(f.rq, UID_CT_STORAGE, true, true),
+			 ERR_OK);
+	negotiate_begin(&f.n);
+	assert_int_equal(negotiate_leg_rq(&f.n, 0, rq), ERR_OK);
+	r = assoc_role(rq, UID_CT_STORAGE);
+	assert_true(r != NULL && !r->scu && r->scp);
+	up_answers(0, 1, CONTEXT_ACCEPTED, UID_IMPLICIT_LE);
+	up_answers(0, 3, CONTEXT_ACCEPTED, UID_EXPLICIT_LE);
+	assert_int_equal(assoc_add_role(f.up[0], UID_CT_STORAGE, false, true),
+			 ERR_OK);
+	assert_int_equal(answer(), 2);
+	assert_int_equal(f.agreed[1].way, WAY_RELAY);
+	assert_true(f.agreed[1].scp);
+	assert_false(f.agreed[0].scp);
+	r = assoc_role(f.ac, UID_CT_STORAGE);
+	assert_true(r != NULL && !r->scu && r->scp);
+	mem_free(rq);
+}
+
+static void add_item(struct assoc *a, uint8_t type, const char *class)
+{
+	struct assoc_item *it = &a->items[a->n_items++];
+	uint8_t *p = a->item_bytes + a->n_item_bytes;
+	size_t n = strlen(class);
+
+	*it = (struct assoc_item){
+	    .type = type, .len = (uint16_t)(n + 3), .off = a->n_item_bytes};
+	p[0] = 0;
+	p[1] = (uint8_t)n;
+	memcpy(p + 2, class, n);
+	p[2 + n] = 1;
+	a->n_item_bytes += it->len;
+}
+
+static void extended_negotiation_goes_where_its_class_goes(void **state)
+{
+	struct assoc *rq = mem_zalloc(sizeof(*rq));
+
+	(void)state;
+	f.n.device = 2;
+	propose(1, UID_WORKLIST, UID_IMPLICIT_LE, NULL);
+	propose(3, FIND, UID_IMPLICIT_LE, NULL);
+	add_item(f.rq, 0x56, FIND);
+	add_item(f.rq, 0x56, UID_WORKLIST);
+	add_item(f.rq, 0x58, "user");
+	negotiate_begin(&f.n);
+	assert_int_equal(negotiate_leg_rq(&f.n, PACS, rq), ERR_OK);
+	assert_int_equal(rq->n_items, 2);
+	assert_int_equal(rq->items[0].type, 0x56);
+	assert_int_equal(rq->items[1].type, 0x58);
+	assert_memory_equal(rq->item_bytes + 2, FIND, strlen(FIND));
+	/* and one answer comes to one user */
+	up_answers(RIS, 1, CONTEXT_ACCEPTED, UID_IMPLICIT_LE);
+	up_answers(PACS, 3, CONTEXT_ACCEPTED, UID_IMPLICIT_LE);
+	add_item(f.up[RIS], 0x59, "one");
+	add_item(f.up[PACS], 0x59, "two");
+	assert_int_equal(answer(), 2);
+	assert_int_equal(f.ac->n_items, 1);
+	mem_free(rq);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -361,6 +432,8 @@ int main(void)
 	    T(without_the_role_upstream_storage_stays_here),
 	    T(commitment_is_held_for_a_device_and_reported_by_an_archive),
 	    T(the_smallest_window_counts_and_only_when_all_is_live),
+	    T(who_may_only_query_retrieves_and_does_not_store),
+	    T(extended_negotiation_goes_where_its_class_goes),
 	};
 
 	return cmocka_run_group_tests_name("negotiate", tests, NULL, NULL);
