@@ -69,6 +69,8 @@ void relay_leg_answered(struct relay_leg *l, struct relay_op *op,
 	if (l->leg != NULL)
 		leg_count(l->leg, field == C_STORE_RQ, field == C_ECHO_RQ,
 			  field != C_STORE_RQ && field != C_ECHO_RQ, failed);
+	if (failed && !op->from_leg)
+		l->relay->a->facts.end.failures++;
 	forget(l, op);
 	relay_op_end(&l->ops, op, status);
 	relay_leg_watch(l);
