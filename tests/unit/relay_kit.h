@@ -16,27 +16,7 @@
 #include "proxy/net/listener.h"
 #include "proxy/net/stream.h"
 #include "tests/unit/ledger_fixture.h"
-
-/* The device's contexts. Storage, verification and commitment are taken here;
- * worklist goes to the RIS, all else to the PACS. Who calls "LIVE" has storage
- * and verification relayed to the PACS too. */
-enum {
-	CTX_ECHO = 1,
-	CTX_STORE = 3,    /* CT, both roles */
-	CTX_WORKLIST = 5, /* to the RIS */
-	CTX_FIND = 7,     /* to the PACS */
-	CTX_MOVE = 9,
-	CTX_GET = 11,
-	CTX_PRINTER = 13, /* to the RIS; N-EVENT-REPORT comes back */
-};
-
-#define CLASS_MWL  "1.2.840.10008.5.1.4.31"
-#define CLASS_FIND "1.2.840.10008.5.1.4.1.2.2.1"
-#define CLASS_MOVE "1.2.840.10008.5.1.4.1.2.2.2"
-#define CLASS_GET  "1.2.840.10008.5.1.4.1.2.2.3"
-#define CLASS_CT   "1.2.840.10008.5.1.4.1.1.2"
-#define CLASS_ECHO "1.2.840.10008.1.1"
-#define CLASS_PRT  "1.2.840.10008.5.1.1.16"
+#include "tests/unit/relay_message.h"
 
 enum { RIS, PACS, FARS };
 
@@ -62,6 +42,10 @@ struct far {
 	bool no_rp;            /* keeps the release waiting */
 	struct assoc *rq, *ac; /* of the last association */
 };
+
+#define DEVICE  (&kit.device)
+#define AT_RIS  (&kit.far[RIS].end)
+#define AT_PACS (&kit.far[PACS].end)
 
 struct kit {
 	struct fixture fixture;
@@ -104,15 +88,6 @@ uint8_t kit_result(uint8_t context_id);
 
 /* ---- messages ---- */
 
-/* A message as bytes, to send and to compare with. seed 0: one PDV a PDU of at
- * most 16 KiB; else cut at random: several PDVs a PDU, single bytes, empty
- * fragments. data NULL: n bytes that depend on seed and n. */
-void kit_message(struct buf *out, uint8_t context_id, const struct command *c,
-		 size_t n, unsigned seed);
-struct command kit_request_command(uint16_t field, uint16_t id, bool data_set);
-struct command kit_response_command(uint16_t field, uint16_t id,
-				    uint16_t status, bool data_set);
-
 void kit_put(struct end *e, const void *p, size_t n);
 /* In pieces cut at random, some with a turn of the loop between them. */
 void kit_put_cut(struct end *e, const void *p, size_t n, unsigned seed);
@@ -121,14 +96,6 @@ void kit_send(struct end *e, uint8_t context_id, const struct command *c,
 	      size_t n);
 void kit_control(struct end *e, enum pdu_type type);
 
-struct got {
-	uint8_t context_id;
-	struct command command;
-	size_t n;       /* bytes of the data set */
-	struct buf raw; /* all PDUs of it */
-};
-/* Take the first whole message out of what came. False: there is none yet. */
-bool kit_take(struct end *e, struct got *g);
 /* Wait for it. */
 void kit_await(struct end *e, struct got *g);
 /* Wait for a response and check it. */
@@ -138,6 +105,21 @@ void kit_await_response(struct end *e, uint8_t context_id, uint16_t field,
 void kit_await_bytes(struct end *e, const struct buf *bytes);
 void kit_await_request(struct end *e, uint16_t field, uint16_t id);
 
-uint32_t kit_random(unsigned *seed);
+/* ---- what many tests do ---- */
+
+/* The device asks a query; a destination answers, with a data set while it is
+ * pending. */
+void kit_ask(uint8_t context_id, uint16_t id);
+void kit_answer(struct end *far, uint8_t context_id, uint16_t id,
+		uint16_t status);
+/* The device stores into the spool. */
+void kit_store(uint16_t id, size_t n);
+/* A C-GET that the PACS has; its end, success. */
+void kit_begin_get(uint16_t id);
+void kit_end_get(uint16_t id);
+/* A destination's connection ends. */
+void kit_cut_off(struct end *far);
+/* The device releases; everybody has left. */
+void kit_release(void);
 
 #endif
