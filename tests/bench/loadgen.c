@@ -498,6 +498,7 @@ static int run(void)
 {
 	struct sender *s = calloc(opt.associations, sizeof(*s));
 	pthread_t clock_thread;
+	int rc;
 
 	if (!s)
 		abort();
@@ -512,7 +513,13 @@ static int run(void)
 		abort();
 	for (unsigned i = 0; i < opt.associations; i++)
 		pthread_join(s[i].thread, NULL);
-	return report(s);
+	rc = report(s);
+	for (unsigned i = 0; i < opt.associations; i++) {
+		free(s[i].latency);
+		free(s[i].wait);
+	}
+	free(s);
+	return rc;
 }
 
 int main(int argc, char **argv)

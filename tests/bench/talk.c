@@ -309,12 +309,13 @@ static int run(void)
 	for (unsigned i = 0; i < opt.associations; i++)
 		pthread_join(t[i].thread, NULL);
 	rc = report(t);
-	if (opt.mode == MODE_IDLE) {
-		while (getchar() != EOF)
-			;
-		for (unsigned i = 0; i < opt.associations; i++)
-			let_go(&t[i]);
+	while (opt.mode == MODE_IDLE && getchar() != EOF)
+		;
+	for (unsigned i = 0; i < opt.associations; i++) {
+		let_go(&t[i]);
+		free(t[i].us);
 	}
+	free(t);
 	return rc;
 }
 
