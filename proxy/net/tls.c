@@ -217,23 +217,50 @@ static enum err load_files(struct tls_context *c, const struct tls_options *o,
 
 /* The chain is good: is it the peer we want? */
 static int accept_leaf(struct tls *t, const WOLFSSL_BUFFER_INFO *der,
-		       const struct tls_certificate *cert)
+		       struct tls_identity *who)
 {
 	const struct tls_context *c = t->ctx;
 
 	if (!c->server && t->server_name != NULL &&
 	    !tls_cert_matches(der->buffer, der->length, t->server_name)) {
-		tls_fail_name(t, cert);
+		tls_fail_name(t, &who->cert);
 		return 0;
 	}
 	if (c->fingerprint[0] != '\0' &&
-	    strcmp(c->fingerprint, cert->fingerprint) != 0) {
-		tls_fail_fingerprint(t, cert);
+	    strcmp(c->fingerprint, who->cert.fingerprint) != 0) {
+		tls_fail_fingerprint(t, &who->cert);
 		return 0;
 	}
 	tls_identity_unref(t->peer);
-	t->peer = tls_identity_new(cert);
-	return t->peer != NULL;
+	t->peer = tls_identity_ref(who);
+	return 1;
+}
+
+static int accept_new_leaf(struct tls *t, const WOLFSSL_BUFFER_INFO *der,
+			   const struct tls_certificate *cert)
+{
+	struct tls_identity *who = tls_identity_new(cert);
+	int ok = who != NULL && accept_leaf(t, der, who);
+
+	if (ok)
+		tls_known_add(t->ctx, who);
+	tls_identity_unref(who);
+	return ok;
+}
+
+static bool accept_known_leaf(struct tls *t, const WOLFSSL_BUFFER_INFO *der,
+			      int *ok)
+{
+	char fingerprint[TLS_FINGERPRINT_LEN];
+	struct tls_identity *who;
+
+	tls_cert_fingerprint(der->buffer, der->length, fingerprint);
+	who = tls_known_find(t->ctx, fingerprint);
+	if (who == NULL)
+		return false;
+	*ok = accept_leaf(t, der, who);
+	tls_identity_unref(who);
+	return true;
 }
 
 /* Called for every certificate that fails, and for the leaf in any case. */
@@ -248,6 +275,8 @@ static int on_verify(int ok, WOLFSSL_X509_STORE_CTX *store)
 		return 0;
 	}
 	der = &store->certs[store->error_depth];
+	if (ok && store->error_depth == 0 && accept_known_leaf(t, der, &ok))
+		return ok;
 	if (tls_cert_parse(der->buffer, der->length, &cert) != ERR_OK) {
 		tls_fail_set(t, "the peer's certificate cannot be parsed; it "
 				"must be issued anew");
@@ -265,7 +294,7 @@ static int on_verify(int ok, WOLFSSL_X509_STORE_CTX *store)
 			     cert.subject, cert.signature);
 		return 0;
 	}
-	return store->error_depth > 0 ? 1 : accept_leaf(t, der, &cert);
+	return store->error_depth > 0 ? 1 : accept_new_leaf(t, der, &cert);
 }
 
 /* ---- birth ------------------------------------------------------------ */
@@ -393,6 +422,7 @@ void tls_context_unref(struct tls_context *c)
 	if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
 	tls_sessions_free(c);
+	tls_known_free(c);
 	wolfSSL_CTX_free(c->wolf);
 	pthread_mutex_destroy(&c->lock);
 	mem_free(c->ca_file);

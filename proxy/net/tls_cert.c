@@ -258,14 +258,14 @@ static void serial_fact(WOLFSSL_X509 *x, struct tls_certificate *c)
 	hex(serial, (size_t)n, c->serial, sizeof(c->serial));
 }
 
-static void fingerprint_fact(const uint8_t *der, size_t len,
-			     struct tls_certificate *c)
+void tls_cert_fingerprint(const uint8_t *der, size_t len,
+			  char out[TLS_FINGERPRINT_LEN])
 {
 	uint8_t digest[WC_SHA256_DIGEST_SIZE];
 
+	out[0] = '\0';
 	if (wc_Sha256Hash(der, (word32)len, digest) == 0)
-		hex(digest, sizeof(digest), c->fingerprint,
-		    sizeof(c->fingerprint));
+		hex(digest, sizeof(digest), out, TLS_FINGERPRINT_LEN);
 }
 
 static int days_until(int64_t when)
@@ -292,7 +292,7 @@ enum err tls_cert_parse(const uint8_t *der, size_t len,
 		  sizeof(out->issuer));
 	serial_fact(x, out);
 	each_san(x, collect_san, out);
-	fingerprint_fact(der, len, out);
+	tls_cert_fingerprint(der, len, out->fingerprint);
 	key_facts(x, out);
 	signature_fact(x, out);
 	out->not_before = asn1_time(wolfSSL_X509_get_notBefore(x));
@@ -326,4 +326,40 @@ void tls_identity_unref(struct tls_identity *id)
 {
 	if (id != NULL && atomic_fetch_sub(&id->refs, 1) == 1)
 		mem_free(id);
+}
+
+struct tls_identity *tls_known_find(struct tls_context *c,
+				    const char *fingerprint)
+{
+	struct tls_identity *found = NULL;
+
+	if (fingerprint[0] == '\0')
+		return NULL;
+	pthread_mutex_lock(&c->lock);
+	for (unsigned i = 0; i < TLS_KNOWN_MAX && found == NULL; i++) {
+		struct tls_identity *id = c->known[i];
+
+		if (id != NULL &&
+		    strcmp(id->cert.fingerprint, fingerprint) == 0)
+			found = tls_identity_ref(id);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return found;
+}
+
+void tls_known_add(struct tls_context *c, struct tls_identity *id)
+{
+	struct tls_identity **row;
+
+	pthread_mutex_lock(&c->lock);
+	row = &c->known[c->next_known++ % TLS_KNOWN_MAX];
+	tls_identity_unref(*row);
+	*row = tls_identity_ref(id);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void tls_known_free(struct tls_context *c)
+{
+	for (unsigned i = 0; i < TLS_KNOWN_MAX; i++)
+		tls_identity_unref(c->known[i]);
 }

@@ -18,6 +18,7 @@ enum {
 	TLS_SESSION_SECONDS = 3600, /* how long one may be resumed */
 	TLS_TICKETS_MAX = 512,      /* live tickets of a server context */
 	TLS_SESSIONS_MAX = 64,      /* endpoints a client remembers */
+	TLS_KNOWN_MAX = 16,         /* certificates that need no parsing */
 	TLS_SESSION_KEY_LEN = 528,  /* endpoint and server name */
 	TLS_FILE_MAX = 1024 * 1024, /* bytes of a PEM file */
 	TLS_CA_NAMES_MAX = 32 * 1024,
@@ -52,6 +53,8 @@ struct tls_context {
 	unsigned next_ticket;
 	struct list sessions; /* client: newest first */
 	unsigned n_sessions;
+	struct tls_identity *known[TLS_KNOWN_MAX]; /* seen lately, or NULL */
+	unsigned next_known;
 };
 
 enum tls_phase {
@@ -101,9 +104,21 @@ char *tls_date(int64_t when, char out[32]);
 /* SHA-1 or MD5 below the signature. */
 bool tls_cert_weak_signature(const struct tls_certificate *c);
 
+/* SHA-256 of the DER in hexadecimal; "" when it cannot be computed. */
+void tls_cert_fingerprint(const uint8_t *der, size_t len,
+			  char out[TLS_FINGERPRINT_LEN]);
+
 struct tls_identity *tls_identity_new(const struct tls_certificate *c);
 struct tls_identity *tls_identity_ref(struct tls_identity *id);
 void tls_identity_unref(struct tls_identity *id); /* NULL is fine */
+
+/* The facts of leaves that passed before, so that peers who come again need
+ * not be parsed again. Facts only: whether a chain verifies is found out each
+ * time. The first: a reference of the caller's own, or NULL. */
+struct tls_identity *tls_known_find(struct tls_context *c,
+				    const char *fingerprint);
+void tls_known_add(struct tls_context *c, struct tls_identity *id);
+void tls_known_free(struct tls_context *c);
 
 /* tls_file.c */
 
