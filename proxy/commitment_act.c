@@ -324,14 +324,24 @@ static bool is_again(struct commitment *c, struct request *r,
 	return true;
 }
 
-static void end(struct commitment *c, struct request *r)
+static void end(struct commitment *c, struct request *r, enum outcome_kind how)
 {
-	enum err e =
-	    io_outcome(c, &r->m.transfer, OUTCOME_DELIVERED, r->m.destination);
+	enum err e = io_outcome(c, &r->m.transfer, how, r->m.destination);
 
 	if (e == ERR_OK)
 		r->gone = true; /* else the next look does it */
 	read_forget_refs(c, r);
+}
+
+/* One that another's report answers is withdrawn: delivered ones without a
+ * report of their own went to the archive by hand. */
+static void end_again(struct commitment *c, struct request *r)
+{
+	log_event(LOG_INFO, "commitment-again",
+		  "device=%s transaction=%s cause=\"the same request came more "
+		  "than once: one report answers them\"",
+		  r->m.device, r->m.transaction);
+	end(c, r, OUTCOME_WITHDRAWN);
 }
 
 void act_finish(struct commitment *c, struct request *r)
@@ -340,16 +350,10 @@ void act_finish(struct commitment *c, struct request *r)
 	{
 		struct request *other = CONTAINER_OF(n, struct request, node);
 
-		if (is_again(c, r, other)) {
-			log_event(LOG_INFO, "commitment-again",
-				  "device=%s transaction=%s "
-				  "cause=\"the same request came more than "
-				  "once: one report answers them\"",
-				  r->m.device, r->m.transaction);
-			end(c, other);
-		}
+		if (is_again(c, r, other))
+			end_again(c, other);
 	}
-	end(c, r);
+	end(c, r, OUTCOME_DELIVERED);
 }
 
 /* What cannot be read cannot be answered: a person has to look. */
@@ -414,7 +418,10 @@ static enum err take_step(struct commitment *c, struct request *r,
 	case STEP_OVERDUE:
 		return act_deny(c, r, "no answer within commitment.deadline");
 	case STEP_FINISH:
-		act_finish(c, r);
+		if (f->reported)
+			act_finish(c, r);
+		else
+			end_again(c, r);
 		return r->gone ? ERR_OK : ERR_BUSY;
 	}
 	return ERR_OK;

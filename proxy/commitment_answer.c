@@ -11,6 +11,7 @@
 struct standing {
 	const struct view_message *open;   /* asked for, not yet answered */
 	const struct view_message *passed; /* released by hand: went itself */
+	const struct view_message *mixed;  /* the same, after it was asked */
 	const struct view_message *own;    /* asked by ourselves */
 	const struct view_message *linked; /* asked by us for a request */
 	bool reported;                     /* some request is answered */
@@ -46,11 +47,12 @@ static void stand_by_request(struct standing *s, const struct view_message *m,
 	read_link(&m->transfer, link);
 	if (has_message(rows, n, N_EVENT_REPORT_RQ, link))
 		s->reported = true;
+	else if (m->state == DELIVERY_DELIVERED)
+		*(has_message(rows, n, N_ACTION_RQ, link) ? &s->mixed
+							  : &s->passed) = m;
 	else if (m->state == DELIVERY_HELD &&
 		 has_message(rows, n, N_ACTION_RQ, link) && s->open == NULL)
 		s->open = m;
-	else if (m->state == DELIVERY_DELIVERED && s->passed == NULL)
-		s->passed = m;
 }
 
 static struct standing stand(const struct commitment *c,
@@ -196,6 +198,20 @@ static uint16_t answer_passed(struct commitment *c,
 	return status_of(act_report(c, m, answer, "the archive's answer"));
 }
 
+/* It may answer the device's own request or ours, which left out what is lost:
+ * "all is safe" would not mean all. */
+static uint16_t refuse_mixed(const struct view_message *m,
+			     const struct report_job *job)
+{
+	log_event(LOG_ERROR, "commitment-mixed",
+		  "from=%s device=%s transaction=%s cause=\"the request was "
+		  "released by hand after the archive had been asked: which "
+		  "one is answered cannot be told\" effect=\"the device gets "
+		  "no report\" remedy=\"let the device ask again\"",
+		  job->from, m->device, m->transaction);
+	return STATUS_PROCESSING_FAILURE;
+}
+
 static uint16_t refuse(const struct report_job *job,
 		       const struct commit_set *answer)
 {
@@ -226,6 +242,8 @@ static uint16_t dispatch(struct commitment *c, const struct report_job *job,
 		status = own_answer(c, s.own, answer);
 	else if (s.passed != NULL)
 		status = answer_passed(c, s.passed, answer);
+	else if (s.mixed != NULL)
+		status = refuse_mixed(s.mixed, job);
 	else if (s.reported)
 		status = STATUS_SUCCESS; /* once more, or too late */
 	else if (s.linked != NULL)

@@ -311,7 +311,7 @@ static void the_same_request_again_is_answered_once(void **state)
 	m = await_reported(w, T1);
 	fixture_outcome(&w->f, &m.transfer, OUTCOME_DELIVERED, "@ct-1");
 	await_state(w, T1, &a, DELIVERY_DELIVERED);
-	await_state(w, T1, &b, DELIVERY_DELIVERED);
+	await_state(w, T1, &b, DELIVERY_WITHDRAWN);
 	quiet();
 	assert_int_equal(count_of(w, T1, N_ACTION_RQ), 1);
 	assert_int_equal(count_of(w, T1, N_EVENT_REPORT_RQ), 1);
@@ -328,7 +328,7 @@ static void one_whose_report_is_on_its_way_is_not_asked_for_again(void **state)
 	assert_int_equal(report(w, T1, 1, "."), 0);
 	(void)await_reported(w, T1);
 	again = request(w, T1, 1, 1);
-	await_state(w, T1, &again, DELIVERY_DELIVERED);
+	await_state(w, T1, &again, DELIVERY_WITHDRAWN);
 	restart(w);
 	quiet();
 	assert_int_equal(count_of(w, T1, N_ACTION_RQ), 1);
