@@ -22,7 +22,7 @@ set -euo pipefail
 	lint="clang clang-format clang-tidy cppcheck shellcheck git python3
 		libcmocka-dev"
 	fuzz="clang llvm"
-	bench="libssl-dev orthanc dcmtk stunnel4 haproxy nginx-light
+	bench="libssl-dev orthanc dcmtk stunnel4 haproxy nginx
 		libnginx-mod-stream python3 procps"
 }
 
