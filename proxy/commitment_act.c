@@ -177,7 +177,7 @@ static enum err put_request(struct commitment *c, const struct request *r,
 	INSTANCE_SET(asked.transaction, transaction);
 	e = commit_encode_action(&asked, TS_IMPLICIT_LE, &b);
 	if (e == ERR_OK)
-		e = io_put(c, in, buf_data(&b), buf_len(&b));
+		e = io_put(c, in, SPOOL_ROOM_QUOTA, buf_data(&b), buf_len(&b));
 	buf_free(&b);
 	mem_free(in);
 	return e;
@@ -257,7 +257,7 @@ static enum err put_report(struct commitment *c, const struct view_message *m,
 	buf_init(&b, (size_t)2 * COMMIT_DATA_MAX);
 	e = commit_encode_report(set, TS_IMPLICIT_LE, &b);
 	if (e == ERR_OK)
-		e = io_put(c, in, buf_data(&b), buf_len(&b));
+		e = io_put(c, in, SPOOL_ROOM_QUOTA, buf_data(&b), buf_len(&b));
 	buf_free(&b);
 	mem_free(in);
 	return e;

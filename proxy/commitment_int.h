@@ -22,6 +22,7 @@
 #include "proxy/dicom/commit.h"
 #include "proxy/lib/list.h"
 #include "store/ledger_view.h"
+#include "store/spool.h"
 
 /* A request of a device whose delivery is held. */
 struct request {
@@ -90,7 +91,7 @@ enum err io_barrier(struct commitment *c) MUST_CHECK;
 /* Make a message durable. in: all but what the spool fills. Errors as
  * spool_put_begin(). */
 enum err io_put(struct commitment *c, const struct instance *in,
-		const uint8_t *data, size_t n) MUST_CHECK;
+		enum spool_room room, const uint8_t *data, size_t n) MUST_CHECK;
 enum err io_outcome(struct commitment *c, const struct transfer_id *id,
 		    enum outcome_kind kind, const char *destination) MUST_CHECK;
 /* The whole data set of a message into out. ERR_NOTFOUND (now or for good),

@@ -146,9 +146,11 @@ static enum err put_data(struct commitment *c, struct spool_put *put,
 }
 
 static enum err put_all(struct commitment *c, const struct instance *in,
-			const uint8_t *data, size_t n, struct waiter *w)
+			enum spool_room room, const uint8_t *data, size_t n,
+			struct waiter *w)
 {
-	struct spool_put_events events = {.on_done = on_stored, .arg = w};
+	struct spool_put_events events = {
+	    .room = room, .on_done = on_stored, .arg = w};
 	struct spool_put *put;
 	enum err e = spool_put_begin(c->spool, in, &events, &put);
 
@@ -163,14 +165,14 @@ static enum err put_all(struct commitment *c, const struct instance *in,
 }
 
 enum err io_put(struct commitment *c, const struct instance *in,
-		const uint8_t *data, size_t n)
+		enum spool_room room, const uint8_t *data, size_t n)
 {
 	struct waiter *w = waiter_new();
 	enum err e;
 
 	if (w == NULL)
 		return ERR_NOMEM;
-	e = put_all(c, in, data, n, w);
+	e = put_all(c, in, room, data, n, w);
 	if (e != ERR_OK) {
 		waiter_free(w);
 		return e;

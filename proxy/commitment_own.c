@@ -49,6 +49,7 @@ struct target {
 	uint64_t after;   /* every delivery up to here was asked for */
 	uint64_t next_ns; /* monotonic */
 	size_t outstanding;
+	bool complained; /* that asking fails */
 	struct list batches;
 };
 
@@ -207,7 +208,9 @@ static enum err put_request(struct commitment *c, const struct target *t,
 	buf_init(&b, (size_t)2 * COMMIT_DATA_MAX);
 	e = commit_encode_action(set, TS_IMPLICIT_LE, &b);
 	if (e == ERR_OK)
-		e = io_put(c, in, buf_data(&b), buf_len(&b));
+		/* nothing is freed without it; OUTSTANDING_MAX bounds it */
+		e = io_put(c, in, SPOOL_ROOM_RESERVE, buf_data(&b),
+			   buf_len(&b));
 	buf_free(&b);
 	mem_free(in);
 	return e;
@@ -351,6 +354,22 @@ static void expire(struct commitment *c, struct target *t)
 	}
 }
 
+/* What goes wrong is tried again; it is said once, until it goes well. */
+static void complain(struct target *t, enum err e)
+{
+	if (e == ERR_OK)
+		t->complained = false;
+	if (e == ERR_OK || e == ERR_CANCELED || t->complained)
+		return;
+	t->complained = true;
+	log_event(LOG_ERROR, "commitment-waits",
+		  "destination=%s part=\"request of our own\" cause=\"%s\" "
+		  "effect=\"copies of what was delivered are kept\" "
+		  "remedy=\"it is tried again; look after the disk and the "
+		  "quota of spool.path\"",
+		  t->name, err_text(e));
+}
+
 static void look_at(struct commitment *c, struct target *t)
 {
 	struct gather g = {.own = c->own, .target = t};
@@ -364,6 +383,7 @@ static void look_at(struct commitment *c, struct target *t)
 				    on_uncommitted, &g);
 	if (read_failed(c, e) == ERR_OK)
 		e = ask_groups(c, &g);
+	complain(t, e);
 	mem_free(g.v);
 	if (e == ERR_OK && g.rows == ANSWER_PAGE)
 		t->next_ns = 0; /* there is more */

@@ -79,7 +79,15 @@ const struct seal_key *spool_key(const struct spool *spool);
 
 struct spool_put; /* opaque */
 
+/* How far a put may go when space is scarce. */
+enum spool_room {
+	SPOOL_ROOM_MARK,    /* begins below the high-water mark only */
+	SPOOL_ROOM_QUOTA,   /* above it, too: small, and it frees space */
+	SPOOL_ROOM_RESERVE, /* even the reserve: no space is freed without */
+};
+
 struct spool_put_events {
+	enum spool_room room;
 	/* After spool_put_full() said true: room again. May be NULL. */
 	void (*on_writable)(void *arg);
 	/* The end of a finished put; exactly once, from the writer thread.
@@ -94,7 +102,8 @@ struct spool_put_events {
 /* Begin an instance. known: what is known by now; the transfer id in it is
  * ignored, a fresh one is made. events and known are copied.
  *
- *   ERR_NOSPACE  the high-water mark was reached, or the disk is full
+ *   ERR_NOSPACE  the high-water mark was reached, or the disk is full; for
+ *                other room than SPOOL_ROOM_MARK on_done says so
  *   ERR_IO       the disk refuses to be written
  *   ERR_CANCELED the spool is closing
  *   ERR_NOMEM */

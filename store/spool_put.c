@@ -82,13 +82,15 @@ void put_free(struct spool_put *put)
 }
 
 /* May a new instance begin? Under lock. */
-static enum err admission(const struct spool *s)
+static enum err admission(const struct spool *s, enum spool_room room)
 {
 	if (s->closing)
 		return ERR_CANCELED;
 	if (s->failed_ns != 0 &&
 	    clock_mono_ns() - s->failed_ns < RETRY_MS * 1000000ull)
 		return s->failed_err;
+	if (room != SPOOL_ROOM_MARK)
+		return ERR_OK; /* the writer sees whether there is some */
 	if (s->full)
 		return ERR_NOSPACE;
 	if (s->n_ready == 0 && s->prepare_err != ERR_OK)
@@ -135,7 +137,7 @@ enum err spool_put_begin(struct spool *s, const struct instance *known,
 	enum err e;
 
 	pthread_mutex_lock(&s->lock);
-	e = admission(s);
+	e = admission(s, events->room);
 	pthread_mutex_unlock(&s->lock);
 	if (e == ERR_OK)
 		e = put_new(s, known, events, &put);
@@ -164,6 +166,7 @@ static enum err record_start(struct spool_put *put)
 	if (r == NULL)
 		return ERR_NOMEM;
 	r->put = put;
+	r->reserve = put->events.room == SPOOL_ROOM_RESERVE;
 	r->head.kind = RECORD_CHUNK;
 	memcpy(r->head.spool_id, put->spool->id, sizeof(r->head.spool_id));
 	r->head.id = put->instance.id;

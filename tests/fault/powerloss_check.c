@@ -115,7 +115,7 @@ static void put_another(struct spool *s)
 {
 	struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER,
 			   .cond = PTHREAD_COND_INITIALIZER};
-	struct spool_put_events events = {NULL, on_done, &w};
+	struct spool_put_events events = {.on_done = on_done, .arg = &w};
 	struct instance in = {.association = UINT32_MAX};
 	struct spool_put *put;
 	enum err e = spool_put_begin(s, &in, &events, &put);

@@ -102,7 +102,7 @@ static enum err put_one(struct drive *d, uint32_t n, uint8_t *data)
 			   .lock = PTHREAD_MUTEX_INITIALIZER,
 			   .cond = PTHREAD_COND_INITIALIZER,
 			   .instance = n};
-	struct spool_put_events events = {NULL, on_done, &w};
+	struct spool_put_events events = {.on_done = on_done, .arg = &w};
 	struct instance in = {.association = n, .n_destinations = 1};
 	size_t size = powerloss_size(n);
 	struct spool_put *put;

@@ -234,7 +234,8 @@ enum err kit_put(struct spool *s, const struct instance *in, const uint8_t *p,
 {
 	struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER,
 			   .cond = PTHREAD_COND_INITIALIZER};
-	struct spool_put_events events = {on_writable, on_done, &w};
+	struct spool_put_events events = {
+	    .on_writable = on_writable, .on_done = on_done, .arg = &w};
 	struct spool_put *put;
 	enum err e = spool_put_begin(s, in, &events, &put);
 

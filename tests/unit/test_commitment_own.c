@@ -146,6 +146,43 @@ static void what_the_archive_cannot_say_yet_stays(void **state)
 	assert_int_equal(own_requests(w), 1);
 }
 
+static bool is_full(struct world *w)
+{
+	struct spool_stats st;
+
+	spool_stats(w->f.spool, &st);
+	return st.full;
+}
+
+/* Else nothing could ever be asked for again, and no space be freed. */
+static void a_spool_full_of_uncommitted_ones_is_emptied(void **state)
+{
+	enum { MAX = 400, LEN = 900000 };
+	struct world *w = *state;
+	struct transfer_id ids[MAX];
+	char pattern[MAX + 1] = "";
+	struct view_message m;
+	unsigned n = 0;
+
+	while (!is_full(w) && n < MAX) {
+		struct instance in = fixture_instance(n + 1);
+
+		in.commit = 1;
+		pattern[n] = '.';
+		ids[n++] = fixture_put(&w->f, &in, LEN);
+	}
+	assert_true(is_full(w) && n < MAX);
+	for (unsigned i = 0; i < n; i++)
+		delivered_before(w, &ids[i]);
+	for (unsigned nth = 1; is_full(w); nth++) {
+		m = await_own(w, nth);
+		pattern[n] = '\0';
+		assert_int_equal(report(w, m.transaction, 1, pattern), 0);
+		quiet();
+	}
+	await_delivery(w, &ids[0], DELIVERY_COMMITTED);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -154,6 +191,7 @@ int main(void)
 	    TEST(what_the_archive_does_not_have_is_sent_again),
 	    TEST(own_requests_are_answered_across_a_restart),
 	    TEST(what_the_archive_cannot_say_yet_stays),
+	    TEST(a_spool_full_of_uncommitted_ones_is_emptied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

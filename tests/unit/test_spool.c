@@ -85,7 +85,7 @@ static void no_clear_text_reaches_the_disk(void **state)
 
 static void an_aborted_put_leaves_no_instance(void **state)
 {
-	struct spool_put_events events = {NULL, one_never_done, NULL};
+	struct spool_put_events events = {.on_done = one_never_done};
 	struct instance in;
 	struct transfer_id id;
 	struct kit_records r;
@@ -195,7 +195,7 @@ static void many_slow_puts_together_come_to_an_end(void **state)
 {
 	enum { N = 300 };
 	static struct spool_put *puts[N];
-	struct spool_put_events events = {NULL, one_never_done, NULL};
+	struct spool_put_events events = {.on_done = one_never_done};
 	struct instance in;
 	struct spool_stats st;
 	unsigned given = 0;

@@ -59,7 +59,7 @@ static void outcomes_find_room_in_a_full_spool(void **state)
 
 static void an_instance_larger_than_the_rest_fails_midway(void **state)
 {
-	struct spool_put_events events = {NULL, one_never_done, NULL};
+	struct spool_put_events events = {.on_done = one_never_done};
 	struct instance in;
 	struct spool_put *p;
 	enum err e = ERR_OK;
