@@ -75,6 +75,7 @@ class Packed(dicom.Link):
         self.send(pdvs(*parts))
 
 
+@pytest.mark.tsan
 @pytest.mark.parametrize('mixed', [False, True], ids=['one leg', 'two legs'])
 def test_packing_is_the_peers_affair(both, scripted, pki, mixed):
     """Several PDVs in a PDU, empty ones, a fragment a byte, a byte a packet:

@@ -196,6 +196,7 @@ MATCHES = [dicom.encode([(0x10, 0x10, 'PN', 'Found^%d' % i)], IVLE)
            for i in range(6)]
 
 
+@pytest.mark.tsan
 def test_a_leg_is_lost_between_two_answers(setting, scripted):
     """What came has come; then the service's failure, and no abort. The next
     message opens the leg again."""
@@ -341,6 +342,7 @@ def test_legs_are_opened_side_by_side(setting, scripted, tls):
     d.a.release()
 
 
+@pytest.mark.tsan
 def test_bulk_and_questions_do_not_wait_for_each_other(setting, scripted):
     """Large images on one association, questions on others."""
     ris, pacs = scripted(), scripted()

@@ -194,6 +194,7 @@ def test_a_retrieval_is_cancelled(both, scripted, pki):
     assert len(scripted.fields(CANCEL)) == 4
 
 
+@pytest.mark.tsan
 def test_a_device_gets_and_sends_on_one_association(daemons, scps, scripted,
                                                     tls, pki):
     """C-STORE from the device is spooled, C-STORE from the archive relayed,
@@ -268,6 +269,7 @@ def test_a_device_that_is_away_is_said_to_be(back, device, tls):
         a.release()
 
 
+@pytest.mark.tsan
 def test_forward_keeps_what_the_device_cannot_take_now(back, device, scps,
                                                        tls):
     """Store and forward in the other direction, under the titles used."""
