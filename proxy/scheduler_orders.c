@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/commitment.h"
+#include "proxy/dicom/command.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 #include "proxy/scheduler_int.h"
@@ -131,11 +133,20 @@ static bool apply(struct order *o, struct dest *d,
 	return true;
 }
 
+/* A device's request that waits for the instances it names: it follows them,
+ * and goes by itself only if a person says so of it alone. */
+static bool follows_others(const struct order *o, const struct view_delivery *v)
+{
+	return !o->has_transfer && v->state == DELIVERY_HELD &&
+	       v->command == N_ACTION_RQ &&
+	       strcmp(v->listener, COMMITMENT_LISTENER) != 0;
+}
+
 static void consider(struct order *o, const struct view_delivery *v)
 {
 	struct dest *d = sched_dest(o->s, v->destination);
 
-	if (d == NULL || !rows[o->kind].fits[v->state])
+	if (d == NULL || !rows[o->kind].fits[v->state] || follows_others(o, v))
 		return;
 	if (v->state == DELIVERY_QUEUED && window_is_done(d, v->delivery))
 		return; /* the ledger does not know yet */

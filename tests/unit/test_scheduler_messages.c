@@ -225,6 +225,61 @@ static void what_is_held_at_its_beginning_is_not_sent(void **state)
 	assert_int_equal(kit_count(k, "a", DELIVERY_HELD), 1);
 }
 
+struct answer {
+	bool done;
+	enum err e;
+	uint64_t n;
+};
+
+static void on_done(void *arg, enum err e, uint64_t n)
+{
+	*(struct answer *)arg = (struct answer){.done = true, .e = e, .n = n};
+}
+
+static void a_request_that_waits_is_released_by_its_name_alone(void **state)
+{
+	struct kit *k = *state;
+	struct scheduler_scope all = {.destination = "a"};
+	struct transfer_id id;
+	struct answer r = {0};
+
+	kit_put(k,
+		&(struct kit_instance){.command = N_ACTION_RQ,
+				       .type = 1,
+				       .sop_class = UID_COMMITMENT,
+				       .sop_instance = UID_COMMITMENT_INSTANCE,
+				       .transfer_syntax = UID_IMPLICIT_LE,
+				       .transaction = "1.7.1",
+				       .held = true},
+		&id);
+	kit_barrier(k);
+	kit_schedule(k);
+	scheduler_release(k->scheduler, all, on_done, &r);
+	KIT_UNTIL(k, r.done);
+	assert_int_equal(r.n, 0);
+	r.done = false;
+	scheduler_retry(k->scheduler, all, on_done, &r);
+	KIT_UNTIL(k, r.done);
+	assert_int_equal(r.n, 0);
+	r.done = false;
+	scheduler_redirect(k->scheduler, all, "d", on_done, &r);
+	KIT_UNTIL(k, r.done);
+	assert_int_equal(r.e, ERR_NOTFOUND);
+	r.done = false;
+	scheduler_discard(k->scheduler, all, on_done, &r);
+	KIT_UNTIL(k, r.done);
+	assert_int_equal(r.e, ERR_NOTFOUND);
+	kit_for(k, 200);
+	assert_int_equal(kit_count(k, "a", DELIVERY_HELD), 1);
+	r.done = false;
+	scheduler_release(k->scheduler,
+			  (struct scheduler_scope){.transfer = &id}, on_done,
+			  &r);
+	KIT_UNTIL(k, r.done);
+	assert_int_equal(r.n, 1);
+	UNTIL_COUNT(k, "a", DELIVERY_DELIVERED, 1);
+}
+
 static void a_directory_keeps_messages_waiting_with_a_remedy(void **state)
 {
 	struct kit *k = *state;
@@ -258,6 +313,7 @@ int main(void)
 	    T(a_creation_in_quarantine_lets_its_changes_go),
 	    T(reports_do_not_wait_for_each_other),
 	    T(what_is_held_at_its_beginning_is_not_sent),
+	    T(a_request_that_waits_is_released_by_its_name_alone),
 	    T(a_directory_keeps_messages_waiting_with_a_remedy),
 	};
 
