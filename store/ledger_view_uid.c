@@ -295,8 +295,8 @@ enum err ledger_view_instances_by_uid(struct ledger_view *v,
 		told = e = look_through(s);
 	if (e == ERR_OK || e == ERR_LIMIT)
 		e = refresh(s);
-	if (newest != NULL)
-		*newest = s->newest;
+	if (newest != NULL && (told == ERR_OK || told == ERR_LIMIT))
+		*newest = s->newest; /* else older pages are not read yet */
 	ledger_map_free(&s->heads);
 	mem_free(s->next);
 	mem_free(s->met);

@@ -13,6 +13,7 @@
 
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
+#include "store/db.h"
 #include "tests/unit/ledger_fixture.h"
 
 enum { N_EVENT_REPORT = 0x0100, N_SET = 0x0120, N_ACTION = 0x0130 };
@@ -412,6 +413,41 @@ static void what_was_found_before_has_its_state_read_again(void **state)
 	ledger_view_close(v);
 }
 
+static void run_sql(const struct fixture *f, const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(f->ledger, &db), SQLITE_OK);
+	(void)sqlite3_busy_timeout(db, 5000);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	(void)sqlite3_close(db);
+}
+
+/* Else what is older would be taken for unknown from then on. */
+static void a_search_that_fails_is_begun_again(void **state)
+{
+	struct fixture *f = *state;
+	struct view_uid set[] = {uid_of(1)};
+	struct view_uid_scan scan = {.destination = "cloud"};
+	struct ledger_view *v;
+
+	fixture_open(f);
+	fixture_put_many(f, 1, 3);
+	fixture_barrier(f);
+	v = view(f);
+	run_sql(f, "ALTER TABLE deliveries RENAME TO away");
+	assert_int_equal(
+	    ledger_view_instances_by_uid(v, &scan, set, 1, &scan.after_seq),
+	    ERR_IO);
+	assert_int_equal(scan.after_seq, 0);
+	run_sql(f, "ALTER TABLE away RENAME TO deliveries");
+	assert_int_equal(
+	    ledger_view_instances_by_uid(v, &scan, set, 1, &scan.after_seq),
+	    ERR_OK);
+	assert_true(set[0].found);
+	ledger_view_close(v);
+}
+
 static void without_a_destination_the_worst_state_counts(void **state)
 {
 	struct fixture *f = *state;
@@ -604,6 +640,7 @@ int main(int argc, char **argv)
 	    T(instances_are_found_by_uid),
 	    T(the_newest_instance_with_a_uid_counts),
 	    T(what_was_found_before_has_its_state_read_again),
+	    T(a_search_that_fails_is_begun_again),
 	    T(without_a_destination_the_worst_state_counts),
 	    T(looking_for_uids_has_bounds),
 	    T(uids_are_found_over_many_pages),
