@@ -137,19 +137,23 @@ static void on_closed(void *arg, enum err why, const char *detail)
 
 /* ---- sending ----------------------------------------------------------- */
 
+/* A peer that never reads what it is sent fills the queue. */
+static void lost(struct association *a, enum err e)
+{
+	association_because(a, e == ERR_LIMIT
+				   ? "the peer does not read what it is sent"
+				   : "the connection was lost");
+	association_close(a, e);
+}
+
 void association_send(struct association *a, const void *p, size_t n)
 {
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)p, .iov_len = n};
 	enum err e = stream_write(a->stream, &iov, 1);
 
 	a->facts.end.bytes_out += n;
-	if (e == ERR_OK)
-		return;
-	/* a peer that never reads its responses fills the queue */
-	association_because(a, e == ERR_LIMIT
-				   ? "the peer does not read what it is sent"
-				   : "the connection was lost");
-	association_close(a, e);
+	if (e != ERR_OK)
+		lost(a, e);
 }
 
 bool association_pass(struct association *a, const struct iovec *iov,
@@ -161,8 +165,7 @@ bool association_pass(struct association *a, const struct iovec *iov,
 		return false;
 	e = stream_write(a->stream, iov, n);
 	if (e != ERR_OK) {
-		association_because(a, "the connection was lost");
-		association_close(a, e);
+		lost(a, e);
 		return false;
 	}
 	for (unsigned i = 0; i < n; i++)

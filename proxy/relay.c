@@ -59,16 +59,23 @@ static void forget(struct relay_leg *l, const struct relay_op *op)
 		l->op = NULL;
 }
 
-void relay_leg_answered(struct relay_leg *l, struct relay_op *op,
-			int32_t status)
+/* For the leg's own row. */
+static void count(struct relay_leg *l, const struct relay_op *op, bool failed)
 {
 	uint16_t field = op->rq.field;
-	bool failed = status < 0 || command_status_class((uint16_t)status) ==
-					STATUS_IS_FAILURE;
 
 	if (l->leg != NULL)
 		leg_count(l->leg, field == C_STORE_RQ, field == C_ECHO_RQ,
 			  field != C_STORE_RQ && field != C_ECHO_RQ, failed);
+}
+
+void relay_leg_answered(struct relay_leg *l, struct relay_op *op,
+			int32_t status)
+{
+	bool failed = status < 0 || command_status_class((uint16_t)status) ==
+					STATUS_IS_FAILURE;
+
+	count(l, op, failed);
 	if (failed && !op->from_leg)
 		l->relay->a->facts.end.failures++;
 	forget(l, op);
@@ -136,6 +143,10 @@ void relay_leg_lost(struct relay_leg *l, const char *why)
 		  "assoc=%llu destination=%s outstanding=%u cause=\"%s\"",
 		  (unsigned long long)r->a->facts.row.id, name_of(l),
 		  l->ops.n_device, why);
+	LIST_EACH(it, tmp, &l->ops.list)
+	{
+		count(l, CONTAINER_OF(it, struct relay_op, node), true);
+	}
 	l->state = RELAY_LEG_DOWN;
 	l->leg = NULL;
 	if (l->begun) {

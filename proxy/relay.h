@@ -36,8 +36,9 @@ struct relay; /* opaque */
 
 /* ---- life ---- */
 
-/* Open the legs that a->pending asks for. When each was accepted or refused,
- * never from inside, association_legs_ready() runs. ERR_NOMEM. */
+/* Open the legs that a->pending asks for. When each was accepted or refused
+ * association_legs_ready() runs: from inside, when none could even be begun,
+ * and it may end the relay. ERR_NOMEM. */
 enum err relay_begin(struct association *a, struct relay **out) MUST_CHECK;
 /* The association was answered: legs without a context are released, the
  * others begin to read. */
