@@ -183,8 +183,9 @@ class Link:
 
     def message(self):
         """The next message: (context, command, data set or None). PDUs that
-        carry none raise: Aborted, Gone, or Control(kind)."""
-        command_set, data, fields = b'', bytearray(), None
+        carry none raise: Aborted, Gone, or Control(kind). Messages never
+        overtake each other in the middle."""
+        command_set, data, fields, first = b'', bytearray(), None, None
         while True:
             while not self.pdvs:
                 kind, body = self.read_pdu()
@@ -198,6 +199,9 @@ class Link:
                     self.pdvs.append((pcid, mch, body[at + 6:at + 4 + n]))
                     at += 4 + n
             pcid, mch, part = self.pdvs.popleft()
+            first = first or pcid
+            assert pcid == first and (fields is None) == bool(mch & 1), (
+                'a message in the middle of another', first, pcid, mch)
             if mch & 1:
                 command_set += part
             else:

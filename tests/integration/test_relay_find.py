@@ -247,7 +247,7 @@ def test_negotiation_is_carried_both_ways(both, scripted, pki):
     def user(proposed):
         asked.append(sorted((k, v) for k, v in proposed
                             if k in (0x53, 0x54, 0x56, 0x57, 0x58)))
-        return dicom.role(dicom.CT, 0, 1) + \
+        return dicom.role(dicom.CT, 1, 1) + \
             dicom.extended(STUDY_FIND, b'\1\0\1') + \
             dicom.item(0x59, struct.pack('>H', 6) + b'ticket')
     scripted.user = user
@@ -255,7 +255,7 @@ def test_negotiation_is_carried_both_ways(both, scripted, pki):
     c = relayed.config(pki, scripted.port, scripted.port, routes=[
         {'service': 'storage', 'relay': 'pacs'}])
     b = both(scripted.port, c)
-    extra = dicom.window(1, 1) + dicom.role(dicom.CT, 0, 1) + \
+    extra = dicom.window(1, 1) + dicom.role(dicom.CT, 1, 1) + \
         dicom.extended(STUDY_FIND, b'\1\1\1\1') + \
         dicom.common_extended(dicom.CT, dicom.PREFIX + '4.2',
                               [dicom.SC]) + \

@@ -397,3 +397,62 @@ def test_two_at_once_when_a_device_does_not_wait(setting, scripted):
             got[pcid].append(data)
         assert got[5][:-1] == got[7][:-1] == ris.matches
     a.release()
+
+
+def test_an_image_is_not_interrupted_by_another_leg_s_answer(setting,
+                                                             scripted):
+    """The archive stops in the middle of an instance (C-GET); what the RIS
+    answers meanwhile waits for the end of it."""
+    ris, pacs = scripted(), scripted()
+    ris.matches = MATCHES
+    pacs.instances = [(CT, '1.2.3.%d' % i, dicom.data_set(
+        '1.2.3.%d' % i, size=400000)) for i in range(3)]
+    listed = threading.Semaphore(0)
+    stopped = threading.Semaphore(0)
+
+    class Stopping(dicom.Link):
+        def send_message(self, pcid, fields, data=None, step=None):
+            if data is None or len(data) < 100000:
+                return super().send_message(pcid, fields, data, step)
+            self.send(dicom.pdata(pcid, 3, dicom.command(fields)))
+            for at in range(0, len(data), 10000):
+                part = data[at:at + 10000]
+                self.send(dicom.pdata(
+                    pcid, 2 if at + len(part) == len(data) else 0, part))
+                if at == 200000:
+                    stopped.release()
+                    assert listed.acquire(timeout=20)
+    pacs.link = Stopping
+
+    class Telling(dicom.Link):
+        def respond(self, pcid, rq, status, data=None, extra=None):
+            super().respond(pcid, rq, status, data, extra)
+            if status == 0:
+                listed.release()
+    ris.link = Telling
+    edge = setting(ris.port, pacs.port)
+    a = dicom.Association(edge.port(), [
+        (1, dicom.STUDY_GET, [IVLE]), (3, CT, [EVLE]), (5, WORKLIST, [IVLE])],
+        extra=dicom.role(CT, 0, 1))
+    a.request(1, 0x10, b'')
+    order, found = [], 0
+
+    def ask():
+        for _ in range(3):
+            assert stopped.acquire(timeout=20)
+            a.request(5, 0x20, b'')
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while order.count('final') < 1 or found < 3:
+        pcid, c, data = a.message()
+        if pcid == 3:
+            assert data == pacs.instances[order.count('image')][2]
+            order.append('image')
+            a.respond(3, c, 0)
+        elif pcid == 1:
+            order.append('final' if dicom.number(c[0x900]) == 0 else 'next')
+        else:
+            found += data is None
+    asking.join()
+    assert order == ['image', 'next', 'image', 'next', 'image', 'final']
+    a.release()
