@@ -241,9 +241,10 @@ enum err read_transaction(struct commitment *c, const char *transaction,
 	return ERR_OK;
 }
 
-/* Has the report for request m not been delivered yet? */
-static bool report_is_open(const struct view_message *m,
-			   const struct view_message *rows, size_t n)
+/* The report for request m that is not delivered yet; NULL: none. */
+static const struct view_message *open_report(const struct view_message *m,
+					      const struct view_message *rows,
+					      size_t n)
 {
 	char link[65];
 
@@ -253,9 +254,46 @@ static bool report_is_open(const struct view_message *m,
 		    strcmp(rows[i].peer, link) == 0 &&
 		    (rows[i].state == DELIVERY_QUEUED ||
 		     rows[i].state == DELIVERY_HELD))
-			return true;
+			return &rows[i];
 	}
-	return false;
+	return NULL;
+}
+
+static enum err read_set(struct commitment *c, const struct view_message *m,
+			 struct commit_set *out)
+{
+	struct buf b;
+	enum err e;
+
+	buf_init(&b, (size_t)2 * COMMIT_DATA_MAX);
+	e = io_read(c, m, &b);
+	if (e == ERR_OK)
+		e = commit_decode(buf_data(&b), buf_len(&b),
+				  uid_ts_kind(m->transfer_syntax), out);
+	buf_free(&b);
+	return e;
+}
+
+/* Does the report m speak of just what r names? If that cannot be seen, r is
+ * answered for itself. */
+static bool answers(struct commitment *c, struct request *r,
+		    const struct view_message *m)
+{
+	struct commit_set set;
+	struct commit_index x;
+	bool all;
+
+	if (read_refs(c, r) != ERR_OK || read_set(c, m, &set) != ERR_OK)
+		return false;
+	all = set.n == r->refs.n && commit_index(&set, &x) == ERR_OK;
+	if (all) {
+		for (size_t i = 0; all && i < r->refs.n; i++)
+			all = commit_index_find(
+				  &x, r->refs.refs[i].sop_instance) != NULL;
+		commit_index_free(&x);
+	}
+	commit_free(&set);
+	return all;
 }
 
 static void stand_by_ours(struct request *r, const struct view_message *m,
@@ -272,24 +310,32 @@ static void stand_by_ours(struct request *r, const struct view_message *m,
 		r->accepted_ms = f->now_ms;
 }
 
+/* *report: one on its way that may answer r, too. */
 static void stand_by_other(const struct request *r,
 			   const struct view_message *m,
 			   struct commitment_facts *f,
-			   const struct view_message *rows, size_t n)
+			   const struct view_message *rows, size_t n,
+			   const struct view_message **report)
 {
+	const struct view_message *open;
+
 	if (m->command != N_ACTION_RQ || m->seq >= r->m.seq ||
 	    strcmp(m->destination, r->m.destination) != 0)
 		return;
-	if (m->state == DELIVERY_HELD)
+	if (m->state == DELIVERY_HELD) {
 		f->blocked = true;
-	else if (strcmp(m->device, r->m.device) == 0 &&
-		 m->length == r->m.length && report_is_open(m, rows, n))
-		f->covered = true;
+	} else if (strcmp(m->device, r->m.device) == 0 &&
+		   m->length == r->m.length) {
+		open = open_report(m, rows, n);
+		if (open != NULL)
+			*report = open;
+	}
 }
 
 enum err read_standing(struct commitment *c, struct request *r,
 		       struct commitment_facts *f)
 {
+	const struct view_message *report = NULL;
 	struct view_message *rows;
 	size_t n;
 	enum err e = read_transaction(c, r->m.transaction, &rows, &n);
@@ -302,8 +348,10 @@ enum err read_standing(struct commitment *c, struct request *r,
 		if (read_is_ours(&rows[i]))
 			stand_by_ours(r, &rows[i], f);
 		else
-			stand_by_other(r, &rows[i], f, rows, n);
+			stand_by_other(r, &rows[i], f, rows, n, &report);
 	}
+	if (report != NULL && !f->reported && f->asked == ASKED_NOT)
+		f->covered = answers(c, r, report);
 	f->accepted_ms = r->accepted_ms;
 	f->repeats = r->repeats;
 	mem_free(rows);
@@ -329,17 +377,11 @@ static enum err make_uids(struct commitment *c, struct request *r)
 
 enum err read_refs(struct commitment *c, struct request *r)
 {
-	struct buf b;
 	enum err e;
 
 	if (r->refs.n > 0)
 		return ERR_OK;
-	buf_init(&b, COMMIT_DATA_MAX);
-	e = io_read(c, &r->m, &b);
-	if (e == ERR_OK)
-		e = commit_decode(buf_data(&b), buf_len(&b),
-				  uid_ts_kind(r->m.transfer_syntax), &r->refs);
-	buf_free(&b);
+	e = read_set(c, &r->m, &r->refs);
 	return e != ERR_OK ? e : make_uids(c, r);
 }
 

@@ -52,12 +52,35 @@ a_request_released_after_it_was_asked_is_not_answered_for_all(void **state)
 	assert_int_equal(count_of(w, T1, N_EVENT_REPORT_RQ), 0);
 }
 
+/* A device that uses a transaction UID again, for other instances. */
+static void a_report_on_its_way_answers_only_what_it_names(void **state)
+{
+	struct world *w = *state;
+	struct transfer_id second;
+	struct view_message m;
+
+	put_delivered(w, 1);
+	put_delivered(w, 2);
+	request(w, T1, 1, 1);
+	(void)await_asked(w, T1);
+	assert_int_equal(report(w, T1, 1, "."), 0);
+	(void)await_reported(w, T1);
+	second = request(w, T1, 2, 1);
+	m = await_nth(w, T1, N_ACTION_RQ, 2);
+	names(w, &m, 2, ".");
+	assert_int_equal(report(w, T1, 2, "2"), 0);
+	m = await_nth(w, T1, N_EVENT_REPORT_RQ, 2);
+	names(w, &m, 2, "2");
+	await_state(w, T1, &second, DELIVERY_DELIVERED);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    TEST(an_answer_that_comes_again_is_not_the_word_for_all),
 	    TEST(a_request_released_after_it_was_asked_is_not_answered_for_all),
+	    TEST(a_report_on_its_way_answers_only_what_it_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
