@@ -482,7 +482,7 @@ static enum err judge(struct verdicts *v)
 {
 	struct commitment *c = v->c;
 	uint64_t end = UINT64_MAX;
-	enum err e;
+	enum err e = ERR_OK;
 
 	if (v->batch != NULL && v->batch->n > 0) {
 		v->last = v->batch->ids[0] - 1;

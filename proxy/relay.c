@@ -93,15 +93,16 @@ static void stop_message(struct relay_leg *l)
 {
 	struct relay *r = l->relay;
 	struct relay_op *op = r->op;
-	bool asks = op != NULL && !op->from_leg;
+	uint16_t status = STATUS_SUCCESS;
 
 	if (r->to != l)
 		return;
 	r->to = NULL;
 	r->op = NULL;
 	r->final = -1;
-	association_fail_message(r->a, asks ? relay_failure_status(op->rq.field)
-					    : STATUS_SUCCESS);
+	if (op != NULL && !op->from_leg)
+		status = relay_failure_status(op->rq.field);
+	association_fail_message(r->a, status);
 	if (op != NULL)
 		relay_op_end(&l->ops, op, -1);
 }
