@@ -27,7 +27,7 @@ CONTEXTS = [(1, VERIFICATION, [IVLE]), (3, CT, [EVLE]),
             (5, WORKLIST, [IVLE]), (7, STUDY_FIND, [IVLE]),
             (9, STUDY_GET, [IVLE]), (11, STUDY_MOVE, [IVLE]),
             (13, MPPS, [IVLE])]
-TIMEOUTS = {'connect': '1s', 'relay': '1s', 'associate': '1s',
+TIMEOUTS = {'connect': '2s', 'relay': '2s', 'associate': '2s',
             'response': '1500ms', 'retrieve': '1500ms'}
 QUIET = {'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') +
          ':quarantine_size_mb=4'}
@@ -405,7 +405,7 @@ def test_a_peer_behind_fails_before_it_is_one(daemons, tls, pki, tmp_path):
             listener={'ae_titles': list(titles.values())},
             device={'services': ['storage', 'query', 'verification']},
             destinations={t.lower(): relayed.destination(
-                pki, ports[way], timeouts={'relay': '1s', 'connect': '1s'})
+                pki, ports[way], timeouts={'relay': '2s', 'connect': '2s'})
                 for way, t in titles.items()},
             routes=[{'service': ['worklist', 'mpps'], 'called': [t],
                      'relay': t.lower()} for t in titles.values()])
