@@ -114,7 +114,7 @@ void leg_kit_turn(void);
 #define UNTIL(condition)                                                       \
 	do {                                                                   \
 		for (int i_ = 0; !(condition); i_++) {                         \
-			if (i_ > 50000)                                        \
+			if (i_ > 600000)                                       \
 				fail_msg("never: %s", #condition);             \
 			leg_kit_turn();                                        \
 		}                                                              \

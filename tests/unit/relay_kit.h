@@ -73,7 +73,7 @@ void kit_turn(void);
 #define UNTIL(condition)                                                       \
 	do {                                                                   \
 		for (int i_ = 0; !(condition); i_++) {                         \
-			if (i_ > 30000)                                        \
+			if (i_ > 600000)                                       \
 				fail_msg("never: %s", #condition);             \
 			kit_turn();                                            \
 		}                                                              \

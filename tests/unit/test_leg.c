@@ -255,11 +255,11 @@ static void silence_while_watched_ends_the_leg(void **state)
 	(void)state;
 	leg_kit_destination(1);
 	leg_kit_established();
-	leg_watch(kit.near.l, 5000);
+	leg_watch(kit.near.l, 60000);
 	begun = now_ms();
 	leg_watch(kit.near.l, 120);
 	UNTIL(kit.near.n_gone);
-	assert_true(now_ms() - begun >= 110 && now_ms() - begun < 1000);
+	assert_true(now_ms() - begun >= 110 && now_ms() - begun < 30000);
 	assert_int_equal(kit.near.n_lost, 1);
 	assert_non_null(strstr(kit.near.why, "no answer"));
 	UNTIL(kit.far[0].n_abort == 1);

@@ -26,7 +26,7 @@ static const char config[] =
     "destinations:\n"
     "  a: {protocol: dicom, endpoints: [\"127.0.0.1:%u\"],\n"
     "      plaintext: {allowed: test}, ae_title: ARCHIVE, max_pdu: 16384,\n"
-    "      timeouts: {connect: 1s, associate: 300ms, response: 400ms,\n"
+    "      timeouts: {connect: 1s, associate: 1s, response: 1500ms,\n"
     "                 idle: 150ms}}\n"
     "routes: [{service: storage, forward: [a]}]\n";
 
