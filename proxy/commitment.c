@@ -147,12 +147,19 @@ static void count(struct commitment *c)
 	pthread_mutex_unlock(&c->mutex);
 }
 
+int64_t request_now_ms(const struct request *r)
+{
+	int64_t since = (int64_t)((clock_mono_ns() - r->seen_ns) / 1000000);
+
+	return r->m.received_ms + r->age_ms + since;
+}
+
 static bool is_due(const struct commitment *c, const struct request *r)
 {
 	if (r->gone || clock_mono_ns() < r->next_ns)
 		return false;
 	return r->applied != c->applied ||
-	       (r->again_ms != 0 && clock_wall_ms() >= r->again_ms);
+	       (r->again_ms != 0 && request_now_ms(r) >= r->again_ms);
 }
 
 /* What the ledger shows changes with every instance: reading it takes a tenth
@@ -199,7 +206,7 @@ static void wait_a_tick(struct commitment *c)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_REALTIME, &t);
+	clock_gettime(CLOCK_MONOTONIC, &t);
 	t.tv_nsec += TICK_MS * 1000000L;
 	if (t.tv_nsec >= 1000000000L) {
 		t.tv_nsec -= 1000000000L;
@@ -254,7 +261,7 @@ static enum err make(const struct commitment_options *options,
 	list_init(&c->jobs);
 	list_init(&c->requests);
 	pthread_mutex_init(&c->mutex, NULL);
-	pthread_cond_init(&c->wake, NULL);
+	io_cond_init(&c->wake);
 	c->chunk = mem_zalloc(CHUNK_LEN);
 	c->ledger_stats = mem_zalloc(sizeof(*c->ledger_stats));
 	if (c->chunk == NULL || c->ledger_stats == NULL ||

@@ -201,6 +201,9 @@ static enum err act_ask(struct commitment *c, struct request *r,
 	return ERR_OK;
 }
 
+static enum err act_deny(struct commitment *c, struct request *r,
+			 const char *cause);
+
 /* Under another transaction UID: an archive may refuse one that it had (0131).
  */
 static enum err act_repeat(struct commitment *c, struct request *r)
@@ -213,13 +216,17 @@ static enum err act_repeat(struct commitment *c, struct request *r)
 		e = read_refs(c, r);
 	if (e == ERR_OK)
 		e = read_named(c, r, &f);
+	if (e == ERR_OK && f.waiting > 0)
+		return ERR_OK; /* what was lost is on its way again */
+	if (e == ERR_OK && f.unknown + f.arrived == 0)
+		return act_deny(c, r, "all instances were lost meanwhile");
 	if (e == ERR_OK)
 		e = put_request(c, r, transaction);
 	if (e != ERR_OK) {
 		complain(r, "request to the archive", e);
 		return e;
 	}
-	r->accepted_ms = clock_wall_ms();
+	r->accepted_ms = request_now_ms(r);
 	r->repeats++;
 	log_event(LOG_WARN, "commitment-repeated",
 		  "device=%s destination=%s transaction=%s as=%s cause=\"the "
@@ -383,7 +390,7 @@ static enum err read_facts(struct commitment *c, struct request *r,
 {
 	enum err e = ERR_OK;
 
-	f->now_ms = clock_wall_ms();
+	f->now_ms = request_now_ms(r);
 	f->received_ms = r->m.received_ms;
 	f->unknown_ms = c->config->commitment.unknown;
 	f->deadline_ms = c->config->commitment.deadline;
@@ -452,7 +459,7 @@ static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
 void act_look(struct commitment *c, struct request *r)
 {
 	uint64_t begun = clock_mono_ns(), took;
-	int64_t age = clock_wall_ms() - r->m.received_ms;
+	int64_t age = request_now_ms(r) - r->m.received_ms;
 	uint64_t pause = age > 0 ? (uint64_t)age / AGE_SHARE : 0;
 	enum err e;
 

@@ -37,12 +37,18 @@ struct request {
 	struct commit_set refs; /* named instances; n 0: not read */
 	struct view_uid *uids;  /* refs.n of them, owned */
 	uint64_t newest;        /* of the instances looked through */
-	int64_t accepted_ms;    /* wall: our newest request was seen accepted */
+	int64_t age_ms;         /* when it was first seen by this process, */
+	uint64_t seen_ns;       /* monotonic: then */
+	int64_t accepted_ms;    /* our newest request was seen accepted */
 	unsigned repeats;       /* requests after the first, of this process */
 	uint64_t applied;       /* state of the ledger at the last look */
 	uint64_t next_ns;       /* monotonic: not looked at before */
-	int64_t again_ms;       /* wall: looked at then in any case */
+	int64_t again_ms;       /* looked at then in any case */
 };
+
+/* Now, for r: when it was received and its age. A clock that is set moves it at
+ * a restart only. Its times are all of this kind. */
+int64_t request_now_ms(const struct request *r);
 
 struct own; /* commitment_own.c */
 
@@ -86,6 +92,9 @@ struct commitment {
 
 /* ---- commitment_io.c --------------------------------------------------- */
 
+/* One whose timed waits are by the monotonic clock: whoever sets the other one
+ * does not stop the engine. */
+void io_cond_init(pthread_cond_t *cond);
 /* Everything durable is in the ledger. ERR_CANCELED: stopping. */
 enum err io_barrier(struct commitment *c) MUST_CHECK;
 /* Make a message durable. in: all but what the spool fills. Errors as

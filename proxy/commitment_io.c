@@ -27,6 +27,16 @@ struct waiter {
 	enum err e;
 };
 
+void io_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t a;
+
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &a);
+	pthread_condattr_destroy(&a);
+}
+
 static struct waiter *waiter_new(void)
 {
 	struct waiter *w = mem_zalloc(sizeof(*w));
@@ -34,7 +44,7 @@ static struct waiter *waiter_new(void)
 	if (w == NULL)
 		return NULL;
 	pthread_mutex_init(&w->mutex, NULL);
-	pthread_cond_init(&w->cond, NULL);
+	io_cond_init(&w->cond);
 	return w;
 }
 
@@ -63,7 +73,7 @@ static void nap_on(struct waiter *w)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_REALTIME, &t);
+	clock_gettime(CLOCK_MONOTONIC, &t);
 	t.tv_nsec += LOOK_MS * 1000000L;
 	if (t.tv_nsec >= 1000000000L) {
 		t.tv_nsec -= 1000000000L;

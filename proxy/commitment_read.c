@@ -5,6 +5,7 @@
 #include "policy/config.h"
 #include "proxy/commitment_int.h"
 #include "proxy/dicom/command.h"
+#include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 
@@ -154,6 +155,10 @@ static struct request *add_request(struct commitment *c,
 	list_push_back(&c->requests, &r->node);
 	c->n_requests++;
 	read_link(&m->transfer, r->link);
+	r->seen_ns = clock_mono_ns();
+	r->age_ms = clock_wall_ms() - m->received_ms;
+	if (r->age_ms < 0)
+		r->age_ms = 0;
 	return r;
 }
 
