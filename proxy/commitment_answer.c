@@ -112,14 +112,34 @@ static uint16_t status_of(enum err e)
 						    : STATUS_PROCESSING_FAILURE;
 }
 
+/* What was taken before the request and has not arrived is not safe, even if
+ * the archive says so: it means an older one. */
+static void fail_ours(const struct request *r, struct commit_set *merged)
+{
+	for (size_t i = 0; i < merged->n; i++) {
+		const struct view_uid *u = &r->uids[i];
+		enum named_state s = commitment_named(u->found, u->state);
+
+		if (merged->refs[i].reason != COMMIT_OK || u->seq >= r->m.seq ||
+		    (s != NAMED_WAITING && s != NAMED_LOST))
+			continue;
+		merged->refs[i].reason = COMMIT_PROCESSING_FAILURE;
+		merged->n_failed++;
+	}
+}
+
 static enum err merge_and_report(struct commitment *c, struct request *r,
 				 const struct commit_set *answer)
 {
+	struct commitment_facts f = {0};
 	struct commit_set merged;
-	enum err e = commit_merge(&r->refs, answer, &merged);
+	enum err e = read_named(c, r, &f);
 
+	if (e == ERR_OK)
+		e = commit_merge(&r->refs, answer, &merged);
 	if (e != ERR_OK)
 		return e;
+	fail_ours(r, &merged);
 	e = act_report(c, &r->m, &merged,
 		       answer->n_failed > 0 ? "the archive's answer"
 					    : "not all could be asked for");

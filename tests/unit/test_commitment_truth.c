@@ -123,6 +123,21 @@ static void what_is_on_its_way_again_is_not_asked_for_meanwhile(void **state)
 	names(w, &m, 1, "..");
 }
 
+/* It has one of that UID, but not the one that is in quarantine here. */
+static void the_archive_has_no_say_in_what_it_was_not_sent(void **state)
+{
+	struct world *w = *state;
+	struct view_message m;
+
+	put_one_lost(w);
+	request(w, T1, 1, 2);
+	m = await_asked(w, T1);
+	names(w, &m, 1, ".");
+	assert_int_equal(report(w, T1, 1, ".."), 0);
+	m = await_reported(w, T1);
+	names(w, &m, 1, ".x");
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -132,6 +147,7 @@ int main(void)
 	    TEST(a_report_on_its_way_answers_only_what_it_names),
 	    TEST(a_request_of_the_future_does_not_wait_for_it),
 	    TEST(what_is_on_its_way_again_is_not_asked_for_meanwhile),
+	    TEST(the_archive_has_no_say_in_what_it_was_not_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
