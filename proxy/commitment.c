@@ -175,6 +175,38 @@ static bool read_again(struct commitment *c, uint64_t applied)
 	return true;
 }
 
+static bool has_jobs(struct commitment *c)
+{
+	bool any;
+
+	pthread_mutex_lock(&c->mutex);
+	any = !list_empty(&c->jobs);
+	pthread_mutex_unlock(&c->mutex);
+	return any;
+}
+
+/* Every request has its turn, those that are due a look; an archive that
+ * reports does not wait for all of them: the round goes on after it. */
+static void give_turns(struct commitment *c)
+{
+	LIST_EACH(n, tmp, &c->requests)
+	{
+		struct request *r = CONTAINER_OF(n, struct request, node);
+
+		if (atomic_load(&c->stopping) || c->view == NULL)
+			return;
+		if (r->round == c->round)
+			continue;
+		r->round = c->round;
+		if (!is_due(c, r))
+			continue;
+		act_look(c, r);
+		if (has_jobs(c))
+			return;
+	}
+	c->round++;
+}
+
 static void round_of_requests(struct commitment *c)
 {
 	uint64_t applied;
@@ -188,16 +220,8 @@ static void round_of_requests(struct commitment *c)
 	if (applied != c->applied && clock_mono_ns() >= c->next_read_ns &&
 	    !read_again(c, applied))
 		return;
-	LIST_EACH(n, tmp, &c->requests)
-	{
-		struct request *r = CONTAINER_OF(n, struct request, node);
-
-		if (atomic_load(&c->stopping) || c->view == NULL)
-			return;
-		if (is_due(c, r))
-			act_look(c, r);
-	}
-	if (c->view != NULL)
+	give_turns(c);
+	if (c->view != NULL && !atomic_load(&c->stopping))
 		own_look(c);
 	count(c);
 }
@@ -260,6 +284,7 @@ static enum err make(const struct commitment_options *options,
 	c->ledger = options->ledger;
 	list_init(&c->jobs);
 	list_init(&c->requests);
+	c->round = 1;
 	pthread_mutex_init(&c->mutex, NULL);
 	io_cond_init(&c->wake);
 	c->chunk = mem_zalloc(CHUNK_LEN);

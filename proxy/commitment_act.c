@@ -18,6 +18,7 @@ enum {
 	LOOK_SHARE = 10,      /* looking takes a tenth of the time at most */
 	RETRY_MS = 5000,      /* after a failure */
 	AGE_SHARE = 100, /* the longer it waits, the rarer it is looked at */
+	AGAIN_MAX = 16, /* compared with one that ends; others for themselves */
 };
 
 /* ---- messages of ours --------------------------------------------------- */
@@ -311,15 +312,18 @@ static enum err act_deny(struct commitment *c, struct request *r,
 
 /* ---- the end ------------------------------------------------------------ */
 
-static bool is_again(struct commitment *c, struct request *r,
-		     struct request *other)
+static bool may_be_again(const struct request *r, const struct request *other)
 {
-	if (other == r || other->gone ||
-	    strcmp(other->m.transaction, r->m.transaction) != 0 ||
-	    strcmp(other->m.device, r->m.device) != 0 ||
-	    strcmp(other->m.destination, r->m.destination) != 0 ||
-	    other->m.length != r->m.length)
-		return false;
+	return other != r && !other->gone &&
+	       strcmp(other->m.transaction, r->m.transaction) == 0 &&
+	       strcmp(other->m.device, r->m.device) == 0 &&
+	       strcmp(other->m.destination, r->m.destination) == 0 &&
+	       other->m.length == r->m.length;
+}
+
+static bool names_the_same(struct commitment *c, struct request *r,
+			   struct request *other)
+{
 	if (read_refs(c, r) != ERR_OK || read_refs(c, other) != ERR_OK ||
 	    r->refs.n != other->refs.n)
 		return false;
@@ -353,12 +357,19 @@ static void end_again(struct commitment *c, struct request *r)
 
 void act_finish(struct commitment *c, struct request *r)
 {
+	unsigned compared = 0;
+
 	LIST_EACH(n, tmp, &c->requests)
 	{
 		struct request *other = CONTAINER_OF(n, struct request, node);
 
-		if (is_again(c, r, other))
+		if (compared == AGAIN_MAX || !may_be_again(r, other))
+			continue;
+		compared++;
+		if (names_the_same(c, r, other))
 			end_again(c, other);
+		else if (c->n_kept > KEPT_MAX)
+			read_forget_refs(c, other);
 	}
 	end(c, r, OUTCOME_DELIVERED);
 }

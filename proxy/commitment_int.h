@@ -30,6 +30,7 @@ struct request {
 	struct view_message m;  /* as the ledger has it */
 	char link[65];          /* peer of our messages that belong to it */
 	bool seen;              /* in the reading of the ledger going on */
+	uint64_t round;         /* in which it had its turn */
 	bool looked;            /* at least once */
 	bool gone;              /* finished; the ledger does not show it yet */
 	bool asked, reported;   /* by us; the ledger may not show it yet */
@@ -80,6 +81,7 @@ struct commitment {
 	/* The engine's thread. */
 	struct ledger_view *view; /* NULL: to be opened again */
 	struct ledger_stats *ledger_stats;
+	uint64_t round;        /* in which every request has one turn */
 	uint64_t applied;      /* state of the ledger at the last reading */
 	uint64_t next_read_ns; /* monotonic */
 	struct list requests;
