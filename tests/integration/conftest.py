@@ -7,6 +7,7 @@ import pytest
 
 import culvert
 import dicom
+import relayed
 
 PYDICOM = pathlib.Path('/usr/lib/python3/dist-packages/pydicom/data/test_files')
 HERE = pathlib.Path(__file__).resolve().parent
@@ -150,6 +151,23 @@ def programs():
             except subprocess.TimeoutExpired:
                 p.kill()
                 p.wait()
+
+
+@pytest.fixture
+def both(daemons, tmp_path, pki):
+    """both(tls port, configuration) -> relayed.Both for that Culvert, with
+    .edge; all ended afterwards."""
+    made = []
+
+    def make(tls_port, config):
+        edge = daemons(config)
+        made.append(relayed.Both(tmp_path / 'both', pki, tls_port,
+                                 edge.port('modalities')))
+        made[-1].edge = edge
+        return made[-1]
+    yield make
+    for b in made:
+        b.stop()
 
 
 @pytest.fixture(scope='session')

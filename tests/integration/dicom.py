@@ -1,9 +1,9 @@
 """A small DICOM peer for tests: it can do what well-behaved toolkits cannot.
 
 SCU: any message with the data set bytes as given, any negotiation; raw access
-to the association for hostile tests. SCP: keeps data set bytes as received, and can
-be told to refuse contexts, answer statuses, stall, crash on an instance.
-Standard library only.
+to the association for hostile tests. SCP: keeps data set bytes as received,
+and can be told to refuse contexts, answer statuses, stall, crash on an
+instance. Standard library only.
 """
 import collections
 import hashlib

@@ -259,11 +259,12 @@ def assert_same(direct, through, what=''):
     """Two transcripts are the same conversation, message by message."""
     for who, a, b in zip(('client', 'server'), direct.both(), through.both()):
         for i, (x, y) in enumerate(itertools.zip_longest(a, b)):
-            assert x == y, '%s: %s, number %d:\ndirect  %.900r\nthrough %.900r' \
-                % (what, who, i, x, y)
+            assert x == y, (
+                '%s: %s, number %d:\ndirect  %.900r\nthrough %.900r' %
+                (what, who, i, x, y))
 
 
-# ---- wlmscpfs ------------------------------------------------------------------
+# ---- wlmscpfs ----------------------------------------------------------------
 
 def worklist_entry(n, name=None, modality='MR', date='20240105'):
     """The elements of a worklist file that wlmscpfs takes."""
@@ -345,7 +346,7 @@ class Worklist:
         self.server.stop()
 
 
-# ---- Orthanc -------------------------------------------------------------------
+# ---- Orthanc -----------------------------------------------------------------
 
 class Orthanc:
     """An archive that speaks TLS in both directions on port; modalities:
@@ -432,7 +433,7 @@ def study(n=1, instances=4, size=20000, sop=dicom.CT, modality='CT'):
     return out
 
 
-# ---- the comparison ------------------------------------------------------------
+# ---- programs ----------------------------------------------------------------
 
 def client(*args, cwd=None, timeout=120, check=True, env=None):
     """Run a client program to its end; its combined output."""

@@ -9,9 +9,8 @@ import dicom
 import peers
 import relayed
 from conftest import needs
-from culvert import free_port
 from responder import Responder
-from test_relay_retrieve import BACK, Archive, STUDY, there
+from test_relay_retrieve import BACK, Archive, STUDY
 
 
 @pytest.fixture(scope='module')

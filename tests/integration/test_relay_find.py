@@ -34,22 +34,6 @@ def pacs(tmp_path_factory, pki):
     o.stop()
 
 
-@pytest.fixture
-def both(daemons, tmp_path, pki):
-    """both(tls port, configuration) -> Both; all ended afterwards."""
-    made = []
-
-    def make(tls_port, config):
-        edge = daemons(config)
-        made.append(relayed.Both(tmp_path / 'both', pki, tls_port,
-                                 edge.port('modalities')))
-        made[-1].edge = edge
-        return made[-1]
-    yield make
-    for b in made:
-        b.stop()
-
-
 WORKLIST_QUERIES = {
     'all': [],
     'by modality': ['ScheduledProcedureStepSequence[0].Modality=CT'],

@@ -34,21 +34,6 @@ def scripted(tls):
         r.stop()
 
 
-@pytest.fixture
-def both(daemons, tmp_path, pki):
-    made = []
-
-    def make(tls_port, config):
-        edge = daemons(config)
-        made.append(relayed.Both(tmp_path / 'both', pki, tls_port,
-                                 edge.port('modalities')))
-        made[-1].edge = edge
-        return made[-1]
-    yield make
-    for b in made:
-        b.stop()
-
-
 def pdvs(*parts):
     """One P-DATA-TF of [(context, header, payload)]."""
     return dicom.pdu(4, b''.join(

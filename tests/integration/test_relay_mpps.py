@@ -3,7 +3,6 @@ import pytest
 
 import dcmjs
 import dicom
-import peers
 import relayed
 from culvert import until
 from dicom import IVLE, MPPS
@@ -46,21 +45,6 @@ def ris(pki):
     yield make
     for s in made:
         s.stop()
-
-
-@pytest.fixture
-def both(daemons, tmp_path, pki):
-    made = []
-
-    def make(tls_port, config):
-        edge = daemons(config)
-        made.append(relayed.Both(tmp_path / 'both', pki, tls_port,
-                                 edge.port('modalities')))
-        made[-1].edge = edge
-        return made[-1]
-    yield make
-    for b in made:
-        b.stop()
 
 
 def test_steps_are_created_and_completed_as_directly(both, ris, pki):

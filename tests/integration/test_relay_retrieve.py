@@ -10,7 +10,7 @@ import peers
 import relayed
 from conftest import needs
 from culvert import free_port, until
-from dicom import CT, EVLE, IVLE, STUDY_FIND, STUDY_GET, STUDY_MOVE
+from dicom import CT, EVLE, IVLE, STUDY_GET, STUDY_MOVE
 from peers import assert_same
 from responder import CANCEL, Responder
 
@@ -43,21 +43,6 @@ def archive(tmp_path_factory, pki):
     a = Archive(tmp_path_factory.mktemp('archive'), pki)
     yield a
     a.stop()
-
-
-@pytest.fixture
-def both(daemons, tmp_path, pki):
-    made = []
-
-    def make(tls_port, config):
-        edge = daemons(config)
-        made.append(relayed.Both(tmp_path / 'both', pki, tls_port,
-                                 edge.port('modalities')))
-        made[-1].edge = edge
-        return made[-1]
-    yield make
-    for b in made:
-        b.stop()
 
 
 BACK = [{'service': 'storage', 'listener': ['back'], 'relay': '@ct'}]

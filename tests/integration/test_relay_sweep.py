@@ -9,7 +9,6 @@ import os
 import queue
 import select
 import socket
-import ssl
 import struct
 import threading
 
@@ -17,7 +16,7 @@ import pytest
 
 import dicom
 import relayed
-from culvert import SLOW, until
+from culvert import until
 from dicom import (CT, EVLE, IVLE, MPPS, PENDING, STUDY_FIND, STUDY_GET,
                    STUDY_MOVE, VERIFICATION, WORKLIST)
 from responder import Responder
