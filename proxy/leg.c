@@ -315,6 +315,12 @@ enum err leg_write(struct leg *l, const struct iovec *iov, unsigned n)
 	return e;
 }
 
+void leg_ack_at_once(struct leg *l)
+{
+	if (leg_is_open(l))
+		stream_ack_at_once(l->stream);
+}
+
 size_t leg_queued(const struct leg *l)
 {
 	return l->stream != NULL ? stream_queued(l->stream) : 0;

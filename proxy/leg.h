@@ -115,6 +115,11 @@ void leg_resume(struct leg *l);
  * paused) aborts the leg, on_lost follows. 0: none are. */
 void leg_watch(struct leg *l, uint64_t idle_ms);
 
+/* The next bytes are acknowledged without delay: stream_ack_at_once(). For
+ * peers that send an answer in two pieces, the second when the first has been
+ * acknowledged. */
+void leg_ack_at_once(struct leg *l);
+
 /* The owner found a fault in what on_read gave: A-ABORT (provider, reason: one
  * of ABORT_*), then on_lost. */
 void leg_bad_pdu(struct leg *l, uint8_t reason);

@@ -140,7 +140,8 @@ void relay_leg_lost(struct relay_leg *l, const char *why)
 {
 	struct relay *r = l->relay;
 
-	log_event(LOG_WARN, "leg-lost",
+	/* an archive that releases what is idle does nothing wrong */
+	log_event(l->ops.n_device > 0 ? LOG_WARN : LOG_INFO, "leg-lost",
 		  "assoc=%llu destination=%s outstanding=%u cause=\"%s\"",
 		  (unsigned long long)r->a->facts.row.id, name_of(l),
 		  l->ops.n_device, why);
@@ -328,7 +329,7 @@ enum { RQ_ROOM = 256 * 1024 }; /* an RQ with all that was decoded */
 
 static enum err encode_rq(struct relay_leg *l, const struct assoc *rq)
 {
-	uint8_t *room = mem_zalloc(RQ_ROOM);
+	uint8_t *room = mem_realloc(NULL, RQ_ROOM); /* written before read */
 	struct wr w = wr_init(room, room != NULL ? RQ_ROOM : 0);
 	enum err e = room != NULL ? assoc_encode_rq(rq, &w) : ERR_NOMEM;
 
@@ -348,7 +349,7 @@ static enum err encode_rq(struct relay_leg *l, const struct assoc *rq)
 static enum err prepare_leg(struct relay_leg *l)
 {
 	struct association *a = l->relay->a;
-	struct assoc *rq = mem_zalloc(sizeof(*rq));
+	struct assoc *rq = mem_realloc(NULL, sizeof(*rq));
 	enum err e = ERR_NOMEM;
 
 	if (rq != NULL)

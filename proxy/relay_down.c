@@ -366,8 +366,11 @@ void relay_down_read(struct relay_leg *l, const uint8_t *p, size_t n)
 		return;
 	l->came += n;
 	walk(l, p, n);
-	if (is_listening(l))
-		relay_next_turn(l->relay);
+	if (!is_listening(l))
+		return;
+	if (l->ops.n_device > 0) /* more is to come: an answer's other half */
+		leg_ack_at_once(l->leg);
+	relay_next_turn(l->relay);
 }
 
 /* ---- turns ------------------------------------------------------------- */
