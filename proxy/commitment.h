@@ -18,7 +18,10 @@
  * states of deliveries in the ledger: nothing is kept elsewhere, so a restart
  * at any moment goes on where it was. At worst a message is sent twice.
  *
- * Requests with one transaction UID are served one at a time, oldest first.
+ * Requests with one transaction UID are served one at a time, oldest first. One
+ * that names the same again is withdrawn: the report on its way answers it. One
+ * that a person released goes to the archive as it is, and is answered with the
+ * archive's words, unless the archive had been asked before.
  *
  * Own commitment (`commit:` of a route): deliveries that are uncommitted are
  * gathered into requests of our own; each instance is then committed, or sent
