@@ -17,6 +17,7 @@
 
 enum {
 	BACKLOG_MAX = 1024 * 1024, /* bytes of input that wait */
+	PIECE_MAX = 4096,          /* a shorter read is of a short message */
 	/* Bytes of output that wait: what a relay lets gather before it reads
 	 * no more, and what it may keep and pass on in one piece. */
 	OUT_CAP = 2560 * 1024,
@@ -552,6 +553,15 @@ static bool first_bytes(struct association *a, const uint8_t *p, size_t n)
 	return false;
 }
 
+/* A device with Nagle's algorithm (DCMTK) keeps the second piece of a short
+ * message until the first is acknowledged. */
+static void hurry(struct association *a, size_t n)
+{
+	if (n < PIECE_MAX && a->state == UL_STA6 && !a->stalled &&
+	    (a->message != MESSAGE_NONE || !pdu_stream_idle(&a->pdus)))
+		stream_ack_at_once(a->stream);
+}
+
 static void on_read(void *arg, const uint8_t *p, size_t n)
 {
 	struct association *a = arg;
@@ -563,6 +573,7 @@ static void on_read(void *arg, const uint8_t *p, size_t n)
 		keep_input(a, p, n);
 	else
 		association_parse(a, p, n);
+	hurry(a, n);
 }
 
 static void on_eof(void *arg)

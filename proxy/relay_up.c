@@ -118,12 +118,9 @@ void relay_message_end(struct relay *r)
 	pass_to(r, NULL, NULL, -1);
 	if (l == NULL)
 		return;
-	if (op != NULL && op->from_leg && final >= 0) {
+	if (op != NULL && op->from_leg && final >= 0)
 		relay_leg_answered(l, op, final);
-	} else {
+	else
 		relay_leg_watch(l); /* from here on it owes an answer */
-		if (l->leg != NULL)
-			leg_ack_at_once(l->leg);
-	}
 	send_late(l);
 }

@@ -189,6 +189,11 @@ enum err leg_write(struct leg *l, const struct iovec *iov, unsigned n)
 	return ERR_OK;
 }
 
+void stream_ack_at_once(struct stream *s)
+{
+	(void)s;
+}
+
 void leg_ack_at_once(struct leg *l)
 {
 	must(l->used);
