@@ -82,11 +82,12 @@ PROGRESS = ('ack/s', 'e2e/s', 'e2e MB/s', 'CPU s/GB', 'echo/s', 'open/s',
             'KB/association', 'idle p99 us', 'loaded p99 us', 'line use')
 
 
-def interleave(bench, scenario, turns):
+def interleave(bench, scenario, turns, rounds=None):
     """turns: (peer's name, function). Round robin; a peer that fails is
     left out from then on. Returns {name: {metric: [values]}}."""
     samples, dead = {}, set()
-    for n in range(bench.rounds):
+    rounds = rounds or bench.rounds
+    for n in range(rounds):
         for name, function in turns:
             if name in dead:
                 continue
@@ -101,7 +102,7 @@ def interleave(bench, scenario, turns):
                 samples.setdefault(name, {}).setdefault(metric,
                                                         []).append(value)
             say('  round %d of %d  %-16s %s' % (
-                n + 1, bench.rounds, name, '  '.join(
+                n + 1, rounds, name, '  '.join(
                     '%s %.4g' % (m, r[m]) for m in
                     PROGRESS if m in r)))
     for name in dead:
