@@ -140,6 +140,13 @@ def settle(pid, seconds=30):
         time.sleep(0.5)
 
 
+def pin(pid, cpu):
+    """All threads of a process, and of its children, to one processor."""
+    for p in children(pid):
+        for thread in os.listdir('/proc/%d/task' % p):
+            os.sched_setaffinity(int(thread), {cpu})
+
+
 def memory_mb(pid, field='VmHWM'):
     """VmHWM (the peak) or VmRSS (now), in MB of 10^6 bytes; children too."""
     total = 0
@@ -351,10 +358,13 @@ def talked(r):
     return r
 
 
-def talk(port, mode, *extra, patience=600):
-    """Small exchanges; none may fail."""
-    p = subprocess.run(talk_argv(port, mode, extra), stdout=subprocess.PIPE,
-                       timeout=patience)
+def talk(port, mode, *extra, patience=600, cpu=None):
+    """Small exchanges; none may fail. cpu: the only processor to use."""
+    p = subprocess.run(
+        talk_argv(port, mode, extra), stdout=subprocess.PIPE,
+        timeout=patience,
+        preexec_fn=cpu is not None and (
+            lambda: os.sched_setaffinity(0, {cpu})) or None)
     try:
         return talked(json.loads(p.stdout))
     except ValueError:

@@ -3,11 +3,12 @@ answer the sink's own. Culvert against what only relays bytes. Like
 scenarios.py, whose turns and tables it uses."""
 
 import concurrent.futures
+import os
 import time
 
 import peers
-from harness import (Failed, Held, Line, Sink, cpu_seconds, loadgen, new_prefix,
-                     pss_kb, raise_limits, settle, talk)
+from harness import (Failed, Held, Line, Sink, cpu_seconds, loadgen,
+                     new_prefix, pin, pss_kb, raise_limits, settle, talk)
 from scenarios import KB512, best, interleave, start_all, turn
 
 GROUP = 'X25519'  # what all of them offer first: no second round trip
@@ -159,9 +160,14 @@ def eight(bench, wanted):
 ECHO_PARTS = 5
 
 
-def echo_turn(bench, p):
+def echo_turn(bench, p, cpus):
+    """The two ends on one processor, who is between them on another: else the
+    kernel's choice, which differs from turn to turn, is what is measured."""
+    if len(cpus) > 1:
+        pin(p.pid, cpus[1])
     before = cpu_seconds(p.pid)
-    r = talk(p.port, 'echo', '--seconds', bench.seconds / ECHO_PARTS)
+    r = talk(p.port, 'echo', '--seconds', bench.seconds / ECHO_PARTS,
+             cpu=cpus[0])
     return {'echo/s': r['per_second'], 'p50 us': r['us']['p50'],
             'p99 us': r['us']['p99'],
             'CPU us/echo': (cpu_seconds(p.pid) - before) * 1e6 / r['done']}
@@ -170,9 +176,11 @@ def echo_turn(bench, p):
 def echo(bench, wanted):
     """Relayed: C-ECHO after C-ECHO on one open association."""
     sink = relay_sink(bench)
+    cpus = sorted(os.sched_getaffinity(0))
+    pin(sink.process.pid, cpus[0])
     try:
         samples = take_turns(bench, 'relay-echo', RELAYS, sink,
-                             lambda p: echo_turn(bench, p),
+                             lambda p: echo_turn(bench, p, cpus),
                              rounds=ECHO_PARTS * bench.rounds)
     finally:
         sink.stop()
