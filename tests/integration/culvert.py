@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 
-BINARY = os.environ.get('CULVERT', 'build/asan/culvert')
+BINARY = os.path.abspath(os.environ.get('CULVERT', 'build/asan/culvert'))
 SLOW = 3 if 'tsan' in BINARY or 'asan' in BINARY else 1
 REPORT = re.compile(r'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:'
                     r'|WARNING: ThreadSanitizer|Assertion .* failed')
