@@ -28,15 +28,28 @@ static bool has_message(const struct view_message *rows, size_t n,
 	return false;
 }
 
-/* The archive reports on an association of ours, or as a device that is not
- * the one that asked. */
+static bool has_certificate(const struct config_device *d)
+{
+	return d->certificate.fingerprints.n > 0 ||
+	       d->certificate.subjects.n > 0 || d->certificate.sans.n > 0;
+}
+
+/* The archive reports on an association of ours, or as a device of its own. A
+ * device that can ask for commitment itself, as it has a way back, is no
+ * archive, unless its certificate says who it is: no modality vouches for what
+ * another one sent. */
 static bool may_answer(const struct commitment *c, const struct view_message *m,
 		       const char *from)
 {
+	int d;
+
 	if (strcmp(from, m->destination) == 0)
 		return true;
-	return config_device_find(c->config, from) >= 0 &&
-	       strcmp(from, m->device) != 0;
+	d = config_device_find(c->config, from);
+	if (d < 0 || strcmp(from, m->device) == 0)
+		return false;
+	return config_device_destination(c->config, (size_t)d) < 0 ||
+	       has_certificate(&c->config->devices[d]);
 }
 
 static void stand_by_request(struct standing *s, const struct view_message *m,

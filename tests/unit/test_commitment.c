@@ -189,6 +189,8 @@ static void reports_that_answer_nothing_are_refused(void **state)
 	fill(&set, T1, 1, 1);
 	assert_int_equal(report_set(w, &set, "other"), 0x110);
 	assert_int_equal(report_set(w, &set, "ct-1"), 0x110); /* itself */
+	/* nor does another modality vouch for it */
+	assert_int_equal(report_set(w, &set, "ct-2"), 0x110);
 	assert_int_equal(give(w, "garbage!", 8, 1, "cloud"), 0x115);
 	assert_int_equal(give(w, "", 0, 1, "cloud"), 0x115);
 	assert_int_equal(give(w, "", 0, 3, "cloud"), 0x113);
