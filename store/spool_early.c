@@ -10,7 +10,8 @@
  * stand if nothing else comes first, and lets the disk begin with them.
  *
  * Nothing depends on it: without a head there is no record. If another one
- * takes the place, what was written ahead is overwritten and written again. An
+ * takes the place, or is itself written ahead there, what was written ahead is
+ * overwritten and written again: the mark says whose bytes stand there. An
  * error here is not looked at; the flush reports it. */
 
 void spool_early_offer(struct spool *s, struct record *r)
@@ -103,24 +104,27 @@ void writer_early(struct spool *s)
 	if (r == NULL)
 		return;
 	if (!room_for_any(w)) {
-		r->early_segment = 0; /* passed over: nothing is ahead */
+		r->early_mark = 0; /* passed over: nothing is ahead */
 	} else {
 		from = r->early_slabs;
-		if (r->early_segment != w->segment->number ||
-		    r->early_offset != w->offset)
+		if (r->early_mark != w->early_mark) {
 			from = 0;
-		r->early_segment = w->segment->number;
-		r->early_offset = w->offset;
+			r->early_mark = ++w->early_mark;
+		}
 		if (!write_ahead(w, r, from, ready))
-			r->early_segment = 0;
+			r->early_mark = 0;
 	}
 	give_back(s, r, ready);
 }
 
-size_t writer_early_bytes(const struct record *r)
+void writer_early_taken(struct writer *w)
 {
-	if (r->early_segment != r->head.segment ||
-	    r->early_offset != r->head.offset)
+	w->early_mark++;
+}
+
+size_t writer_early_bytes(const struct writer *w, const struct record *r)
+{
+	if (r->early_mark == 0 || r->early_mark != w->early_mark)
 		return 0;
 	return (size_t)r->early_slabs * SLAB_LEN;
 }

@@ -74,8 +74,8 @@ struct record {
 	bool early_busy;      /* the writer is writing some of them */
 	bool early_dropped;   /* its owner gave it up meanwhile */
 	/* The writer's own: */
-	unsigned early_slabs; /* written at the place below */
-	uint32_t early_segment, early_offset;
+	unsigned early_slabs; /* written ahead, if the mark is the writer's */
+	uint64_t early_mark;  /* 0: nothing is ahead */
 	uint8_t meta[INSTANCE_ENCODED_MAX]; /* plain; wiped when freed */
 	uint8_t page[RECORD_PAGE];
 };
@@ -135,6 +135,7 @@ struct writer {
 	uint64_t unflushed_ns; /* since when */
 	size_t unflushed;      /* bytes */
 	bool reserved;         /* the segment is of the reserve */
+	uint64_t early_mark;   /* whose bytes stand ahead; from 1 */
 	struct list pending;   /* records taken from the queue */
 	struct list written;   /* records that wait for the flush */
 };
@@ -284,8 +285,11 @@ bool spool_early_pending(const struct spool *s);
  * frees it (given_up) or waits for nothing. */
 bool spool_early_drop(struct spool *s, struct record *r, bool given_up);
 void writer_early(struct spool *s);
-/* Bytes of the payload that stand already where the record is now placed. */
-size_t writer_early_bytes(const struct record *r);
+/* The writer's offset has moved: what stood ahead of it is nobody's. */
+void writer_early_taken(struct writer *w);
+/* Bytes of the payload that stand already behind a head at the writer's offset.
+ */
+size_t writer_early_bytes(const struct writer *w, const struct record *r);
 
 /* spool_wake.c; the writer's own */
 void writer_wake_puts(struct spool *s);

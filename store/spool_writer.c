@@ -84,6 +84,7 @@ static enum err begin_segment(struct spool *s, const struct ready_segment *rd)
 	}
 	w->segment = g;
 	w->offset = RECORD_PAGE;
+	writer_early_taken(w);
 	w->first = w->sequence;
 	memcpy(w->salt, rd->salt, sizeof(w->salt));
 	return ERR_OK;
@@ -168,10 +169,11 @@ static void add_vector(struct run *run, const void *p, size_t n)
 }
 
 /* What was written ahead is left out; the head page then goes by itself. */
-static void add_vectors(struct run *run, struct record *r)
+static void add_vectors(const struct writer *w, struct run *run,
+			struct record *r)
 {
 	uint32_t span = record_span(r->head.payload_len);
-	size_t ahead = run->n == 0 ? writer_early_bytes(r) : 0;
+	size_t ahead = run->n == 0 ? writer_early_bytes(w, r) : 0;
 	size_t left = r->filled - ahead;
 
 	run->ahead += ahead;
@@ -246,6 +248,7 @@ static void give_back(struct spool *s, struct run *run)
 	}
 	pthread_mutex_unlock(&s->lock);
 	w->offset += run->bytes;
+	writer_early_taken(w);
 	w->sequence += run->n;
 	if (w->unflushed == 0)
 		w->unflushed_ns = clock_mono_ns();
@@ -321,7 +324,7 @@ static void gather(struct spool *s, struct run *run)
 			continue;
 		}
 		list_remove(&r->link);
-		add_vectors(run, r);
+		add_vectors(&s->writer, run, r);
 	}
 }
 
