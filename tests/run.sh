@@ -16,6 +16,7 @@ build=build/$flavour
 log=$build/log
 passed=0
 failed=0
+names=
 mkdir -p "$log"
 
 export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:strict_string_checks=1\
@@ -77,6 +78,7 @@ run_unit() {
 		done
 		count "$ok" "$bad"
 		if [ "$bad" != 0 ]; then
+			names="$names $name"
 			echo "unit $name: $ok passed, $bad failed" \
 				"(exit status $status)"
 			grep -vE '^ok [0-9]|^[0-9]{4}-[0-9-]+T' "$out" |
@@ -102,6 +104,7 @@ run_corpus() {
 		out=$log/$name.log
 		status=0
 		if [ ! -d "$dir" ]; then
+			names="$names $name"
 			echo "corpus $name: $dir is missing"
 			count 0 1
 			continue
@@ -114,6 +117,7 @@ run_corpus() {
 		fi
 		count "$ok" "$bad"
 		if [ "$bad" != 0 ]; then
+			names="$names $name"
 			echo "corpus $name: $ok passed, failed (exit status" \
 				"$status): $(grep '^run ' "$out" | tail -n 1)"
 			grep -vE '^(ok|run) ' "$out" | head -n 60 || true
@@ -168,6 +172,7 @@ run_integration() {
 	then
 		counts="${counts% *} 1"
 	fi
+	[ "${counts#* }" = 0 ] || names="$names integration"
 	# shellcheck disable=SC2086
 	count $counts
 }
@@ -184,6 +189,7 @@ for part in "$@"; do
 		;;
 	esac
 done
+[ -z "$names" ] || echo "$flavour: failed:$names"
 echo "$flavour: took $(($(date +%s) - start)) s; logs in $log"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]
