@@ -25,6 +25,8 @@ enum tag {
 	TAG_COMMAND = 11, /* command u16, type u16: messages only */
 	TAG_HELD = 12,    /* empty value: present or not */
 	TAG_COMMIT = 13,
+	TAG_ORIGIN = 14, /* peer, its transfer id */
+	TAG_TOUCHED = 15,
 	TAG_TEXT = 32, /* and above: rows of text_fields */
 };
 
@@ -96,6 +98,13 @@ bool transfer_id_equal(const struct transfer_id *a, const struct transfer_id *b)
 	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
 
+bool instance_origin_equal(const struct instance_origin *a,
+			   const struct instance_origin *b)
+{
+	return memcmp(a->peer, b->peer, sizeof(a->peer)) == 0 &&
+	       transfer_id_equal(&a->id, &b->id);
+}
+
 bool instance_set(char *field, size_t size, const char *text)
 {
 	size_t n = strnlen(text, size);
@@ -159,6 +168,14 @@ static void put_destinations(struct wr *w, const struct instance *in)
 			  strnlen(in->destinations[i], INSTANCE_NAME_LEN - 1));
 }
 
+static void put_origin(struct wr *w, const struct instance_origin *o)
+{
+	wr_u8(w, TAG_ORIGIN);
+	wr_u16(w, sizeof(o->peer) + sizeof(o->id.b));
+	wr_bytes(w, o->peer, sizeof(o->peer));
+	wr_bytes(w, o->id.b, sizeof(o->id.b));
+}
+
 /* What most instances have not is left out. */
 static void put_extras(struct wr *w, const struct instance *in)
 {
@@ -170,9 +187,13 @@ static void put_extras(struct wr *w, const struct instance *in)
 		put_value(w, TAG_HELD, NULL, 0);
 	if (in->commit != 0)
 		put_number(w, TAG_COMMIT, 1, in->commit);
+	if (in->has_origin)
+		put_origin(w, &in->origin);
+	if (in->touched_ms != 0)
+		put_number(w, TAG_TOUCHED, 8, (uint64_t)in->touched_ms);
 }
 
-/* The sum of all fields at their longest is 1,659 bytes. */
+/* The sum of all fields at their longest is 1,721 bytes. */
 size_t instance_encode(const struct instance *in,
 		       uint8_t out[INSTANCE_ENCODED_MAX])
 {
@@ -244,12 +265,23 @@ static bool get_move(struct rd *v, struct instance *out)
 	       get_text(v, out->move_originator, sizeof(out->move_originator));
 }
 
+static bool get_origin(struct rd *v, struct instance *out)
+{
+	out->has_origin = true;
+	return get_bytes(v, out->origin.peer, sizeof(out->origin.peer)) &&
+	       get_bytes(v, out->origin.id.b, sizeof(out->origin.id.b));
+}
+
 static bool get_extra(unsigned tag, struct rd *v, struct instance *out)
 {
 	if (tag == TAG_MOVE)
 		return get_move(v, out);
+	if (tag == TAG_ORIGIN)
+		return get_origin(v, out);
 	if (tag == TAG_HELD) {
 		out->held = true;
+	} else if (tag == TAG_TOUCHED) {
+		out->touched_ms = (int64_t)rd_u64(v);
 	} else if (tag == TAG_COMMAND) {
 		out->command = rd_u16(v);
 		out->type = rd_u16(v);

@@ -44,6 +44,15 @@ enum err transfer_id_parse(const char *text,
 bool transfer_id_equal(const struct transfer_id *a,
 		       const struct transfer_id *b);
 
+/* Whose transfer it was before it came here, and its name there. */
+struct instance_origin {
+	uint8_t peer[32]; /* SHA-256 of the sender's certificate */
+	struct transfer_id id;
+};
+
+bool instance_origin_equal(const struct instance_origin *a,
+			   const struct instance_origin *b);
+
 /* All text is NUL-terminated UTF-8 (UIDs, AE titles and names: ASCII). */
 struct instance {
 	struct transfer_id id;
@@ -72,9 +81,12 @@ struct instance {
 			   * instance */
 	uint16_t type;    /* action type id or event type id, else 0 */
 	char transaction[INSTANCE_UID_LEN]; /* commitment's (0008,1195) */
-	bool held;      /* its deliveries begin held: see LEDGER_HELD_REASON */
-	uint8_t commit; /* 1 + index in destinations of the one that must
-			 * commit before the bytes may go; 0: none */
+	bool held;       /* its deliveries begin held: see LEDGER_HELD_REASON */
+	uint8_t commit;  /* 1 + index in destinations of the one that must
+			  * commit before the bytes may go; 0: none */
+	bool has_origin; /* it came over a link; the next two are set */
+	struct instance_origin origin;
+	int64_t touched_ms; /* of a chunk of a partial transfer: it came */
 	uint8_t n_destinations;
 	char destinations[INSTANCE_DESTINATIONS][INSTANCE_NAME_LEN];
 
@@ -121,7 +133,8 @@ enum err instance_decode(const uint8_t *p, size_t len,
 	X(DISCARDED, 8, "discarded")                                           \
 	X(COMMITTED, 9, "committed")                                           \
 	X(ABANDONED, 100, "abandoned")                                         \
-	X(RESTART, 101, "restart")
+	X(RESTART, 101, "restart")                                             \
+	X(KEPT, 102, "kept")
 
 enum outcome_kind {
 #define X(name, value, text) OUTCOME_##name = (value),
@@ -132,11 +145,14 @@ enum outcome_kind {
 /* Static text, or "unknown". */
 const char *outcome_text(enum outcome_kind kind);
 
-/* ABANDONED and RESTART are written by the spool itself, never by others:
+/* ABANDONED, RESTART and KEPT are written by the spool itself, never by others:
  *   ABANDONED  the transfer broke off before its last chunk: its chunks are
  *              free. Says nothing of a transfer whose final record exists.
+ *   KEPT       a partial transfer (spool_partial.h) lives through the RESTART
+ *              that comes next.
  *   RESTART    (transfer id and names empty) every transfer that is without
- *              its final record at this sequence is abandoned. */
+ *              its final record at this sequence is abandoned, save those that
+ *              were KEPT since the RESTART before. */
 struct outcome {
 	struct transfer_id id;
 	enum outcome_kind kind;

@@ -296,6 +296,7 @@ static bool next_state(enum outcome_kind k, const struct delivery *d,
 		break;
 	case OUTCOME_ABANDONED:
 	case OUTCOME_RESTART:
+	case OUTCOME_KEPT:
 		return false;
 	}
 	/* The same again only moves the pin. */
@@ -347,6 +348,7 @@ static void describe(struct delivery *d, const struct outcome *o,
 	case OUTCOME_WITHDRAWN:
 	case OUTCOME_ABANDONED:
 	case OUTCOME_RESTART:
+	case OUTCOME_KEPT:
 		break;
 	}
 }

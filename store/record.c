@@ -45,6 +45,7 @@ void record_head_encode(const struct record_head *h, uint8_t out[RECORD_CLEAR])
 	wr_u16(&w, h->meta_len);
 	wr_bytes(&w, h->leaf, sizeof(h->leaf));
 	wr_bytes(&w, h->payload_tag, sizeof(h->payload_tag));
+	wr_u32(&w, h->partial_from);
 	wr_fill(&w, 0, RECORD_CLEAR - 4 - w.len);
 	wr_u32(&w, crc32c(out, RECORD_CLEAR - 4));
 	assert(wr_ok(&w));
@@ -113,6 +114,7 @@ enum err record_head_decode(const uint8_t in[RECORD_CLEAR],
 	h.meta_len = rd_u16(&r);
 	rd_copy(&r, h.leaf, sizeof(h.leaf));
 	rd_copy(&r, h.payload_tag, sizeof(h.payload_tag));
+	h.partial_from = rd_u32(&r);
 	if (!rd_ok(&r) || !head_sane(kind, &h))
 		return ERR_CORRUPT;
 	h.kind = kind == RECORD_CHUNK ? RECORD_CHUNK : RECORD_OUTCOMES;

@@ -51,6 +51,10 @@ enum record_flag {
 	RECORD_FIRST = 1, /* chunk 0 */
 	RECORD_FINAL = 2, /* the last chunk; metadata is complete */
 	RECORD_MOVED = 4, /* a copy made by compaction */
+	/* Of a partial transfer (spool_partial.h): every record of it carries
+	 * metadata, its chunks come in any order, and its final record is one
+	 * of its own, without payload, behind the last index. */
+	RECORD_PARTIAL = 8,
 };
 
 struct record_head {
@@ -66,6 +70,8 @@ struct record_head {
 	uint32_t index;    /* chunk index */
 	uint64_t sequence;
 	uint64_t flushed; /* highest sequence known durable when written */
+	/* Oldest segment that a partial transfer needed then; 0: none. */
+	uint32_t partial_from;
 	struct transfer_id id;
 	uint8_t payload_salt[RECORD_PAYLOAD_SALT];
 	uint32_t payload_len; /* bytes, <= RECORD_PAYLOAD_MAX */

@@ -3,7 +3,8 @@
  * An instance is written as one record for each chunk of 1 MiB (CHUNK_LEN)
  * into segment files; every record is sealed and names its own place. What was
  * decided about an instance later (outcomes) is written as records too, so the
- * spool alone is enough to rebuild the ledger.
+ * spool alone is enough to rebuild the ledger. Transfers that a peer goes on
+ * with after a restart: spool_partial.h.
  *
  * Threads: the spool has two of its own, the writer (writes, flushes, calls
  * back) and the helper (prepares segments). Every function may be called from
@@ -204,7 +205,11 @@ struct tail_damage {
  * replaces the place of that chunk and says nothing else; it may be final.
  * After the loss of the ledger both copies may be seen, and copies may come
  * before or without the original: the highest sequence is the place that
- * counts. */
+ * counts.
+ *
+ * partial: of a transfer of spool_partial.h. All its records carry an instance;
+ * its chunks come in any order, some perhaps twice (the highest sequence
+ * counts); its final record has no bytes and the index behind the last one. */
 struct tail_record {
 	enum tail_kind kind;
 	uint64_t sequence;
@@ -213,7 +218,7 @@ struct tail_record {
 	uint32_t index;  /* chunk index */
 	uint32_t length; /* bytes of the chunk */
 	uint8_t leaf[SEAL_HASH_LEN];
-	bool first, final, moved;
+	bool first, final, moved, partial;
 	/* Certainly flushed before a power cut, if there was one. When false,
 	 * the record is whole, but others of its transfer may not have arrived.
 	 * A final record that is not flushed and misses chunks was never
@@ -310,6 +315,8 @@ struct spool_stats {
 	uint32_t puts;            /* open now */
 	uint32_t queued;          /* records waiting for the writer */
 	uint32_t outcomes;        /* outcomes waiting */
+	uint32_t partials;        /* unfinished transfers, spool_partial.h */
+	uint64_t partial_bytes;   /* of their durable chunks */
 	uint64_t buffers_used;    /* bytes */
 	uint64_t buffers_limit;   /* bytes */
 	uint64_t stored;          /* instances made durable since start */
@@ -331,6 +338,8 @@ struct spool_check_report {
 	uint64_t segments, records, instances, chunks, outcomes, bytes;
 	uint64_t heads_repaired; /* read from their second copy */
 	uint64_t unfinished; /* chunks of transfers without a final record */
+	uint64_t partials;   /* transfers that may still be gone on with */
+	uint64_t partial_chunks;
 	uint64_t torn;    /* writes that a power cut stopped; never certain */
 	uint64_t damaged; /* everything else that does not read or open */
 };

@@ -51,7 +51,8 @@ enum err spool_outcome(struct spool *s, const struct outcome *o)
 {
 	enum err e;
 
-	if (o->kind == OUTCOME_ABANDONED || o->kind == OUTCOME_RESTART)
+	if (o->kind == OUTCOME_ABANDONED || o->kind == OUTCOME_RESTART ||
+	    o->kind == OUTCOME_KEPT)
 		return ERR_INVAL;
 	pthread_mutex_lock(&s->lock);
 	e = s->closing ? ERR_CANCELED : spool_outcome_add(s, o);

@@ -48,6 +48,9 @@ static void longest(struct instance *in)
 	in->length = UINT64_MAX - 1;
 	in->chunks = UINT32_MAX;
 	memset(in->root, 0xcd, sizeof(in->root));
+	in->has_origin = true;
+	memset(&in->origin, 0xef, sizeof(in->origin));
+	in->touched_ms = INT64_MAX;
 	in->n_destinations = INSTANCE_DESTINATIONS;
 	for (int i = 0; i < INSTANCE_DESTINATIONS; i++)
 		FILL(in->destinations[i], (char)('a' + i));

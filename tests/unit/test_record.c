@@ -52,6 +52,7 @@ static struct record_head sample(void)
 	h.index = 11;
 	h.sequence = 0x0102030405060708;
 	h.flushed = 0x1112131415161718;
+	h.partial_from = 0x191a1b1c;
 	memset(h.id.b, 4, sizeof(h.id.b));
 	memset(h.payload_salt, 5, sizeof(h.payload_salt));
 	h.payload_len = 54321;
