@@ -29,6 +29,9 @@ enum err build_config(struct build *b, const struct node *root) MUST_CHECK;
 /* Set o's field in base from n, adding errors to b->errors. ERR_NOMEM. */
 enum err set_option(struct build *b, const struct option *o, void *base,
 		    const struct node *n) MUST_CHECK;
+/* Set a timetable's field from n, as set_option() does. */
+enum err set_timetable(struct build *b, const struct option *o, void *field,
+		       const struct node *n) MUST_CHECK;
 /* Set o's field in base to its default. ERR_NOMEM. */
 enum err set_default(struct build *b, const struct option *o,
 		     void *base) MUST_CHECK;

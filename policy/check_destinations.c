@@ -27,6 +27,8 @@ static const struct rule rules[] = {
      "plaintext: {allowed: \"same rack, separate VLAN\"}"},
     {"ae_title", ALLOWED, ALLOWED, MEANINGLESS, ""},
     {"calling_ae_title", ALLOWED, ALLOWED, MEANINGLESS, ""},
+    {"rate.limit", ALLOWED, ALLOWED, MEANINGLESS, ""},
+    {"rate.timetable", ALLOWED, ALLOWED, MEANINGLESS, ""},
 };
 
 static enum need need_of(const struct rule *r, enum config_protocol p)

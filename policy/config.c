@@ -26,6 +26,7 @@ void config_free(struct config *cfg)
 		     sizeof(*cfg->destinations), "destinations.NAME.");
 	set_free_all(cfg->routes, cfg->n_routes, sizeof(*cfg->routes),
 		     "routes.N.");
+	set_free_members(cfg, "");
 	places_free(cfg->places);
 	mem_free(cfg);
 }

@@ -26,6 +26,7 @@ enum {
 	CONFIG_TEXT_LEN = 256,  /* free text */
 	CONFIG_PATH_LEN = 1024, /* absolute, or relative to the working dir */
 	CONFIG_FINGERPRINT_LEN = 65, /* SHA-256, lower-case hex, no colons */
+	CONFIG_ZONE_LEN = 64,        /* "Europe/Berlin" */
 
 	/* Hard bounds, whatever the file says. */
 	CONFIG_FILE_MAX = 1024 * 1024, /* bytes of YAML */
@@ -34,8 +35,9 @@ enum {
 	CONFIG_DEVICES_MAX = 4096,
 	CONFIG_DESTINATIONS_MAX = 256,
 	CONFIG_ROUTES_MAX = 1024,
-	CONFIG_LIST_MAX = 256,  /* entries of any list inside these */
-	CONFIG_FORWARD_MAX = 16 /* destinations of one route */
+	CONFIG_LIST_MAX = 256,    /* entries of any list inside these */
+	CONFIG_FORWARD_MAX = 16,  /* destinations of one route */
+	CONFIG_TIMETABLE_MAX = 64 /* entries of one */
 };
 
 /* A place in the file; both count from 1, 0 means "not in the file". */
@@ -138,6 +140,28 @@ enum config_tls_profile { CONFIG_TLS_BCP195 };
 struct config_rate {
 	uint32_t n;
 	uint64_t per_ms;
+};
+
+/* Hours of some days of the week. */
+struct config_hours {
+	uint8_t days;   /* bit 0 Monday ... bit 6 Sunday; not 0 */
+	uint16_t from;  /* minute of the day, 0..1439 */
+	uint16_t to;    /* 0..1440; not after from: it passes midnight */
+	uint64_t limit; /* bits per second; 0: none */
+};
+
+struct config_timetable {
+	size_t n; /* CONFIG_TIMETABLE_MAX at most */
+	struct config_hours *v;
+};
+
+/* How much may pass a second, each way by itself. All 0: as much as can. */
+struct config_shape {
+	uint64_t limit; /* bits per second when no hours apply; 0: none */
+	uint64_t burst; /* bytes at once; 0: follows from the limit */
+	struct config_timetable timetable;
+	uint32_t reserve; /* percent of the burst that is left to live relay
+			     and urgent instances */
 };
 
 /* An address range. IPv4 is kept as ::ffff:a.b.c.d with prefix + 96; a range
@@ -243,6 +267,7 @@ struct config_device {
 	struct config_aes called;     /* may call; empty: any it can reach */
 	struct config_refs listeners; /* may use; empty: any */
 	enum config_priority priority;
+	struct config_shape rate; /* what it sends, and what is sent for it */
 	struct {
 		uint32_t associations;   /* 0: the listener's per_device */
 		struct config_rate rate; /* n 0: the listener's rate */
@@ -274,6 +299,7 @@ struct config_destination {
 	char plaintext_reason[CONFIG_TEXT_LEN]; /* why dicom is allowed */
 	struct config_tls tls;                  /* dicom-tls only */
 	uint32_t associations;                  /* parallel, at most */
+	struct config_shape rate;               /* all of them together */
 	uint32_t max_pdu;                       /* bytes, announced */
 	struct config_uids accept; /* transfer syntaxes until first contact */
 	uint32_t quarantine_after; /* spaced failures of one instance */
@@ -354,8 +380,10 @@ struct config {
 	struct {
 		enum config_log_level level;
 	} log;
-	uint32_t workers;             /* 0: one per core */
-	struct config_places *places; /* of every option set; opaque */
+	uint32_t workers;                /* 0: one per core */
+	char time_zone[CONFIG_ZONE_LEN]; /* of timetables; "": this machine's */
+	struct config_shape rate;        /* all destinations together */
+	struct config_places *places;    /* of every option set; opaque */
 };
 
 /* Read and check the configuration file at path.

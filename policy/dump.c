@@ -113,6 +113,23 @@ static void dump_single(FILE *out, const struct option *o,
 		dump_entry(out, o, list.v, 0);
 }
 
+static void dump_timetable(FILE *out, const unsigned char *field)
+{
+	char days[VALUE_TEXT_LEN], hours[VALUE_TEXT_LEN], limit[VALUE_TEXT_LEN];
+	struct config_timetable table;
+
+	memcpy(&table, field, sizeof(table));
+	for (size_t i = 0; i < table.n; i++) {
+		const struct config_hours *h = &table.v[i];
+
+		fprintf(out, "%s{days: %s, hours: \"%s\", limit: %s}",
+			i == 0 ? "[" : ", ", value_days_text(h->days, days),
+			value_hours_text(h->from, h->to, hours),
+			value_bandwidth_text(h->limit, limit));
+	}
+	fputc(']', out);
+}
+
 static void dump_value(FILE *out, const struct option *o,
 		       const unsigned char *field)
 {
@@ -130,6 +147,9 @@ static void dump_value(FILE *out, const struct option *o,
 	case OPTION_DURATION:
 		fputs(value_duration_text(number(o, field), text), out);
 		return;
+	case OPTION_BANDWIDTH:
+		fputs(value_bandwidth_text(number(o, field), text), out);
+		return;
 	case OPTION_ENUM:
 	case OPTION_SET:
 		dump_words(out, o, number(o, field));
@@ -139,6 +159,7 @@ static void dump_value(FILE *out, const struct option *o,
 	case OPTION_PATH:
 	case OPTION_HOST:
 	case OPTION_TEXT:
+	case OPTION_ZONE:
 		quoted(out, (const char *)field);
 		return;
 	case OPTION_RATE:
@@ -160,6 +181,9 @@ static void dump_value(FILE *out, const struct option *o,
 	case OPTION_DESTINATIONS:
 	case OPTION_NUMBERS:
 		dump_list(out, o, field);
+		return;
+	case OPTION_TIMETABLE:
+		dump_timetable(out, field);
 		return;
 	case OPTION_DESTINATION:
 		dump_single(out, o, field);

@@ -47,6 +47,8 @@ const char *option_type_text(enum option_type t)
 		return "size";
 	case OPTION_DURATION:
 		return "duration";
+	case OPTION_BANDWIDTH:
+		return "bandwidth";
 	case OPTION_ENUM:
 		return "word";
 	case OPTION_SET:
@@ -61,6 +63,8 @@ const char *option_type_text(enum option_type t)
 		return "host name or address";
 	case OPTION_TEXT:
 		return "text";
+	case OPTION_ZONE:
+		return "time zone";
 	case OPTION_RATE:
 		return "rate";
 	case OPTION_ADDRESS:
@@ -85,6 +89,8 @@ const char *option_type_text(enum option_type t)
 		return "destination's name or list of them";
 	case OPTION_NUMBERS:
 		return "number or list of them";
+	case OPTION_TIMETABLE:
+		return "timetable";
 	case OPTION_DESTINATION:
 		return "destination's name";
 	}

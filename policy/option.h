@@ -20,6 +20,7 @@ enum option_type {
 	OPTION_PERCENT,
 	OPTION_SIZE,
 	OPTION_DURATION,
+	OPTION_BANDWIDTH,
 	OPTION_ENUM, /* one of words */
 	OPTION_SET,  /* one or more of words, or-ed */
 	/* Character arrays of option.width bytes. */
@@ -28,6 +29,7 @@ enum option_type {
 	OPTION_PATH,
 	OPTION_HOST,
 	OPTION_TEXT,
+	OPTION_ZONE, /* of the time zone database */
 	/* Structs of their own. */
 	OPTION_RATE,
 	OPTION_ADDRESS, /* struct config_endpoint, numeric */
@@ -42,6 +44,7 @@ enum option_type {
 	OPTION_DEVICES,
 	OPTION_DESTINATIONS,
 	OPTION_NUMBERS,
+	OPTION_TIMETABLE, /* entries are maps of days, hours, limit */
 	/* Struct config_refs as OPTION_DESTINATIONS, but of one at most. */
 	OPTION_DESTINATION
 };

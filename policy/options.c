@@ -10,6 +10,8 @@
 #define MIB            (KIB * 1024)
 #define GIB            (MIB * 1024)
 #define TIB            (GIB * 1024)
+#define KBIT           1000ull
+#define GBIT           (KBIT * 1000 * 1000)
 #define SEC            1000ull
 #define MIN            (60 * SEC)
 #define HOUR           (60 * MIN)
@@ -76,6 +78,29 @@ static const struct option table[] = {
      .initial = "0", .initial_text = "one per processor core", .max = 256,
      .example = "2",
      .help = "Threads for devices, and as many for deliveries."},
+
+    {"time_zone", OPTION_ZONE, OPTION_FIXED, FIELD(config, time_zone),
+     .initial_text = "this machine's", .example = "Europe/Berlin",
+     .help = "Whose clock the timetables mean."},
+    {"rate.limit", OPTION_BANDWIDTH, 0, FIELD(config, rate.limit),
+     .initial_text = "none", .min = 64 * KBIT, .max = 100 * GBIT,
+     .example = "200Mbit",
+     .help = "All that goes to the destinations, and all that comes from them, "
+	     "each way by itself, in bits per second."},
+    {"rate.burst", OPTION_SIZE, 0, FIELD(config, rate.burst),
+     .initial_text = "what the limit carries in 20 ms, 64KiB at least",
+     .min = 32 * KIB, .max = 64 * MIB, .example = "1MiB",
+     .help = "Most that leaves at once after a pause."},
+    {"rate.timetable", OPTION_TIMETABLE, 0, FIELD(config, rate.timetable),
+     .initial_text = "none", .min = 64 * KBIT, .max = 100 * GBIT,
+     .example = "[{days: mon-fri, hours: 07:00-19:00, limit: 50Mbit}]",
+     .help = "Other limits for hours of the week, local time of time_zone; the "
+	     "first entry that fits counts. Hours that end before they begin "
+	     "pass midnight."},
+    {"rate.reserve", OPTION_PERCENT, 0, FIELD(config, rate.reserve),
+     .initial = "20%", .max = 80, .example = "20%",
+     .help = "Share of the burst that instances of low and normal priority "
+	     "leave to live messages and to urgent ones."},
 
     {"listeners.NAME.address", OPTION_ADDRESS, OPTION_REQUIRED | OPTION_FIXED,
      FIELD(config_listener, address), .example = "0.0.0.0:104",
@@ -166,6 +191,28 @@ static const struct option table[] = {
     {"devices.NAME.priority", OPTION_ENUM, 0, FIELD(config_device, priority),
      .initial = "normal", .words = priorities, .example = "high",
      .help = "Where its instances stand in the queue."},
+    {"devices.NAME.rate.limit", OPTION_BANDWIDTH, 0,
+     FIELD(config_device, rate.limit), .initial_text = "none", .min = 64 * KBIT,
+     .max = 100 * GBIT, .example = "200Mbit",
+     .help = "What the device may send, and what is sent on for it, in bits "
+	     "per second."},
+    {"devices.NAME.rate.burst", OPTION_SIZE, 0,
+     FIELD(config_device, rate.burst),
+     .initial_text = "what the limit carries in 20 ms, 64KiB at least",
+     .min = 32 * KIB, .max = 64 * MIB, .example = "1MiB",
+     .help = "Most that leaves at once after a pause."},
+    {"devices.NAME.rate.timetable", OPTION_TIMETABLE, 0,
+     FIELD(config_device, rate.timetable), .initial_text = "none",
+     .min = 64 * KBIT, .max = 100 * GBIT,
+     .example = "[{days: mon-fri, hours: 07:00-19:00, limit: 50Mbit}]",
+     .help = "Other limits for hours of the week, local time of time_zone; the "
+	     "first entry that fits counts. Hours that end before they begin "
+	     "pass midnight."},
+    {"devices.NAME.rate.reserve", OPTION_PERCENT, 0,
+     FIELD(config_device, rate.reserve), .initial = "20%", .max = 80,
+     .example = "20%",
+     .help = "Share of the burst that instances of low and normal priority "
+	     "leave to live messages and to urgent ones."},
     {"devices.NAME.limits.associations", OPTION_NUMBER, 0,
      FIELD(config_device, limits.associations),
      .initial_text = "the listener's per_device", .min = 1, .max = 100000,
@@ -253,6 +300,28 @@ static const struct option table[] = {
     {"destinations.NAME.associations", OPTION_NUMBER, 0,
      FIELD(config_destination, associations), .initial = "4", .min = 1,
      .max = 256, .example = "4", .help = "Parallel associations, at most."},
+    {"destinations.NAME.rate.limit", OPTION_BANDWIDTH, 0,
+     FIELD(config_destination, rate.limit), .initial_text = "none",
+     .min = 64 * KBIT, .max = 100 * GBIT, .example = "200Mbit",
+     .help = "All that goes there, and all that comes from there, each way by "
+	     "itself, in bits per second."},
+    {"destinations.NAME.rate.burst", OPTION_SIZE, 0,
+     FIELD(config_destination, rate.burst),
+     .initial_text = "what the limit carries in 20 ms, 64KiB at least",
+     .min = 32 * KIB, .max = 64 * MIB, .example = "1MiB",
+     .help = "Most that leaves at once after a pause."},
+    {"destinations.NAME.rate.timetable", OPTION_TIMETABLE, 0,
+     FIELD(config_destination, rate.timetable), .initial_text = "none",
+     .min = 64 * KBIT, .max = 100 * GBIT,
+     .example = "[{days: mon-fri, hours: 07:00-19:00, limit: 50Mbit}]",
+     .help = "Other limits for hours of the week, local time of time_zone; the "
+	     "first entry that fits counts. Hours that end before they begin "
+	     "pass midnight."},
+    {"destinations.NAME.rate.reserve", OPTION_PERCENT, 0,
+     FIELD(config_destination, rate.reserve), .initial = "20%", .max = 80,
+     .example = "20%",
+     .help = "Share of the burst that instances of low and normal priority "
+	     "leave to live messages and to urgent ones."},
     {"destinations.NAME.max_pdu", OPTION_SIZE, 0,
      FIELD(config_destination, max_pdu), .initial = "131072", .min = 4096,
      .max = 16 * MIB, .example = "131072",
@@ -401,13 +470,9 @@ static const struct {
 	const char *path;
 	const char *what;
 } later[] = {
-    {"destinations.NAME.rate", "bandwidth shaping"},
-    {"destinations.NAME.timetable", "bandwidth shaping"},
     {"destinations.NAME.link", "the chunk link"},
     {"listeners.NAME.link", "the chunk link"},
     {"records.retention", "retention"},
-    {"rate", "bandwidth shaping"},
-    {"timetable", "bandwidth shaping"},
     {"status", "the status page"},
     {"web", "the status page"},
     {"audit", "the audit trail's own settings"},

@@ -17,6 +17,11 @@ static const struct {
     {"duration", "A number with ms, s, m (or min), h, d, w or y (365 days)."},
     {"rate", "A number, a slash, and s, min, h, d or a duration: 20/s, "
 	     "600/min, 5/10s."},
+    {"bandwidth", "A number with bit, kbit, Mbit or Gbit (powers of 1000): "
+		  "bits per second; or none."},
+    {"timetable", "A list of maps: days (mon, mon-fri, a list; every day), "
+		  "hours (07:00-19:00; all day), limit (a bandwidth)."},
+    {"time zone", "A name of the time zone database: Europe/Berlin."},
     {"percentage", "A whole number, with or without %."},
     {"name", "1 to 32 of a-z, 0-9 and -."},
     {"AE title", "1 to 16 characters, upper and lower case differ, no "
@@ -64,6 +69,8 @@ static const char *limit_text(const struct option *o, uint64_t v,
 		return value_duration_text(v, out);
 	if (o->type == OPTION_SIZE)
 		return value_size_text(v, out);
+	if (o->type == OPTION_BANDWIDTH || o->type == OPTION_TIMETABLE)
+		return value_bandwidth_text(v, out);
 	snprintf(out, VALUE_TEXT_LEN, "%llu%s", (unsigned long long)v,
 		 o->type == OPTION_PERCENT ? "%" : "");
 	return out;

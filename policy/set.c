@@ -65,6 +65,8 @@ static void measure_text(enum option_type t, uint64_t v,
 		value_duration_text(v, out);
 	else if (t == OPTION_SIZE)
 		value_size_text(v, out);
+	else if (t == OPTION_BANDWIDTH)
+		value_bandwidth_text(v, out);
 	else
 		snprintf(out, VALUE_TEXT_LEN, "%llu%s", (unsigned long long)v,
 			 t == OPTION_PERCENT ? "%" : "");
@@ -85,6 +87,9 @@ static bool measure(const struct set *s, const struct node *n, uint64_t *out)
 	    [OPTION_DURATION] = {value_duration,
 				 "is not a duration (a number with ms, s, m, "
 				 "h, d, w or y)"},
+	    [OPTION_BANDWIDTH] = {value_bandwidth,
+				  "is not a bandwidth (a number with bit, "
+				  "kbit, Mbit or Gbit, or none)"},
 	};
 	const struct option *o = s->o;
 	enum option_type type =
@@ -96,6 +101,8 @@ static bool measure(const struct set *s, const struct node *n, uint64_t *out)
 		wrong(s, n, kinds[type].wrong, NULL);
 		return false;
 	}
+	if (type == OPTION_BANDWIDTH && *out == 0)
+		return true; /* none */
 	if (*out >= o->min && (o->max == 0 || *out <= o->max))
 		return true;
 	measure_text(type, o->min, low);
@@ -244,6 +251,14 @@ static void set_text(const struct set *s, const struct node *n)
 {
 	if (text_ok(s, n))
 		set_chars(s, n->text);
+}
+
+static void set_zone(const struct set *s, const struct node *n)
+{
+	if (value_zone(n->text))
+		set_chars(s, n->text);
+	else
+		wrong(s, n, "is not the name of a time zone", NULL);
 }
 
 static void set_rate(const struct set *s, const struct node *n)
@@ -413,6 +428,27 @@ static enum err add_ref(const struct set *s, const struct node *n)
 	return ERR_OK;
 }
 
+static bool takes_list(enum option_type t)
+{
+	return t == OPTION_SET || (t >= OPTION_AES && t != OPTION_DESTINATION);
+}
+
+static bool is_on_heap(enum option_type t)
+{
+	return t >= OPTION_AES;
+}
+
+static void wrong_kind(const struct set *s, const struct node *n)
+{
+	problem_error(s->b->errors, n->at,
+		      "%s stands here where %s is meant: %s; example: %s: %s",
+		      node_kind_text(n->kind),
+		      takes_list(s->o->type) ? "a list or a single value"
+					     : "a single value",
+		      option_type_text(s->o->type), last_name(s->o->path),
+		      s->o->example);
+}
+
 static enum err set_scalar(const struct set *s, const struct node *n)
 {
 	switch (s->o->type) {
@@ -420,6 +456,7 @@ static enum err set_scalar(const struct set *s, const struct node *n)
 	case OPTION_PERCENT:
 	case OPTION_SIZE:
 	case OPTION_DURATION:
+	case OPTION_BANDWIDTH:
 		set_measure(s, n);
 		return ERR_OK;
 	case OPTION_ENUM:
@@ -442,6 +479,9 @@ static enum err set_scalar(const struct set *s, const struct node *n)
 		return ERR_OK;
 	case OPTION_TEXT:
 		set_text(s, n);
+		return ERR_OK;
+	case OPTION_ZONE:
+		set_zone(s, n);
 		return ERR_OK;
 	case OPTION_RATE:
 		set_rate(s, n);
@@ -468,29 +508,11 @@ static enum err set_scalar(const struct set *s, const struct node *n)
 		return add_ref(s, n);
 	case OPTION_NUMBERS:
 		return add_number(s, n);
+	case OPTION_TIMETABLE:
+		wrong_kind(s, n);
+		return ERR_OK;
 	}
 	return ERR_OK;
-}
-
-static bool takes_list(enum option_type t)
-{
-	return t == OPTION_SET || (t >= OPTION_AES && t != OPTION_DESTINATION);
-}
-
-static bool is_on_heap(enum option_type t)
-{
-	return t >= OPTION_AES;
-}
-
-static void wrong_kind(const struct set *s, const struct node *n)
-{
-	problem_error(s->b->errors, n->at,
-		      "%s stands here where %s is meant: %s; example: %s: %s",
-		      node_kind_text(n->kind),
-		      takes_list(s->o->type) ? "a list or a single value"
-					     : "a single value",
-		      option_type_text(s->o->type), last_name(s->o->path),
-		      s->o->example);
 }
 
 static enum err set_list(const struct set *s, const struct node *n)
@@ -521,6 +543,8 @@ enum err set_option(struct build *b, const struct option *o, void *base,
 {
 	struct set s = {b, o, (unsigned char *)base + o->offset};
 
+	if (o->type == OPTION_TIMETABLE)
+		return set_timetable(b, o, s.field, n);
 	if (n->kind == NODE_SCALAR)
 		return set_scalar(&s, n);
 	if (n->kind == NODE_LIST && takes_list(o->type))

@@ -43,6 +43,13 @@ static const struct unit durations[] = {
     {"y", 365 * 24ull * 3600 * 1000},
 };
 
+static const struct unit bandwidths[] = {
+    {"bit", 1},
+    {"kbit", 1000},
+    {"Mbit", 1000000},
+    {"Gbit", 1000000000},
+};
+
 /* Digits at the front of *text, which moves behind them. */
 static bool take_digits(const char **text, uint64_t *out)
 {
@@ -118,6 +125,20 @@ bool value_duration(const char *text, uint64_t *out)
 		return true;
 	}
 	return with_unit(text, durations, ARRAY_LEN(durations), out);
+}
+
+bool value_bandwidth(const char *text, uint64_t *out)
+{
+	uint64_t v;
+
+	if (strcmp(text, "none") == 0) {
+		*out = 0;
+		return true;
+	}
+	if (!with_unit(text, bandwidths, ARRAY_LEN(bandwidths), &v) || v == 0)
+		return false;
+	*out = v;
+	return true;
 }
 
 /* What stands after the slash: a duration whose number may be left out. */
@@ -238,6 +259,14 @@ char *value_size_text(uint64_t bytes, char out[VALUE_TEXT_LEN])
 char *value_duration_text(uint64_t ms, char out[VALUE_TEXT_LEN])
 {
 	return unit_text(ms, durations, ARRAY_LEN(durations), out);
+}
+
+char *value_bandwidth_text(uint64_t bits, char out[VALUE_TEXT_LEN])
+{
+	if (bits > 0)
+		return unit_text(bits, bandwidths, ARRAY_LEN(bandwidths), out);
+	snprintf(out, VALUE_TEXT_LEN, "none");
+	return out;
 }
 
 char *value_rate_text(struct config_rate rate, char out[VALUE_TEXT_LEN])

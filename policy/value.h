@@ -21,6 +21,15 @@ bool value_size(const char *text, uint64_t *out);
 bool value_duration(const char *text, uint64_t *out);
 /* "20/s", "600/min", "5/10s"; at least 1, per a day at most */
 bool value_rate(const char *text, struct config_rate *out);
+/* Bits per second: "64kbit", "50Mbit", "1Gbit", powers of 1000; "none" is 0,
+ * and 0 is written in no other way. */
+bool value_bandwidth(const char *text, uint64_t *out);
+/* "mon", "mon-fri", "sat-mon" as bits, Monday is bit 0. */
+bool value_days(const char *text, uint8_t *out);
+/* "07:00-19:00", "22:00-06:00", "00:00-24:00": minutes of the day. */
+bool value_hours(const char *text, uint16_t *from, uint16_t *to);
+/* "Europe/Berlin": the form only. */
+bool value_zone(const char *text);
 /* name: [a-z0-9-]{1,32} */
 bool value_name(const char *text);
 /* PS3.5 section 6.2: 1 to 16 characters, trimmed of spaces, no backslash, no
@@ -54,6 +63,9 @@ bool value_is_v4(const uint8_t address[16]);
 enum { VALUE_TEXT_LEN = 64 };
 char *value_size_text(uint64_t bytes, char out[VALUE_TEXT_LEN]);
 char *value_duration_text(uint64_t ms, char out[VALUE_TEXT_LEN]);
+char *value_bandwidth_text(uint64_t bits, char out[VALUE_TEXT_LEN]);
+char *value_days_text(uint8_t days, char out[VALUE_TEXT_LEN]);
+char *value_hours_text(uint16_t from, uint16_t to, char out[VALUE_TEXT_LEN]);
 char *value_rate_text(struct config_rate rate, char out[VALUE_TEXT_LEN]);
 
 #endif

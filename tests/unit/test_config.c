@@ -488,9 +488,6 @@ static void later_features_are_named_as_such(void **state)
 	bad("listeners: {in: {address: 0.0.0.0:1, protocol: link, ae_titles: "
 	    "A}}\n",
 	    "the chunk link is not in this version");
-	bad(LISTENER DEVICE "destinations: {c: {protocol: directory, path: x, "
-			    "rate: 5Mbit}}\n",
-	    "bandwidth shaping is not in this version");
 	bad(ALL "records: {retention: 6y}\n",
 	    "retention is not in this version");
 	bad(ALL "status: {address: 127.0.0.1:8104}\n",
