@@ -588,6 +588,7 @@ static void bulk_does_not_take_what_urgent_waits_for(void **state)
 	run(20 * S);
 	/* a frame takes 131 ms */
 	assert_true(stat->longest_ns < 160 * MS);
+	assert_true(stat->sent > 25 * SHAPER_FRAME);
 }
 
 /* Reading 64 KiB at a time, as fast as it is let. */
