@@ -227,9 +227,10 @@ static void queue_at(struct shaper_node *node, struct shaper_client *c)
 {
 	struct list *queue =
 	    c->class_ == SHAPER_URGENT ? &node->urgent : &node->bulk;
-	struct list *before = queue->prev;
+	struct list *before;
 
-	unqueue(c);
+	unqueue(c); /* first: it may be the last of this queue */
+	before = queue->prev;
 	while (before != queue && client_of(before)->ticket > c->ticket)
 		before = before->prev;
 	list_push_front(before, &c->node);
