@@ -19,11 +19,12 @@ static void check_shape(const struct config_shape *s, const char *what,
 				"%s has a burst and no limit; example: rate: "
 				"{limit: 200Mbit, burst: 1MiB}",
 				what);
-	else if (s->burst < need)
+	else if (s->burst / 100 * (100 - s->reserve) < need)
 		problem_warning(e, burst,
 				"%s will not reach its limit of %s with bursts "
-				"of %s; give it %llu bytes (%d ms) at least, "
-				"or leave 'burst' out",
+				"of %s; what 'reserve' leaves of it must be "
+				"%llu bytes (%d ms) at least; or leave 'burst' "
+				"out",
 				what, value_bandwidth_text(most, limit),
 				value_size_text(s->burst, have),
 				(unsigned long long)need, TURN_MS);

@@ -15,7 +15,8 @@ struct shaper_node {
 	uint64_t frame_ns;   /* a frame takes that long */
 	uint64_t bulk_at_ns; /* bulk last passed */
 	uint64_t passed;
-	struct list urgent, bulk; /* clients, by ticket */
+	struct shaper_limit limit; /* as it was set */
+	struct list urgent, bulk;  /* clients, by ticket */
 };
 
 struct shaper {
@@ -79,6 +80,7 @@ static void set_node(struct shaper_node *node, struct shaper_limit limit,
 	uint64_t burst =
 	    limit.burst > SHAPER_BURST_MIN ? limit.burst : SHAPER_BURST_MIN;
 
+	node->limit = limit;
 	bucket_set(&node->bucket, limit.rate, burst, now_ns);
 	burst = node->bucket.burst;
 	node->mark = burst / 100 * (limit.reserve < 100 ? limit.reserve : 100);
@@ -89,14 +91,25 @@ static void set_node(struct shaper_node *node, struct shaper_limit limit,
 	atomic_store(&node->limited, limit.rate > 0);
 }
 
-void shaper_set(struct shaper *s, enum shaper_level level, size_t index,
+static bool same(struct shaper_limit a, struct shaper_limit b)
+{
+	if (a.rate == 0 && b.rate == 0)
+		return true;
+	return a.rate == b.rate && a.burst == b.burst && a.reserve == b.reserve;
+}
+
+bool shaper_set(struct shaper *s, enum shaper_level level, size_t index,
 		struct shaper_limit limit, uint64_t now_ns)
 {
+	bool differs;
+
 	(void)pthread_mutex_lock(&s->lock);
-	for (int way = 0; way < SHAPER_WAYS; way++)
+	differs = !same(node_at(s, SHAPER_OUT, level, index)->limit, limit);
+	for (int way = 0; differs && way < SHAPER_WAYS; way++)
 		set_node(node_at(s, (enum shaper_way)way, level, index), limit,
 			 now_ns);
 	(void)pthread_mutex_unlock(&s->lock);
+	return differs;
 }
 
 uint64_t shaper_passed(struct shaper *s, enum shaper_way way,

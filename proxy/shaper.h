@@ -61,8 +61,8 @@ struct shaper_limit {
 };
 
 /* Set the limit of both ways at a level, index as in the configuration (0 for
- * the total). It holds for the next byte. */
-void shaper_set(struct shaper *s, enum shaper_level level, size_t index,
+ * the total). It holds for the next byte. False: that one stood already. */
+bool shaper_set(struct shaper *s, enum shaper_level level, size_t index,
 		struct shaper_limit limit, uint64_t now_ns);
 /* Bytes that have passed there, counted where a limit stood. */
 uint64_t shaper_passed(struct shaper *s, enum shaper_way way,

@@ -118,8 +118,8 @@ static struct actor *add(enum shaper_class class_, size_t destination,
 static void limit(enum shaper_level level, size_t index, uint64_t rate,
 		  uint64_t burst)
 {
-	shaper_set(w.shaper, level, index,
-		   (struct shaper_limit){rate, burst, 20}, w.now_ns);
+	(void)shaper_set(w.shaper, level, index,
+			 (struct shaper_limit){rate, burst, 20}, w.now_ns);
 }
 
 /* One wakes up and sends what it may. */
@@ -565,9 +565,11 @@ static void a_grant_is_a_slice_at_most(void **state)
 
 static void the_largest_reserve_leaves_room_for_a_frame(void **state)
 {
+	struct shaper_limit l = {MBIT, 1, 100};
+
 	(void)state;
-	shaper_set(w.shaper, SHAPER_TOTAL, 0,
-		   (struct shaper_limit){MBIT, 1, 100}, w.now_ns);
+	assert_true(shaper_set(w.shaper, SHAPER_TOTAL, 0, l, w.now_ns));
+	assert_false(shaper_set(w.shaper, SHAPER_TOTAL, 0, l, w.now_ns));
 	add(SHAPER_BULK, 0, SHAPER_NONE);
 	run(20 * S);
 	about(w.sent, MBIT, 20, 3);
@@ -578,8 +580,8 @@ static void bulk_does_not_take_what_urgent_waits_for(void **state)
 	struct actor *stat;
 
 	(void)state;
-	shaper_set(w.shaper, SHAPER_TOTAL, 0,
-		   (struct shaper_limit){MBIT, 64 * KIB, 0}, w.now_ns);
+	(void)shaper_set(w.shaper, SHAPER_TOTAL, 0,
+			 (struct shaper_limit){MBIT, 64 * KIB, 0}, w.now_ns);
 	for (int i = 0; i < 8; i++)
 		add(SHAPER_BULK, 0, SHAPER_NONE)->want = 1000;
 	stat = add(SHAPER_URGENT, 0, SHAPER_NONE);
