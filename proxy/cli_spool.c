@@ -44,6 +44,10 @@ static int check(struct spool *spool)
 	printf("unfinished %llu chunks of transfers that broke off (never "
 	       "acknowledged)\n",
 	       (unsigned long long)r.unfinished);
+	printf("partial    %llu transfers of a link that may be gone on with, "
+	       "%llu chunks (never delivered before they are whole)\n",
+	       (unsigned long long)r.partials,
+	       (unsigned long long)r.partial_chunks);
 	printf("torn       %llu writes that a power cut stopped (never "
 	       "acknowledged)\n",
 	       (unsigned long long)r.torn);

@@ -273,6 +273,7 @@ void ledger_publish(struct ledger *l)
 	if (l->db != NULL) { /* else the last figures stand */
 		s->applied = l->m.applied;
 		s->instances = l->m.instances;
+		s->partials = l->m.partials;
 		s->n_destinations =
 		    n < LEDGER_N_DESTINATIONS ? n : LEDGER_N_DESTINATIONS;
 		for (size_t i = 0; i < s->n_destinations; i++)

@@ -218,6 +218,7 @@ struct ledger_destination_stats {
 struct ledger_stats {
 	uint64_t applied;   /* spool sequence the ledger has committed */
 	uint64_t instances; /* rows made since the ledger began */
+	uint32_t partials;  /* transfers of a link, unfinished: no rows yet */
 	unsigned queued_posts;
 	uint64_t dropped_posts; /* since start */
 	bool writable;          /* false: SQLite fails now; it keeps trying */

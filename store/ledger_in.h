@@ -313,6 +313,8 @@ struct unfinished {
 	uint64_t final; /* sequence of the final record, 0: not seen */
 	bool damaged;   /* a record of it is certainly damaged */
 	bool suspect;   /* an unnamed damage may have been its record */
+	bool partial;   /* spool_partial.h: it may live through a restart */
+	bool kept;      /* through the next one it does */
 	bool has_instance;
 	uint32_t expected; /* chunk records in all; 0: not known */
 	size_t n, cap;
@@ -343,6 +345,7 @@ struct mirror {
 	struct ledger_map uids;      /* destination and UID -> open ones */
 	struct ledger_map unfinished_at; /* first half of the id -> pointer */
 	struct list unfinished;
+	uint32_t partials; /* of them */
 
 	struct mirror_segment *segments;
 	size_t n_segments, cap_segments;

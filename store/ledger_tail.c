@@ -5,6 +5,9 @@
  * of the oldest such transfer (resume); what lies at or below applied is then
  * seen a second time and must change nothing.
  *
+ * A partial transfer (spool_partial.h) is one that stays unfinished through a
+ * restart: the spool says KEPT of it first.
+ *
  * moved copies: of a live instance they replace a place. A copy of what is not
  * live counts only while a lost ledger is rebuilt, when the original may be
  * gone already; afterwards it is of a delivery that ended meanwhile. */
@@ -27,6 +30,8 @@ void unfinished_free(struct unfinished *u)
 static void forget(struct mirror *m, struct unfinished *u)
 {
 	ledger_map_delete(&m->unfinished_at, ledger_transfer_key(&u->id));
+	if (u->partial)
+		m->partials--;
 	unfinished_free(u);
 }
 
@@ -81,6 +86,9 @@ static enum err find_or_add(struct mirror *m, const struct tail_record *r,
 	}
 	u->id = r->id;
 	u->first = r->sequence;
+	u->partial = r->partial;
+	if (u->partial)
+		m->partials++;
 	list_push_back(&m->unfinished, &u->node);
 	*out = u;
 	return ERR_OK;
@@ -368,6 +376,14 @@ static enum err apply_damage(struct ledger *l, const struct tail_record *r)
 
 /* ---- transfers that end without a final record ------------------------- */
 
+static void apply_kept(struct ledger *l, const struct outcome *o)
+{
+	struct unfinished *u = find(&l->m, &o->id);
+
+	if (u != NULL)
+		u->kept = u->partial;
+}
+
 /* Keep what there is of a transfer for a person to judge. */
 static enum err salvage(struct ledger *l, struct unfinished *u,
 			const char *reason)
@@ -393,9 +409,13 @@ static enum err apply_restart(struct ledger *l, uint64_t sequence)
 		struct unfinished *u =
 		    CONTAINER_OF(it, struct unfinished, node);
 
-		if (u->final != 0)
+		if (u->final != 0 || u->kept) {
+			u->kept = false;
 			continue;
-		if ((u->suspect || any_damaged(u)) && sequence > l->m.applied)
+		}
+		/* What is partial was never acknowledged as a whole. */
+		if (!u->partial && (u->suspect || any_damaged(u)) &&
+		    sequence > l->m.applied)
 			e = salvage(l, u, reason_damaged);
 		else
 			unfinished_drop(&l->m, u);
@@ -412,6 +432,10 @@ static enum err apply_outcome(struct ledger *l, const struct tail_record *r,
 
 	if (o->kind == OUTCOME_RESTART)
 		return apply_restart(l, r->sequence);
+	if (o->kind == OUTCOME_KEPT) {
+		apply_kept(l, o);
+		return ERR_OK;
+	}
 	if (o->kind == OUTCOME_ABANDONED) {
 		u = find(&l->m, &o->id);
 		if (u != NULL && u->final == 0)

@@ -316,8 +316,12 @@ void segment_walk(int fd, const struct segment_place *at, uint32_t limit,
 		if (!out->any)
 			out->head = h;
 		out->any = true;
-		if (h.sequence > out->last)
+		if (h.sequence > out->last) {
 			out->last = h.sequence;
+			out->partial_from = h.partial_from;
+		}
+		if (h.flags & RECORD_PARTIAL)
+			out->partial = true;
 		if (h.flushed > out->flushed)
 			out->flushed = h.flushed;
 		out->repaired += copy != 0;

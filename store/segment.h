@@ -78,6 +78,8 @@ struct segment_extent {
 	uint64_t flushed;        /* highest flushed mark */
 	uint32_t end;            /* after the last record */
 	uint32_t repaired;       /* heads that only their second copy gave */
+	uint32_t partial_from;   /* as the last record says */
+	bool partial;            /* a record is of a partial transfer */
 };
 
 /* Walk everything below limit. */

@@ -103,6 +103,7 @@ static struct spool *spool_new(const char *path)
 	list_init(&s->queue);
 	list_init(&s->puts);
 	list_init(&s->waiters);
+	list_init(&s->partials);
 	list_init(&s->slabs);
 	list_init(&s->writer.pending);
 	list_init(&s->writer.written);
@@ -135,6 +136,7 @@ static void spool_free(struct spool *s)
 	while ((n = list_pop_front(&s->slabs)) != NULL)
 		mem_free(CONTAINER_OF(n, struct slab, link));
 	free_segments(s);
+	partials_free(s);
 	mem_free(s->outcomes.at);
 	seal_free(s->writer.life);
 	seal_key_close(s->key);
@@ -152,12 +154,22 @@ static void spool_free(struct spool *s)
 	mem_free(s);
 }
 
-/* The first thing this epoch says: what is unfinished stays so. */
+/* The first thing this epoch says: what is unfinished stays so, save partial
+ * transfers. */
 static enum err note_restart(struct spool *s)
 {
-	struct outcome o = {.kind = OUTCOME_RESTART, .at_ms = clock_wall_ms()};
+	struct outcome o = {.kind = OUTCOME_KEPT, .at_ms = clock_wall_ms()};
+	enum err e = ERR_OK;
 
-	return spool_outcome_add(s, &o);
+	LIST_EACH(n, tmp, &s->partials)
+	{
+		o.id = CONTAINER_OF(n, struct partial, link)->id;
+		if (e == ERR_OK)
+			e = spool_outcome_add(s, &o);
+	}
+	memset(&o.id, 0, sizeof(o.id));
+	o.kind = OUTCOME_RESTART;
+	return e == ERR_OK ? spool_outcome_add(s, &o) : e;
 }
 
 static void stop_helper(struct spool *s)
@@ -300,6 +312,9 @@ void spool_stats(struct spool *s, struct spool_stats *out)
 	out->puts = s->n_puts;
 	out->queued = s->n_queue;
 	out->outcomes = (uint32_t)s->outcomes.n;
+	out->partials = s->n_partials;
+	LIST_EACH(n, tmp, &s->partials)
+	out->partial_bytes += CONTAINER_OF(n, struct partial, link)->bytes;
 	out->buffers_used = s->slabs_used * (uint64_t)SLAB_LEN;
 	out->buffers_limit = s->slabs_hard * (uint64_t)SLAB_LEN;
 	out->stored = s->stored;

@@ -10,6 +10,7 @@ struct unfinished {
 	struct transfer_id id;
 	char sop_instance[INSTANCE_UID_LEN];
 	uint32_t chunks;
+	bool partial, kept; /* spool_partial.h */
 };
 
 struct check {
@@ -75,6 +76,7 @@ static enum err take_chunk(struct check *c, const struct tail_record *r)
 	if (u == NULL)
 		return ERR_NOMEM;
 	u->chunks++;
+	u->partial = r->partial;
 	if (r->has_instance)
 		(void)INSTANCE_SET(u->sop_instance, r->instance.sop_instance);
 	return ERR_OK;
@@ -86,6 +88,18 @@ static void give_up(struct check *c, struct unfinished *u)
 	*u = c->open[--c->n];
 }
 
+static void take_restart(struct check *c)
+{
+	for (size_t i = c->n; i > 0; i--) {
+		struct unfinished *u = &c->open[i - 1];
+
+		if (u->kept)
+			u->kept = false;
+		else
+			give_up(c, u);
+	}
+}
+
 static void take_outcomes(struct check *c, const struct tail_record *r)
 {
 	c->report->outcomes += r->n_outcomes;
@@ -93,10 +107,22 @@ static void take_outcomes(struct check *c, const struct tail_record *r)
 		const struct outcome *o = &r->outcomes[i];
 		struct unfinished *u = find(c, &o->id);
 
-		if (o->kind == OUTCOME_ABANDONED && u != NULL)
+		if (o->kind == OUTCOME_RESTART)
+			take_restart(c);
+		else if (o->kind == OUTCOME_ABANDONED && u != NULL)
 			give_up(c, u);
-		while (o->kind == OUTCOME_RESTART && c->n > 0)
-			give_up(c, c->open);
+		else if (o->kind == OUTCOME_KEPT && u != NULL)
+			u->kept = true;
+	}
+}
+
+static void count_partials(struct check *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		if (!c->open[i].partial)
+			continue;
+		c->report->partials++;
+		c->report->partial_chunks += c->open[i].chunks;
 	}
 }
 
@@ -176,6 +202,7 @@ enum err spool_check(struct spool *s,
 	out->heads_repaired = spool_tail_counts(tail).repaired;
 	out->torn += spool_tail_counts(tail).torn;
 	spool_tail_close(tail);
+	count_partials(&c);
 	mem_free(c.open);
 	return e;
 }

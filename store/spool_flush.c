@@ -20,8 +20,12 @@ void writer_finish(struct spool *s, struct record *r, enum err e)
 	struct spool_put *put = r->put;
 	bool last = false;
 
-	if (put != NULL && e != ERR_OK)
+	if (record_is_partial_chunk(r))
+		spool_partial_settle_one(s, r, e);
+	else if (put != NULL && e != ERR_OK)
 		put_fail(put, e);
+	if (put != NULL && put->partial != NULL && r->final)
+		spool_partial_done(s, put, e);
 	if (put != NULL && r->final)
 		put->events.on_done(put->events.arg, e, &put->instance);
 	pthread_mutex_lock(&s->lock);
@@ -43,20 +47,22 @@ static void finish_written(struct spool *s, enum err e)
 {
 	struct list *n;
 
+	spool_partial_settle(s, &s->writer.written, e);
 	while ((n = list_pop_front(&s->writer.written)) != NULL)
 		writer_finish(s, CONTAINER_OF(n, struct record, link), e);
 }
 
 /* ---- failing ------------------------------------------------------------ */
 
-/* Puts whose newest record was not flushed have lost it. Under lock. */
+/* Puts whose newest record was not flushed have lost it; a partial transfer
+ * only lacks these chunks. Under lock. */
 static void fail_unflushed_puts(struct spool *s, enum err e)
 {
 	LIST_EACH(n, tmp, &s->puts)
 	{
 		struct spool_put *put = CONTAINER_OF(n, struct spool_put, link);
 
-		if (put->last > s->durable)
+		if (put->partial == NULL && put->last > s->durable)
 			put_fail(put, e);
 	}
 }
@@ -106,6 +112,7 @@ void writer_fail(struct spool *s, const char *what, int number)
 	s->writer.sequence += RUN_RECORDS; /* given out, perhaps on the disk */
 	s->writer.unflushed = 0;
 	s->writer.unflushed_ns = 0;
+	s->writer.hurry = false;
 	pthread_mutex_unlock(&s->lock);
 	finish_written(s, e);
 	if (s->on_durable != NULL)
@@ -121,7 +128,7 @@ static void count_stored(struct spool *s)
 	{
 		const struct record *r = CONTAINER_OF(n, struct record, link);
 
-		if (r->put == NULL)
+		if (r->put == NULL || !r->final)
 			continue;
 		s->stored++;
 		s->stored_bytes += r->put->instance.length;
@@ -146,6 +153,7 @@ static void note_durable(struct spool *s)
 	s->failed_ns = 0;
 	w->unflushed = 0;
 	w->unflushed_ns = 0;
+	w->hurry = false;
 	pthread_cond_broadcast(&s->durable_cond);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -171,6 +179,6 @@ bool writer_flush_due(const struct spool *s, uint64_t now_ns)
 	const struct writer *w = &s->writer;
 
 	return w->unflushed > 0 &&
-	       (!list_empty(&w->written) || w->unflushed >= UNFLUSHED_BYTES ||
+	       (w->hurry || w->unflushed >= UNFLUSHED_BYTES ||
 		now_ns - w->unflushed_ns >= UNFLUSHED_MS * 1000000ull);
 }

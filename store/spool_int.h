@@ -6,6 +6,9 @@
  *   spool_prepare.c  the helper thread: segments ready before they are needed
  *   spool_pool.c     record buffers, bounded
  *   spool_put.c      instances coming in: hash, seal, cut into records
+ *   spool_partial.c  partial transfers: chunks put, finish, close
+ *   spool_partial_table.c  what is known of them, while it runs
+ *   spool_partial_load.c   and what a start finds of them
  *   spool_outcome.c  outcomes waiting, and the records they become
  *   spool_writer.c   the writer thread: place and write
  *   spool_early.c    payload on its way to the disk before its record is
@@ -19,7 +22,8 @@
  * (place, sequence, head) -> pwritev -> fdatasync -> on_done. The writer's own
  * state (struct writer) needs no lock. Everything else that two threads touch
  * is guarded by spool.lock; waiting for a disk never happens under it.
- * callback_lock is held around on_writable only, and taken before lock. */
+ * callback_lock is held around on_writable and on_chunks only, and taken before
+ * lock. */
 #ifndef STORE_SPOOL_INT_H
 #define STORE_SPOOL_INT_H
 
@@ -30,6 +34,7 @@
 #include "store/record.h"
 #include "store/segment.h"
 #include "store/spool.h"
+#include "store/spool_partial.h"
 #include "store/tree.h"
 
 enum {
@@ -65,6 +70,7 @@ struct record {
 	struct record_head head;
 	bool reserve;  /* may use the segments kept back */
 	bool final;    /* someone waits for its flush */
+	bool settled;  /* a chunk of a partial transfer: its end was told */
 	size_t filled; /* payload bytes held */
 	size_t sealed; /* of these, hashed and sealed */
 	unsigned n_slabs;
@@ -98,6 +104,41 @@ struct spool_put {
 	unsigned grant;  /* slabs it may take although all are taken */
 	uint64_t last;   /* sequence of its newest record, 0: none */
 	bool owned;      /* neither finished nor aborted */
+	/* Not NULL: the put member of a struct spool_partial_put. */
+	struct partial *partial;
+};
+
+/* Under spool.lock but for what put->instance and on_chunks are. */
+struct spool_partial_put {
+	struct spool_put put; /* its first member: put_free() frees both */
+	void (*on_chunks)(void *arg, enum err e, uint32_t first, uint32_t n);
+	bool finishing; /* the final record is on its way */
+};
+
+struct partial_chunk {
+	uint32_t index, length;
+	uint64_t sequence; /* 0: queued */
+	struct place place;
+	uint8_t leaf[SEAL_HASH_LEN];
+};
+
+/* A partial transfer. Under spool.lock. */
+struct partial {
+	struct list link; /* in spool.partials, or alone */
+	unsigned refs;    /* the table, and each put of it */
+	struct transfer_id id;
+	struct instance_origin origin;
+	char sop_instance[INSTANCE_UID_LEN];
+	int64_t touched_ms;
+	struct partial_chunk *chunks; /* in order of index */
+	size_t n, room;
+	uint32_t durable; /* of them */
+	uint64_t bytes;   /* of the durable ones */
+	uint32_t from;    /* their oldest segment; 0: none */
+	bool written;     /* some record of it may stand on the disk */
+	bool abandoned;   /* to be said when its last put has gone */
+	bool kept;        /* while loading */
+	struct spool_partial_put *open; /* NULL: nobody has it */
 };
 
 struct segment {
@@ -134,6 +175,8 @@ struct writer {
 	uint64_t tick_ns;      /* when to help a waiting put; 0: none waits */
 	uint64_t unflushed_ns; /* since when */
 	size_t unflushed;      /* bytes */
+	bool hurry;            /* of these, some are waited for */
+	bool begun;            /* the first turn was taken */
 	bool reserved;         /* the segment is of the reserve */
 	uint64_t early_mark;   /* whose bytes stand ahead; from 1 */
 	struct list pending;   /* records taken from the queue */
@@ -176,6 +219,9 @@ struct spool {
 	struct record *early; /* of the only open put; NULL: none */
 	struct list puts, waiters;
 	uint32_t n_puts;
+	struct list partials;
+	uint32_t n_partials;
+	atomic_uint partial_from; /* oldest segment they need; 0: none */
 	struct outcomes outcomes;
 	uint64_t durable; /* highest durable sequence */
 	uint64_t loaded;  /* highest one found at the start */
@@ -255,6 +301,52 @@ bool put_full_now(struct spool_put *put);
 bool put_unref(struct spool_put *put);
 void put_free(struct spool_put *put);
 void put_fail(struct spool_put *put, enum err e); /* the first one wins */
+
+/* Take what waits off the waiters; no callback runs after it. Not under lock.
+ */
+void put_stop_waiting(struct spool_put *put);
+/* May a new instance begin? Under lock. */
+enum err spool_admission(const struct spool *s, enum spool_room room)
+    MUST_CHECK;
+
+/* spool_partial_table.c, under lock */
+struct partial *partial_find(struct spool *s,
+			     const struct instance_origin *origin);
+struct partial *partial_find_id(struct spool *s, const struct transfer_id *id);
+/* NULL: out of memory. It holds the table's reference. */
+struct partial *partial_add(struct spool *s, const struct transfer_id *id,
+			    const struct instance_origin *origin);
+/* Out of the table; freed with its last put. */
+void partial_remove(struct spool *s, struct partial *p);
+/* A put of it has gone. */
+void partial_unref(struct spool *s, struct partial *p);
+struct partial_chunk *partial_chunk_find(const struct partial *p,
+					 uint32_t index);
+/* NULL: out of memory. Not there yet. */
+struct partial_chunk *partial_chunk_add(struct partial *p, uint32_t index);
+void partial_chunk_remove(struct spool *s, struct partial *p, uint32_t index);
+void partial_chunk_durable(struct spool *s, struct partial *p,
+			   struct partial_chunk *c, uint64_t sequence,
+			   struct place place);
+/* A segment goes: what stood in it is not there any more. */
+void partials_forget_segment(struct spool *s, uint32_t number);
+/* Everything; no put is left. */
+void partials_free(struct spool *s);
+
+/* spool_partial_load.c. walked: the newest segment. Before the threads run. */
+enum err spool_partial_load(struct spool *s, const struct segment *newest,
+			    const struct segment_extent *walked) MUST_CHECK;
+
+/* spool_partial.c, for the writer, not under lock. */
+/* Chunks of partial transfers among these records came to their end. */
+void spool_partial_settle(struct spool *s, struct list *records, enum err e);
+void spool_partial_settle_one(struct spool *s, struct record *r, enum err e);
+/* So did a final record: before its on_done(). */
+void spool_partial_done(struct spool *s, struct spool_put *put, enum err e);
+static inline bool record_is_partial_chunk(const struct record *r)
+{
+	return r->put != NULL && r->put->partial != NULL && !r->final;
+}
 
 /* spool_outcome.c, under lock except make_record */
 enum err spool_outcome_add(struct spool *s, const struct outcome *o) MUST_CHECK;

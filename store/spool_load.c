@@ -27,6 +27,8 @@ struct loader {
 	uint8_t key_id[SEAL_KEY_ID_LEN]; /* of the segments */
 	uint64_t max_sequence;
 	uint32_t max_epoch, max_number;
+	struct segment *newest;       /* NULL: none */
+	struct segment_extent extent; /* of it */
 };
 
 static enum err fail(struct loader *l, enum err e, const char *fmt, ...)
@@ -346,7 +348,6 @@ static enum err find_end(struct loader *l)
 	struct spool *s = l->s;
 	struct segment *g;
 	struct segment_place at;
-	struct segment_extent x;
 
 	if (s->n_segments == 0)
 		return ERR_OK;
@@ -354,10 +355,11 @@ static enum err find_end(struct loader *l)
 	if (spool_segment_hold(s, g) != ERR_OK)
 		return fail(l, ERR_IO, "cannot open segment %08x", g->number);
 	at = spool_segment_place(s, g);
-	segment_walk(g->fd, &at, g->size, &x);
+	segment_walk(g->fd, &at, g->size, &l->extent);
 	spool_segment_drop(s, g);
-	if (x.last > l->max_sequence)
-		l->max_sequence = x.last;
+	l->newest = g;
+	if (l->extent.last > l->max_sequence)
+		l->max_sequence = l->extent.last;
 	return ERR_OK;
 }
 
@@ -418,5 +420,11 @@ enum err spool_load(struct spool *s, const struct spool_options *o,
 	if (l.have_id) /* no number is ever given out twice */
 		s->writer.sequence += SEQUENCE_SLACK;
 	s->writer.epoch = s->epoch;
+	if (l.newest == NULL ||
+	    (l.extent.partial_from == 0 && !l.extent.partial))
+		return ERR_OK;
+	e = spool_partial_load(s, l.newest, &l.extent);
+	if (e != ERR_OK)
+		return fail(&l, e, "out of memory for unfinished transfers");
 	return ERR_OK;
 }

@@ -23,8 +23,9 @@
  * What a peer may rely on: a chunk told by on_chunks(ERR_OK) or listed by
  * spool_partial_chunks() is on the disk, flushed by a flush that did not fail.
  * It stays until the transfer is finished, or abandoned by
- * spool_partial_abandon() or spool_partial_expire(); nothing else removes it,
- * save damage of the disk, after which it is not listed any more. An unfinished
+ * spool_partial_abandon() or spool_partial_expire(); nothing else removes it.
+ * (Damage of the disk found at a start is not listed any more; damage of a
+ * payload that was flushed is found by whoever reads it.) An unfinished
  * transfer is never an instance: nothing of it is ever delivered, and no
  * outcome of it may be written.
  *
@@ -59,7 +60,8 @@ struct spool_partial_events {
 	/* Chunks first..first+n-1 are durable (ERR_OK), or were not stored
 	 * (ERR_NOSPACE, ERR_IO, ERR_NOMEM): put them again later. Once for each
 	 * run of chunks of one flush. Chunks that an earlier put of this
-	 * transfer left behind in the queue are told here, too. */
+	 * transfer left behind in the queue are told here, too (so one that was
+	 * found durable meanwhile may be told as well). */
 	void (*on_chunks)(void *arg, enum err e, uint32_t first, uint32_t n);
 	/* The end of spool_partial_finish(), as spool_put_events.on_done.
 	 * Unless ERR_OK the transfer stays as it was, unfinished, and may be
@@ -94,7 +96,7 @@ struct spool_partial_chunk {
 	const uint8_t *data; /* length bytes, borrowed for the call */
 	uint8_t leaf[SEAL_HASH_LEN]; /* as its sender says */
 	/* Filled: */
-	bool durable; /* it stood here already: on_chunks says nothing */
+	bool durable; /* it stood here already, told or to be told */
 	uint8_t got[SEAL_HASH_LEN]; /* ERR_CORRUPT: the leaf of data */
 };
 

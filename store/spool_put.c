@@ -68,7 +68,9 @@ bool put_unref(struct spool_put *put)
 		return false;
 	list_remove(&put->link);
 	put->spool->n_puts--;
-	if (put_err(put) != ERR_OK)
+	if (put->partial != NULL)
+		partial_unref(put->spool, put->partial);
+	else if (put_err(put) != ERR_OK)
 		note_abandoned(put);
 	return true;
 }
@@ -81,8 +83,7 @@ void put_free(struct spool_put *put)
 	mem_free(put);
 }
 
-/* May a new instance begin? Under lock. */
-static enum err admission(const struct spool *s, enum spool_room room)
+enum err spool_admission(const struct spool *s, enum spool_room room)
 {
 	if (s->closing)
 		return ERR_CANCELED;
@@ -137,7 +138,7 @@ enum err spool_put_begin(struct spool *s, const struct instance *known,
 	enum err e;
 
 	pthread_mutex_lock(&s->lock);
-	e = admission(s, events->room);
+	e = spool_admission(s, events->room);
 	pthread_mutex_unlock(&s->lock);
 	if (e == ERR_OK)
 		e = put_new(s, known, events, &put);
@@ -329,6 +330,10 @@ bool put_full_now(struct spool_put *put)
 		return false; /* its owner is to see the error */
 	if (put->inflight >= PUT_INFLIGHT_MAX)
 		return true;
+	if (put->partial != NULL) /* it takes a chunk or nothing */
+		return put->grant == 0 &&
+		       put->spool->slabs_used + RECORD_SLABS >
+			   put->spool->slabs_middle;
 	return spool_pool_full(put->spool) && put->grant == 0;
 }
 
@@ -347,8 +352,8 @@ bool spool_put_full(struct spool_put *put)
 	return full;
 }
 
-/* No callback runs after this; the writer holds callback_lock around them. */
-static void stop_waiting(struct spool_put *put)
+/* The writer holds callback_lock around callbacks. */
+void put_stop_waiting(struct spool_put *put)
 {
 	struct spool *s = put->spool;
 
@@ -369,7 +374,7 @@ void spool_put_abort(struct spool_put *put)
 		return;
 	s = put->spool;
 	r = put->record;
-	stop_waiting(put);
+	put_stop_waiting(put);
 	put_fail(put, ERR_CANCELED);
 	pthread_mutex_lock(&s->lock);
 	put->owned = false;
@@ -408,7 +413,7 @@ enum err spool_put_finish(struct spool_put *put,
 {
 	enum err e = put_err(put);
 
-	stop_waiting(put);
+	put_stop_waiting(put);
 	if (e == ERR_OK && put->record == NULL)
 		e = record_start(put);
 	if (e == ERR_OK)

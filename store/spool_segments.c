@@ -197,6 +197,7 @@ static enum err recycle(struct spool *s, struct segment *segment,
 		last = s->loaded;
 	if (segment->current || segment->refs > 0 || last > synced)
 		return ERR_BUSY;
+	partials_forget_segment(s, segment->number);
 	if (segment->retired || segment->size != s->segment_size)
 		return spool_segment_unlink(s, segment);
 	e = rename_free(s, segment->number);

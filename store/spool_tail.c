@@ -327,6 +327,7 @@ static enum err open_chunk(struct spool_tail *t, struct tail_record *out,
 	out->first = (h->flags & RECORD_FIRST) != 0;
 	out->final = (h->flags & RECORD_FINAL) != 0;
 	out->moved = (h->flags & RECORD_MOVED) != 0;
+	out->partial = (h->flags & RECORD_PARTIAL) != 0;
 	if (e == ERR_OK && h->meta_len > 0) {
 		e = instance_decode(meta, h->meta_len, &out->instance);
 		out->has_instance = e == ERR_OK;

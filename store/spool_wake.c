@@ -6,15 +6,27 @@
 
 /* With every buffer in half-filled records of slow peers, nothing would ever
  * come back: so the one who waits longest may take a few beyond the bound. */
+static bool may_grant(const struct spool *s, const struct spool_put *put)
+{
+	/* What takes a whole chunk at once may wait before the pool is full. */
+	if (put->partial != NULL)
+		return s->slabs_used + RECORD_SLABS <= s->slabs_hard;
+	return spool_pool_full(s) &&
+	       s->slabs_used + GRANT_SLABS <= s->slabs_hard;
+}
+
 void writer_grant(struct spool *s)
 {
-	struct spool_put *put;
+	LIST_EACH(n, tmp, &s->waiters)
+	{
+		struct spool_put *put =
+		    CONTAINER_OF(n, struct spool_put, waiting);
 
-	if (list_empty(&s->waiters) || !spool_pool_full(s) ||
-	    s->slabs_used + GRANT_SLABS > s->slabs_hard)
-		return;
-	put = CONTAINER_OF(s->waiters.next, struct spool_put, waiting);
-	put->grant = GRANT_SLABS;
+		if (may_grant(s, put)) {
+			put->grant = GRANT_SLABS;
+			return;
+		}
+	}
 }
 
 static struct spool_put *wakeable(struct spool *s)

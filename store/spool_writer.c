@@ -156,6 +156,7 @@ static enum err place_record(struct spool *s, struct run *run, struct record *r)
 	h->epoch = w->epoch;
 	h->sequence = w->sequence + run->n;
 	h->flushed = s->durable;
+	h->partial_from = atomic_load(&s->partial_from);
 	return record_page_seal(h, r->meta, w->life, r->page);
 }
 
@@ -275,11 +276,14 @@ static void write_run(struct spool *s, struct run *run)
 				      (off_t)run->bytes, SYNC_FILE_RANGE_WRITE);
 	give_back(s, run);
 	for (unsigned i = 0; i < run->n; i++) {
-		if (run->records[i]->final)
-			list_push_back(&w->written, &run->records[i]->link);
+		struct record *r = run->records[i];
+
+		if (r->final || record_is_partial_chunk(r))
+			list_push_back(&w->written, &r->link);
 		else
-			writer_finish(s, run->records[i], ERR_OK);
+			writer_finish(s, r, ERR_OK);
 	}
+	w->hurry = w->hurry || waited;
 }
 
 static struct record *first_pending(struct spool *s)
@@ -343,7 +347,7 @@ static void make_room(struct spool *s)
 
 /* ---- the turn ----------------------------------------------------------- */
 
-static void take_outcomes(struct spool *s)
+static size_t take_batch(struct spool *s)
 {
 	struct outcome batch[OUTCOME_BATCH];
 	struct record *r;
@@ -355,15 +359,27 @@ static void take_outcomes(struct spool *s)
 		s->n_queue++;
 	pthread_mutex_unlock(&s->lock);
 	if (n == 0)
-		return;
+		return 0;
 	if (spool_outcomes_record(s, batch, n, &r) == ERR_OK) {
 		list_push_back(&s->writer.pending, &r->link);
-		return;
+		return n;
 	}
 	log_event(LOG_ERROR, "outcomes-lost", "n=%zu", n);
 	pthread_mutex_lock(&s->lock);
 	s->n_queue--;
 	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+/* The first time, all of them: what a start has to say stands before anything
+ * of this epoch. */
+static void take_outcomes(struct spool *s)
+{
+	bool all = !s->writer.begun;
+
+	s->writer.begun = true;
+	while (take_batch(s) > 0 && all)
+		;
 }
 
 static void take_queue(struct spool *s)

@@ -104,24 +104,59 @@ enum err tree_leaf(struct tree *t, uint8_t leaf[SEAL_HASH_LEN])
 	return ERR_OK;
 }
 
-enum err tree_root(struct tree *t, uint8_t root[SEAL_HASH_LEN])
+static void hash_root(struct seal_hash *hash, uint64_t length,
+		      const uint8_t (*leaves)[SEAL_HASH_LEN], size_t n,
+		      uint8_t root[SEAL_HASH_LEN])
 {
 	uint8_t head[9] = {0x01};
+
+	for (int i = 0; i < 8; i++)
+		head[1 + i] = (uint8_t)(length >> (56 - 8 * i));
+	seal_hash_update(hash, head, sizeof(head));
+	if (n > 0)
+		seal_hash_update(hash, leaves, n * sizeof(leaves[0]));
+	seal_hash_end(hash, root);
+}
+
+enum err tree_root(struct tree *t, uint8_t root[SEAL_HASH_LEN])
+{
 	uint8_t leaf[SEAL_HASH_LEN];
 
 	if (t->failed)
 		return ERR_NOMEM;
 	if (t->in_chunk > 0 && tree_leaf(t, leaf) != ERR_OK)
 		return ERR_NOMEM;
-	for (int i = 0; i < 8; i++)
-		head[1 + i] = (uint8_t)(t->length >> (56 - 8 * i));
-	seal_hash_update(t->hash, head, sizeof(head));
-	if (t->n_leaves > 0)
-		seal_hash_update(t->hash, t->leaves,
-				 t->n_leaves * sizeof(t->leaves[0]));
-	seal_hash_end(t->hash, root);
+	hash_root(t->hash, t->length,
+		  (const uint8_t(*)[SEAL_HASH_LEN])t->leaves, t->n_leaves,
+		  root);
 	t->length = 0;
 	t->n_leaves = 0;
+	return ERR_OK;
+}
+
+enum err tree_leaf_of(const void *p, size_t n, uint8_t leaf[SEAL_HASH_LEN])
+{
+	static const uint8_t leaf_prefix = 0x00;
+	struct seal_hash *hash = seal_hash_new();
+
+	if (hash == NULL)
+		return ERR_NOMEM;
+	seal_hash_update(hash, &leaf_prefix, 1);
+	seal_hash_update(hash, p, n);
+	seal_hash_end(hash, leaf);
+	seal_hash_free(hash);
+	return ERR_OK;
+}
+
+enum err tree_root_of(uint64_t length, const uint8_t (*leaves)[SEAL_HASH_LEN],
+		      size_t n, uint8_t root[SEAL_HASH_LEN])
+{
+	struct seal_hash *hash = seal_hash_new();
+
+	if (hash == NULL)
+		return ERR_NOMEM;
+	hash_root(hash, length, leaves, n, root);
+	seal_hash_free(hash);
 	return ERR_OK;
 }
 

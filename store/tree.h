@@ -30,6 +30,13 @@ enum err tree_leaf(struct tree *t, uint8_t leaf[SEAL_HASH_LEN]) MUST_CHECK;
 /* The root over everything; t then starts afresh. ERR_NOMEM: as above. */
 enum err tree_root(struct tree *t, uint8_t root[SEAL_HASH_LEN]) MUST_CHECK;
 
+/* The leaf of one chunk, and the root over n leaves of length bytes. ERR_NOMEM.
+ */
+enum err tree_leaf_of(const void *p, size_t n,
+		      uint8_t leaf[SEAL_HASH_LEN]) MUST_CHECK;
+enum err tree_root_of(uint64_t length, const uint8_t (*leaves)[SEAL_HASH_LEN],
+		      size_t n, uint8_t root[SEAL_HASH_LEN]) MUST_CHECK;
+
 /* Bytes and leaves so far. */
 uint64_t tree_length(const struct tree *t);
 uint32_t tree_leaves(const struct tree *t);
