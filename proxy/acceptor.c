@@ -165,6 +165,7 @@ static void start_envs(struct acceptor *a)
 		    .capabilities = a->opt.capabilities,
 		    .destinations = a->opt.destinations,
 		    .commitment = a->opt.commitment,
+		    .shaper = a->opt.shaper,
 		    .admission = a->opt.admission,
 		    .tls = a->tls,
 		    .worker = a->opt.workers[i],

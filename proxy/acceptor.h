@@ -16,6 +16,7 @@ struct commitment;
 struct config;
 struct destination;
 struct ledger;
+struct shaper;
 struct spool;
 struct worker;
 
@@ -28,6 +29,7 @@ struct acceptor_options {
 	struct capabilities *capabilities;
 	struct destination *const *destinations; /* by index in config */
 	struct commitment *commitment; /* takes reports; NULL: none do */
+	struct shaper *shaper;         /* NULL: nothing is limited */
 	struct admission *admission;
 	struct worker *const *workers;
 	size_t n_workers;

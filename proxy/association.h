@@ -19,6 +19,7 @@ struct commitment;
 struct config;
 struct destination;
 struct ledger;
+struct shaper;
 struct spool;
 struct tls_context;
 struct worker;
@@ -31,6 +32,7 @@ struct association_env {
 	struct capabilities *capabilities;
 	struct destination *const *destinations; /* by index in config */
 	struct commitment *commitment;           /* NULL: none is served */
+	struct shaper *shaper;                   /* NULL: nothing is limited */
 	struct admission *admission;
 	struct tls_context *const *tls; /* by listener; NULL: plaintext */
 	struct worker *worker;

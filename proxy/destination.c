@@ -113,9 +113,17 @@ enum err destinations_open(const struct config *cfg, struct ledger *ledger,
 		}
 		all[i]->ledger = ledger;
 		all[i]->capabilities = capabilities;
+		all[i]->index = i;
 	}
 	*out = all;
 	return ERR_OK;
+}
+
+void destinations_shape(struct destination **destinations, size_t n,
+			struct shaper *s)
+{
+	for (size_t i = 0; i < n; i++)
+		destinations[i]->shaper = s;
 }
 
 void destinations_close(struct destination **destinations, size_t n)

@@ -13,6 +13,7 @@
 
 struct capabilities;
 struct endpoints;
+struct shaper;
 struct ledger;
 struct tls_context;
 
@@ -30,7 +31,9 @@ struct destination {
 	struct tls_context *tls;                 /* NULL: plaintext */
 	struct ledger *ledger;             /* borrowed, NULL in commands */
 	struct capabilities *capabilities; /* borrowed, NULL in commands */
-	pthread_mutex_t lock;              /* of endpoints; held for moments */
+	struct shaper *shaper; /* borrowed, NULL: nothing is limited */
+	size_t index;          /* in the configuration, for the shaper */
+	pthread_mutex_t lock;  /* of endpoints; held for moments */
 	struct endpoints *endpoints;
 };
 
@@ -47,6 +50,10 @@ void destination_close(struct destination *d); /* NULL is fine */
 enum err destinations_open(const struct config *cfg, struct ledger *ledger,
 			   struct capabilities *capabilities,
 			   struct destination ***out, char why[768]) MUST_CHECK;
+/* All of them keep to the limits of s, which must outlive them. Before they are
+ * used. */
+void destinations_shape(struct destination **destinations, size_t n,
+			struct shaper *s);
 /* out of destinations_open(); NULL is fine. */
 void destinations_close(struct destination **destinations, size_t n);
 

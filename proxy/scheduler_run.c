@@ -64,6 +64,7 @@ static enum err make_sender(struct lane *l, struct sender **out)
 				 .spool = d->s->opt.spool,
 				 .ledger = d->s->opt.ledger,
 				 .recent = d->recent,
+				 .site = d->s->opt.config,
 				 .commitment = d->s->opt.commitment,
 				 .since_ms = d->s->started_ms};
 

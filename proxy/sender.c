@@ -125,9 +125,16 @@ static void finished(struct sender *s)
 	(void)mailbox_post(s->env.main, &s->close_msg);
 }
 
+static void on_pace_closed(uv_handle_t *h)
+{
+	finished(CONTAINER_OF((uv_timer_t *)h, struct sender, pace));
+}
+
 static void on_timer_closed(uv_handle_t *h)
 {
-	finished(CONTAINER_OF((uv_timer_t *)h, struct sender, timer));
+	struct sender *s = CONTAINER_OF((uv_timer_t *)h, struct sender, timer);
+
+	uv_close((uv_handle_t *)&s->pace, on_pace_closed);
 }
 
 /* Goes on when nothing is in flight any more. */
@@ -146,6 +153,7 @@ void sender_after_close(struct sender *s)
 	worker_load_add(s->env.worker, -1);
 	sender_forget_asked(s);
 	(void)uv_timer_stop(&s->timer);
+	sender_pace_stop(s);
 	if (s->closing) {
 		try_end(s);
 		return;
@@ -172,6 +180,7 @@ static void make_timer(struct sender *s)
 	if (s->timer_made)
 		return;
 	(void)uv_timer_init(worker_loop(s->env.worker), &s->timer);
+	(void)uv_timer_init(worker_loop(s->env.worker), &s->pace);
 	s->timer_made = true;
 }
 

@@ -34,6 +34,7 @@ struct sender_env {
 	struct spool *spool;
 	struct ledger *ledger;
 	struct recent *recent;
+	const struct config *site; /* whose devices have limits; NULL: none */
 	struct commitment *commitment; /* takes reports; NULL: none do */
 	/* Wall clock: what was received before may have been sent before, by a
 	 * process that ended without a record of it. */

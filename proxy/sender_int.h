@@ -3,6 +3,7 @@
  * sender.c        life: tasks in and out, connecting, the end
  * sender_ul.c     the association: PS3.8 table 9-10 acted out
  * sender_store.c  messages out: C-STORE and DIMSE-N requests
+ * sender_pace.c   how much may leave now
  * sender_in.c     messages in: responses, and requests of the peer */
 #ifndef PROXY_SENDER_INT_H
 #define PROXY_SENDER_INT_H
@@ -21,6 +22,7 @@
 #include "proxy/net/stream.h"
 #include "proxy/recent.h"
 #include "proxy/sender.h"
+#include "proxy/shaper.h"
 
 enum {
 	SENDER_QUEUE_HIGH = 1024 * 1024, /* bytes queued on the stream */
@@ -94,6 +96,13 @@ struct sender {
 	uint64_t bytes_in, bytes_out; /* outlive the stream */
 	uint32_t stores, messages, failures;
 
+	/* The pace. */
+	struct shaper_client shape; /* zeroed: nothing is limited */
+	enum shaper_class pace_class;
+	char device[CONFIG_NAME_LEN]; /* whose limit it is */
+	uv_timer_t pace;              /* made with the other one */
+	bool pacing;                  /* it runs */
+
 	/* The message. */
 	enum sender_phase phase;
 	const struct sender_context *context;
@@ -149,6 +158,22 @@ uint8_t sender_role(const struct task *t);
 /* Send a whole command set. False: the stream is closing. */
 bool sender_send_command(struct sender *s, uint8_t context_id,
 			 const struct command *c);
+
+/* sender_pace.c */
+
+/* What is sent from now on is t's. */
+void sender_pace_for(struct sender *s, const struct task *t);
+/* How many of want bytes may leave now, in whole fragments; 0: sender_pump()
+ * runs again when some may. */
+size_t sender_pace(struct sender *s, size_t want);
+/* n of those did not. */
+void sender_pace_unsent(struct sender *s, size_t n);
+/* These leave anyhow. */
+void sender_pace_count(struct sender *s, size_t n);
+/* Bytes of one fragment. */
+size_t sender_fragment_max(const struct sender *s);
+/* Nothing is sent for now. */
+void sender_pace_stop(struct sender *s);
 
 /* sender_in.c */
 

@@ -27,12 +27,11 @@ static ssize_t send_fragments(struct sender *s, uint8_t context_id,
 {
 	uint8_t heads[BATCH][PDU_PDATA_HEADER_LEN];
 	struct iovec iov[2 * BATCH];
-	size_t off = 0;
+	size_t off = 0, most = sender_fragment_max(s);
 	unsigned k = 0;
 
 	do {
-		size_t len =
-		    n - off < s->payload_max ? n - off : s->payload_max;
+		size_t len = n - off < most ? n - off : most;
 		uint8_t flags = mch;
 
 		if (last && off + len == n)
@@ -62,6 +61,7 @@ bool sender_send_command(struct sender *s, uint8_t context_id,
 
 	if (command_encode(c, &w) != ERR_OK)
 		return false;
+	sender_pace_count(s, w.len);
 	/* far below the high mark, so it is taken whole */
 	return send_fragments(s, context_id, bytes, w.len, PDV_COMMAND, true) >=
 	       0;
@@ -121,7 +121,7 @@ static void unreadable(struct sender *s, struct task *t, enum err e)
 static bool send_data(struct sender *s, struct task *t)
 {
 	const uint8_t *data = NULL;
-	size_t len = 0;
+	size_t len = 0, n;
 	ssize_t sent;
 	bool last;
 	enum err e;
@@ -142,13 +142,17 @@ static bool send_data(struct sender *s, struct task *t)
 		return false;
 	}
 	last = t->next + 1 == t->item.chunks;
-	sent = send_fragments(s, s->context->id, data + s->offset,
-			      len - s->offset, 0, last);
+	n = sender_pace(s, len - s->offset);
+	if (n == 0 && len > s->offset)
+		return false;
+	sent = send_fragments(s, s->context->id, data + s->offset, n, 0,
+			      last && n == len - s->offset);
 	if (sent < 0)
 		return false;
+	sender_pace_unsent(s, n - (size_t)sent);
 	s->offset += (size_t)sent;
-	if (s->offset < len)
-		return false;
+	if (s->offset < len) /* the pace, or the queue, allows no more */
+		return (size_t)sent == n;
 	s->offset = 0;
 	feed_release(&s->feed, t);
 	if (last)
@@ -238,6 +242,7 @@ static bool begin(struct sender *s, struct task *t)
 		unreadable(s, t, e);
 		return true;
 	}
+	sender_pace_for(s, t);
 	s->context = c;
 	s->offset = 0;
 	s->have_status = false;

@@ -454,6 +454,11 @@ void sender_on_timer(struct sender *s)
 		sender_event(s, UL_EVT11); /* idle */
 	} else if (s->ul == UL_STA6) {
 		out = stream_bytes_out(s->stream);
+		if (s->pacing && s->phase == PHASE_SENDING) {
+			s->progress = out;
+			sender_timer(s, s->config->timeouts.response);
+			return;
+		}
 		if (out == s->progress && stream_queued(s->stream) > 0)
 			s->phase = PHASE_SENDING; /* it does not read */
 		else if (out != s->progress) {

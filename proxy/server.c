@@ -36,6 +36,7 @@
 #include "proxy/net/worker.h"
 #include "proxy/notify.h"
 #include "proxy/scheduler.h"
+#include "proxy/shaping.h"
 #include "proxy/store_scp.h"
 #include "store/ledger.h"
 #include "store/ledger_view.h"
@@ -82,7 +83,8 @@ struct server {
 	bool hurry;       /* a second signal came */
 	int records_lock; /* descriptor, -1: none */
 	uv_signal_t signals[3];
-	uv_timer_t tick, drain;
+	uv_timer_t tick, drain, hours;
+	struct shaping shaping;
 	int64_t clock_offset_ms; /* wall minus monotonic, at the last tick */
 	char alert[SPOOL_WHY_LEN];
 	char why[WHY_LEN];
@@ -256,6 +258,18 @@ static enum err open_destinations(struct server *s)
 				 &s->destinations, s->why);
 }
 
+static enum err open_shaping(struct server *s)
+{
+	enum err e = shaping_begin(s->config, &s->shaping, s->why);
+
+	if (e != ERR_OK)
+		return e;
+	(void)shaping_apply(&s->shaping, clock_wall_ms(), clock_mono_ns());
+	destinations_shape(s->destinations, s->config->n_destinations,
+			   s->shaping.shaper);
+	return ERR_OK;
+}
+
 static enum err open_loop(struct server *s)
 {
 	enum err e;
@@ -345,6 +359,7 @@ static enum err start_acceptor(struct server *s)
 				     .capabilities = s->capabilities,
 				     .destinations = s->destinations,
 				     .commitment = s->commitment,
+				     .shaper = s->shaping.shaper,
 				     .admission = s->admission,
 				     .workers = s->workers,
 				     .n_workers = s->n_workers / 2};
@@ -375,6 +390,7 @@ static enum err start_all(struct server *s)
 	    {"ledger", open_ledger},
 	    {"capabilities", open_capabilities},
 	    {"destinations", open_destinations},
+	    {"bandwidth limits", open_shaping},
 	    {"main loop", open_loop},
 	    {"workers", start_workers},
 	    {"storage commitment", start_commitment},
@@ -441,6 +457,15 @@ static void on_tick(uv_timer_t *t)
 	watch_clock(s);
 }
 
+static void on_hours(uv_timer_t *t)
+{
+	struct server *s = t->data;
+	uint64_t ms =
+	    shaping_apply(&s->shaping, clock_wall_ms(), clock_mono_ns());
+
+	uv_timer_start(&s->hours, on_hours, ms, 0);
+}
+
 /* ---- stopping ---------------------------------------------------------- */
 
 static void close_handles(struct server *s)
@@ -449,6 +474,7 @@ static void close_handles(struct server *s)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->tick, NULL);
 	uv_close((uv_handle_t *)&s->drain, NULL);
+	uv_close((uv_handle_t *)&s->hours, NULL);
 }
 
 static void stop_workers(struct server *s)
@@ -563,8 +589,10 @@ static void start_handles(struct server *s)
 	}
 	uv_timer_init(&s->loop, &s->tick);
 	uv_timer_init(&s->loop, &s->drain);
-	s->tick.data = s->drain.data = s;
+	uv_timer_init(&s->loop, &s->hours);
+	s->tick.data = s->drain.data = s->hours.data = s;
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
+	on_hours(&s->hours);
 }
 
 static void on_scheduler_gone(void *arg)
@@ -609,6 +637,7 @@ static void take_apart(struct server *s)
 		admission_flush(s->admission, true);
 	admission_free(s->admission);
 	destinations_close(s->destinations, s->config->n_destinations);
+	shaping_end(&s->shaping);
 	commitment_free(s->commitment);
 	ledger_close(s->ledger);
 	if (s->records_lock >= 0)

@@ -7,12 +7,28 @@
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 
+static bool has_hours(const struct config *config)
+{
+	if (config->rate.timetable.n > 0)
+		return true;
+	for (size_t i = 0; i < config->n_destinations; i++)
+		if (config->destinations[i].rate.timetable.n > 0)
+			return true;
+	for (size_t i = 0; i < config->n_devices; i++)
+		if (config->devices[i].rate.timetable.n > 0)
+			return true;
+	return false;
+}
+
 enum err shaping_begin(const struct config *config, struct shaping *out,
 		       char why[SHAPING_WHY_LEN])
 {
 	struct shaping s = {.config = config};
-	enum err e = zone_load(config->time_zone, &s.zone);
+	enum err e = ERR_OK;
 
+	/* nobody is stopped by a zone that is not needed */
+	if (config->time_zone[0] != '\0' || has_hours(config))
+		e = zone_load(config->time_zone, &s.zone);
 	if (e == ERR_NOMEM)
 		return e;
 	if (e != ERR_OK) {

@@ -19,7 +19,7 @@ enum {
 
 struct shaping {
 	const struct config *config; /* borrowed */
-	struct zone *zone;
+	struct zone *zone;           /* NULL: UTC; no hours are configured */
 	struct shaper *shaper;
 };
 
