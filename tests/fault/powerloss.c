@@ -6,6 +6,7 @@
  *                                      if nothing acknowledged is missing.
  *                                      The image that failed is left behind
  *   powerloss replay-ledger ...        and nothing is missing in the ledger
+ *   powerloss drive-partial, replay-partial   the same with partial transfers
  *
  * POWERLOSS_IMAGES is the directory for images; /tmp without it. */
 #include <stdarg.h>
@@ -17,6 +18,9 @@
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "tests/fault/powerloss.h"
+#include "tests/fault/powerloss_partial.h"
+
+enum mode { PLAIN, LEDGER, PARTIAL };
 
 void powerloss_fail(const char *fmt, ...)
 {
@@ -103,7 +107,18 @@ static size_t *choose_places(size_t entries, unsigned n, unsigned *seed)
 	return at;
 }
 
-static void replay(const char *log, unsigned n, unsigned seed, bool ledger)
+static void check(const char *dir, struct powerloss_acked acked, enum mode mode)
+{
+	if (mode == PARTIAL) {
+		powerloss_partial_check(dir, acked);
+		return;
+	}
+	powerloss_check(dir, acked);
+	if (mode == LEDGER)
+		powerloss_ledger_check(dir, acked);
+}
+
+static void replay(const char *log, unsigned n, unsigned seed, enum mode mode)
 {
 	const char *base = getenv("POWERLOSS_IMAGES");
 	struct image *im = image_open(log);
@@ -123,14 +138,12 @@ static void replay(const char *log, unsigned n, unsigned seed, bool ledger)
 		image_write(im, dir, &seed);
 		acked = image_acked(im);
 		checked += acked.n;
-		powerloss_check(dir, acked);
-		if (ledger)
-			powerloss_ledger_check(dir, acked);
+		check(dir, acked, mode);
 		mem_free(acked.at);
 		remove_all(dir);
 	}
 	(void)printf("%u crash images from %zu recorded calls: %llu "
-		     "acknowledged instances looked for, all there\n",
+		     "acknowledged instances or chunks looked for, all there\n",
 		     n, image_entries(im), checked);
 	mem_free(at);
 	image_close(im);
@@ -143,23 +156,47 @@ static unsigned number(const char *text)
 
 static int usage(void)
 {
-	(void)fprintf(stderr, "powerloss drive|drive-ledger DIR COUNT\n"
-			      "powerloss replay|replay-ledger LOG IMAGES "
-			      "SEED\n");
+	(void)fprintf(stderr, "powerloss drive|drive-ledger|drive-partial DIR "
+			      "COUNT\n"
+			      "powerloss replay|replay-ledger|replay-partial "
+			      "LOG IMAGES SEED\n");
 	return 2;
+}
+
+/* "", "-ledger" or "-partial" after a word. */
+static bool is(const char *arg, const char *word, enum mode *mode)
+{
+	static const char *const ends[] = {
+	    [PLAIN] = "", [LEDGER] = "-ledger", [PARTIAL] = "-partial"};
+	size_t n = strlen(word);
+
+	if (strncmp(arg, word, n) != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		*mode = (enum mode)i;
+		if (strcmp(arg + n, ends[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void drive(const char *dir, unsigned count, enum mode mode)
+{
+	if (mode == PARTIAL)
+		powerloss_partial_drive(dir, count);
+	else
+		powerloss_drive(dir, count, mode == LEDGER);
 }
 
 int main(int argc, char **argv)
 {
+	enum mode mode;
+
 	log_set_level(LOG_ERROR + 1);
-	if (argc == 4 && strcmp(argv[1], "drive") == 0)
-		powerloss_drive(argv[2], number(argv[3]), false);
-	else if (argc == 4 && strcmp(argv[1], "drive-ledger") == 0)
-		powerloss_drive(argv[2], number(argv[3]), true);
-	else if (argc == 5 && strcmp(argv[1], "replay") == 0)
-		replay(argv[2], number(argv[3]), number(argv[4]), false);
-	else if (argc == 5 && strcmp(argv[1], "replay-ledger") == 0)
-		replay(argv[2], number(argv[3]), number(argv[4]), true);
+	if (argc == 4 && is(argv[1], "drive", &mode))
+		drive(argv[2], number(argv[3]), mode);
+	else if (argc == 5 && is(argv[1], "replay", &mode))
+		replay(argv[2], number(argv[3]), number(argv[4]), mode);
 	else
 		return usage();
 	return 0;
