@@ -36,6 +36,8 @@ enum {
 	LINK_PAIR_MIN = 4,
 	LINK_CONNECTIONS_MAX = 16, /* of one link */
 	LINK_CHUNK_LOG2 = 20,      /* of CHUNK_LEN */
+	LINK_KEEPALIVE_MS = 15000, /* what 0 means */
+	LINK_KEEPALIVE_MIN_MS = 1000,
 	LINK_SKIPPABLE = 0x80, /* unknown types from here on are passed over */
 };
 

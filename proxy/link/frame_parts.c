@@ -154,6 +154,20 @@ static bool usable(const struct link_hello *h)
 	return h->window >= CHUNK_LEN && h->transfers > 0;
 }
 
+static uint32_t lower(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* A peer must not make us send all the time. */
+static uint32_t keepalive(const struct link_hello *h)
+{
+	if (h->keepalive_ms == 0)
+		return LINK_KEEPALIVE_MS;
+	return h->keepalive_ms < LINK_KEEPALIVE_MIN_MS ? LINK_KEEPALIVE_MIN_MS
+						       : h->keepalive_ms;
+}
+
 static void terms(const struct link_hello *ours,
 		  const struct link_hello *theirs, struct link_terms *out)
 {
@@ -164,12 +178,9 @@ static void terms(const struct link_hello *ours,
 	out->they_take = (theirs->features & LINK_TAKES) != 0;
 	out->window = theirs->window;
 	out->transfers = theirs->transfers;
-	out->keepalive_ms = ours->keepalive_ms < theirs->keepalive_ms
-				? ours->keepalive_ms
-				: theirs->keepalive_ms;
-	out->connections = ours->connections < theirs->connections
-			       ? ours->connections
-			       : theirs->connections;
+	out->keepalive_ms = lower(keepalive(ours), keepalive(theirs));
+	out->connections =
+	    (uint8_t)lower(ours->connections, theirs->connections);
 	if ((common & LINK_JOINS) == 0)
 		out->connections = 1;
 }

@@ -57,6 +57,12 @@ static void both_ends_agree_on_the_same(void **state)
 	assert_int_equal(at_a.window, 3 << 20);
 	assert_true(at_a.they_take && !at_a.we_take);
 	assert_true(at_b.we_take && !at_b.they_take);
+	b.keepalive_ms = 1;
+	assert_int_equal(link_agree(&a, &b, &at_a), 0);
+	assert_int_equal(at_a.keepalive_ms, 1000);
+	a.keepalive_ms = b.keepalive_ms = 0;
+	assert_int_equal(link_agree(&a, &b, &at_a), 0);
+	assert_int_equal(at_a.keepalive_ms, 15000);
 	a.features = 0;
 	assert_int_equal(link_agree(&a, &b, &at_a), 0);
 	assert_int_equal(at_a.connections, 1); /* without LINK_JOINS */
