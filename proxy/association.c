@@ -48,6 +48,7 @@ static void end_relay(struct association *a, bool orderly)
 static void association_free(struct association *a)
 {
 	list_remove(&a->node);
+	association_pace_end(a);
 	admission_leave(a->env->admission, a->listener, a->device);
 	worker_load_add(a->env->worker, -1);
 	atomic_fetch_sub(a->env->n_open, 1);
@@ -569,6 +570,7 @@ static void on_read(void *arg, const uint8_t *p, size_t n)
 	a->facts.end.bytes_in += n;
 	if (!a->speaks_dicom && !first_bytes(a, p, n))
 		return;
+	association_pace(a, n);
 	if (a->stalled) /* it was read before it was paused */
 		keep_input(a, p, n);
 	else

@@ -4,6 +4,7 @@
  *   association_rq.c     A-ASSOCIATE-RQ: who is it, what does it get
  *   association_dimse.c  messages: where does each go
  *   association_here.c   those that end here: C-ECHO, C-STORE, DIMSE-N
+ *   association_pace.c   how fast the device is read
  *   relay.h              those that pass on
  *
  * The table of PS3.8 (ul_fsm.h) decides; association_step() is the one place
@@ -55,6 +56,7 @@ enum {
 	PAUSE_STORE = 1 << 0, /* the spool is behind */
 	PAUSE_LEG = 1 << 1,   /* a destination is */
 	PAUSE_STALL = 1 << 2, /* a leg is opened again */
+	PAUSE_RATE = 1 << 3,  /* it has sent as much as it may */
 };
 
 /* From the request to the answer (Sta3). About 500 KiB, mostly untouched. */
@@ -115,6 +117,7 @@ struct association {
 	struct buf late;    /* our own answers that wait for their turn */
 	bool stalled;       /* nothing more is parsed for now */
 	unsigned pauses;    /* PAUSE_* */
+	struct association_pacer *pacer; /* NULL: no limits here */
 };
 
 const struct config_listener *association_listener(const struct association *a);
@@ -159,6 +162,14 @@ bool association_pass(struct association *a, const struct iovec *iov,
 		      unsigned n, size_t *queued);
 /* A leg's message is over: what is late may go. */
 void association_turn_over(struct association *a);
+
+/* association_pace.c */
+
+/* Its device is known. */
+void association_pace_begin(struct association *a);
+/* n bytes came: pause when that is too much for now. */
+void association_pace(struct association *a, size_t n);
+void association_pace_end(struct association *a);
 
 /* association_rq.c */
 void association_on_rq(struct association *a, const uint8_t *body, size_t len);

@@ -106,6 +106,7 @@ static bool has_room(struct association *a)
 		return false;
 	}
 	a->device = (int)device;
+	association_pace_begin(a);
 	return true;
 }
 

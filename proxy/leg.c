@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/leg_int.h"
+#include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 
 #define COPY(to, from) (void)snprintf((to), sizeof(to), "%s", (from))
@@ -286,6 +287,11 @@ enum err leg_open(const struct leg_request *r, const struct leg_events *ev,
 	l->destination = r->destination;
 	l->ledger = r->ledger;
 	l->inbound = r->inbound;
+	shaper_join(&l->shape_out, r->destination->shaper, SHAPER_OUT,
+		    r->destination->index,
+		    r->device_number > 0 ? r->device_number - 1 : SHAPER_NONE);
+	shaper_join(&l->shape_in, r->destination->shaper, SHAPER_IN,
+		    r->destination->index, SHAPER_NONE);
 	buf_init(&l->held, LEG_HELD_MAX);
 	(void)uv_timer_init(worker_loop(l->worker), &l->timer);
 	worker_load_add(l->worker, 1);
@@ -304,6 +310,14 @@ bool leg_is_open(const struct leg *l)
 	return l->ul == UL_STA6 && l->stream != NULL;
 }
 
+void leg_count_bytes(struct shaper_client *c, size_t n)
+{
+	uint64_t wait_ns;
+
+	if (n > 0 && shaper_is_limited(c))
+		(void)shaper_take(c, SHAPER_LIVE, n, clock_mono_ns(), &wait_ns);
+}
+
 enum err leg_write(struct leg *l, const struct iovec *iov, unsigned n)
 {
 	enum err e;
@@ -311,6 +325,8 @@ enum err leg_write(struct leg *l, const struct iovec *iov, unsigned n)
 	if (!leg_is_open(l))
 		return ERR_CLOSED;
 	e = stream_write(l->stream, iov, n);
+	for (unsigned i = 0; e == ERR_OK && i < n; i++)
+		leg_count_bytes(&l->shape_out, iov[i].iov_len);
 	leg_note_bytes(l);
 	return e;
 }

@@ -44,6 +44,8 @@ struct leg_request {
 	uint64_t deadline_ms; /* from now, over all endpoints; 0: 3 s */
 	size_t out_cap;       /* most bytes queued for the peer; 0: 4 MiB */
 	const char *device;   /* whose association this is for */
+	size_t device_number; /* its index in the configuration plus 1, for its
+				 limit; 0: none */
 	uint64_t inbound;     /* its id in the ledger, for the log */
 };
 

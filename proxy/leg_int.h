@@ -15,6 +15,7 @@
 #include "proxy/lib/buf.h"
 #include "proxy/net/stream.h"
 #include "proxy/outcome.h"
+#include "proxy/shaper.h"
 
 enum {
 	LEG_DEADLINE_MS = 3000,
@@ -70,7 +71,8 @@ struct leg {
 	bool closing; /* the timer is being closed */
 	uint8_t abort_reason;
 	struct leg_frame frame;
-	struct buf held; /* came while paused */
+	struct shaper_client shape_out, shape_in; /* live: counted only */
+	struct buf held;                          /* came while paused */
 
 	/* Deadlines in loop time, ms; 0: none. The timer may run early. */
 	uv_timer_t timer;
@@ -97,6 +99,8 @@ void leg_leave(struct leg *l);
 /* Why it ends: the first one counts. */
 void leg_because(struct leg *l, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* n bytes passed, of live traffic: others make room for them. */
+void leg_count_bytes(struct shaper_client *c, size_t n);
 /* The stream's counters, as long as there are any. */
 void leg_note_bytes(struct leg *l);
 void leg_opening_free(struct leg *l);

@@ -388,6 +388,7 @@ static void on_read(void *arg, const uint8_t *p, size_t n)
 	leg_enter(l);
 	l->bytes_in = stream_bytes_in(l->stream);
 	l->active_at = leg_now(l);
+	leg_count_bytes(&l->shape_in, n);
 	while (n > 0 && line->leg != NULL && l->ul == UL_STA5) {
 		size_t used = read_answer(l, p, n);
 

@@ -307,6 +307,7 @@ static enum err open_leg(struct relay_leg *l)
 	    .deadline_ms = l->destination->config->timeouts.relay,
 	    .out_cap = RELAY_LEG_CAP,
 	    .device = a->env->config->devices[a->device].name,
+	    .device_number = (size_t)a->device + 1,
 	    .inbound = a->facts.row.id};
 	enum err e = leg_open(&rq, &leg_events, l, &l->leg);
 

@@ -380,23 +380,50 @@ void shaper_return(struct shaper_client *c, size_t n)
 	(void)pthread_mutex_unlock(&c->shaper->lock);
 }
 
-uint64_t shaper_count(struct shaper_client *c, size_t n, uint64_t now_ns)
+/* Pay what can be paid. Returns how long until more can. Under the lock. */
+static uint64_t pay(struct shaper_client *c, uint64_t now_ns)
 {
-	uint64_t wait = 0;
+	uint64_t sum = c->owed, wait = 0;
 
-	if (!shaper_is_limited(c))
-		return 0;
-	(void)pthread_mutex_lock(&c->shaper->lock);
-	c->class_ = SHAPER_LIVE;
-	spend(c, n, now_ns);
 	for (size_t i = 0; i < ARRAY_LEN(c->path); i++) {
-		uint64_t w;
+		struct shaper_node *node = c->path[i];
+		int64_t level;
 
-		if (!is_limited(c->path[i]))
+		if (!is_limited(node))
 			continue;
-		w = bucket_wait(&c->path[i]->bucket, 0);
+		bucket_refill(&node->bucket, now_ns);
+		level = bucket_level(&node->bucket);
+		sum = level <= 0
+			  ? 0
+			  : ((uint64_t)level < sum ? (uint64_t)level : sum);
+	}
+	spend(c, sum, now_ns);
+	c->owed -= sum;
+	for (size_t i = 0; c->owed > 0 && i < ARRAY_LEN(c->path); i++) {
+		struct shaper_node *node = c->path[i];
+		uint64_t w, next;
+
+		if (!is_limited(node))
+			continue;
+		next = c->owed < SHAPER_BURST_MIN ? c->owed : SHAPER_BURST_MIN;
+		w = bucket_wait(&node->bucket, (int64_t)next);
 		wait = w > wait ? w : wait;
 	}
+	return wait;
+}
+
+uint64_t shaper_count(struct shaper_client *c, size_t n, uint64_t now_ns)
+{
+	uint64_t wait;
+
+	if (!shaper_is_limited(c)) {
+		c->owed = 0;
+		return 0;
+	}
+	(void)pthread_mutex_lock(&c->shaper->lock);
+	c->class_ = SHAPER_LIVE;
+	c->owed += n;
+	wait = pay(c, now_ns);
 	(void)pthread_mutex_unlock(&c->shaper->lock);
 	return wait < SHAPER_SLEEP_MS * MS ? wait : SHAPER_SLEEP_MS * MS;
 }

@@ -79,6 +79,7 @@ struct shaper_client {
 	uint64_t since_ns; /* waits since */
 	uint64_t due_ns;   /* will ask again */
 	uint64_t need;     /* bytes it waits for */
+	uint64_t owed;     /* bytes that came and are not counted yet */
 };
 
 #define SHAPER_NONE SIZE_MAX
@@ -103,9 +104,9 @@ size_t shaper_take(struct shaper_client *c, enum shaper_class class_,
 /* n bytes of the last grant were not sent. */
 void shaper_return(struct shaper_client *c, size_t n);
 
-/* For bytes that are here already (read from a socket): count n of them, as
- * live is. Returns for how many ns nothing more should be read so that the
- * limit holds, SHAPER_SLEEP_MS at most; ask again then, with n 0. */
+/* For bytes that are here already (read from a socket): n of them are owed, and
+ * paid as the limit allows. Returns for how many ns nothing more should be read
+ * so that it holds, SHAPER_SLEEP_MS at most; ask again then, with n 0. */
 uint64_t shaper_count(struct shaper_client *c, size_t n, uint64_t now_ns);
 
 #endif

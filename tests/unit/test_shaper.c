@@ -593,7 +593,7 @@ static void bulk_does_not_take_what_urgent_waits_for(void **state)
 	assert_true(stat->sent > 25 * SHAPER_FRAME);
 }
 
-/* Reading 64 KiB at a time, as fast as it is let. */
+/* Reading 256 KiB at a time, as fast as it is let. */
 static void a_reader_is_held_to_the_limit(void **state)
 {
 	struct shaper_client c;
@@ -604,9 +604,9 @@ static void a_reader_is_held_to_the_limit(void **state)
 	shaper_join(&c, w.shaper, SHAPER_IN, SHAPER_NONE, 3);
 	until = w.now_ns + 10 * S;
 	while (w.now_ns < until) {
-		uint64_t wait = shaper_count(&c, 64 * KIB, w.now_ns);
+		uint64_t wait = shaper_count(&c, 256 * KIB, w.now_ns);
 
-		came += 64 * KIB;
+		came += 256 * KIB;
 		while (wait > 0) {
 			w.now_ns += (wait + MS - 1) / MS * MS;
 			wait = shaper_count(&c, 0, w.now_ns);
