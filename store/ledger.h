@@ -206,6 +206,32 @@ typedef void ledger_places_fn(void *arg, enum err e, const struct place *places,
 enum err ledger_places(struct ledger *l, uint64_t seq, uint32_t first,
 		       unsigned n, ledger_places_fn *fn, void *arg) MUST_CHECK;
 
+/* Cut-through: what is durable of a transfer, whole or still coming in. */
+struct ledger_transfer {
+	/* OK; CANCELED (closing); IO; NOTFOUND: nothing of it is durable yet,
+	 * or it was abandoned, or it is done everywhere */
+	enum err e;
+	uint64_t seq;    /* of the instance once it is whole, else 0 */
+	uint64_t length; /* whole: bytes of the data set */
+	uint32_t chunks; /* whole: all; else how many are durable */
+	bool partial;    /* not whole: its peer may go on with it after a
+			  * restart (spool_partial.h); else a restart ends it */
+	/* Not whole: what was known when it began; NULL: not known. */
+	const struct instance *instance;
+	const struct place *places; /* of chunks first, first+1, ...: n */
+	size_t n;                   /* 0: chunk first is not durable yet */
+};
+/* t is valid during the call. */
+typedef void ledger_transfer_fn(void *arg, const struct ledger_transfer *t);
+/* Ask for chunks first..first+n-1 (n at most LEDGER_PLACES_MAX) by the id that
+ * spool_put_id() or spool_partial_id() says. Ask again after ledger_wake() for
+ * what comes later. Nothing says that the chunk before the end of places is not
+ * the last one: only a whole transfer has a length, and a sender keeps its last
+ * fragment until then. Errors as ledger_fetch(). */
+enum err ledger_transfer(struct ledger *l, const struct transfer_id *id,
+			 uint32_t first, unsigned n, ledger_transfer_fn *fn,
+			 void *arg) MUST_CHECK;
+
 /* ---- figures ------------------------------------------------------- */
 
 struct ledger_destination_stats {

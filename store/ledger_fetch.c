@@ -268,19 +268,19 @@ static enum err answer_fetch(struct ledger *l, const struct request *r,
 
 /* ---- places -------------------------------------------------------------- */
 
-static enum err read_places(struct ledger *l, const struct request *r,
-			    struct place *out, size_t *n)
+enum err ledger_read_places(struct ledger *l, uint64_t seq, uint32_t first,
+			    unsigned max, struct place *out, size_t *n)
 {
 	sqlite3_stmt *st = l->st[ST_CHUNKS_OF];
 	bool row;
 	enum err e;
 
-	db_bind_u64(st, 1, r->as.places.seq);
-	db_bind_int(st, 2, r->as.places.first);
-	db_bind_int(st, 3, r->as.places.n);
+	db_bind_u64(st, 1, seq);
+	db_bind_int(st, 2, first);
+	db_bind_int(st, 3, max);
 	e = db_row(st, &row);
-	while (e == ERR_OK && row && *n < r->as.places.n) {
-		if (db_u64(st, 0) != r->as.places.first + *n)
+	while (e == ERR_OK && row && *n < max) {
+		if (db_u64(st, 0) != first + *n)
 			break; /* a gap: damaged; what follows is no use */
 		out[*n].segment = (uint32_t)db_u64(st, 1);
 		out[*n].offset = (uint32_t)db_u64(st, 2);
@@ -299,7 +299,8 @@ static enum err answer_places(struct ledger *l, const struct request *r,
 	enum err e = why, told;
 
 	if (e == ERR_OK)
-		e = read_places(l, r, places, &n);
+		e = ledger_read_places(l, r->as.places.seq, r->as.places.first,
+				       r->as.places.n, places, &n);
 	told = e;
 	if (e == ERR_OK && n == 0)
 		told = ERR_NOTFOUND;
@@ -319,6 +320,9 @@ enum err ledger_answer(struct ledger *l, struct request *r, enum err why)
 		break;
 	case REQUEST_PLACES:
 		e = answer_places(l, r, why);
+		break;
+	case REQUEST_TRANSFER:
+		e = ledger_answer_transfer(l, r, why);
 		break;
 	case REQUEST_BARRIER:
 		r->as.barrier.fn(r->arg, why);

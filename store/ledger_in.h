@@ -11,6 +11,7 @@
  *   ledger_outcome.c outcomes change deliveries
  *   ledger_space.c  which segments are dead; recycling and emptying them
  *   ledger_fetch.c  answers to the scheduler
+ *   ledger_transfer.c  answers about transfers that still come in
  *
  * Everything but ledger_post.c runs on the ledger thread. Any failure of the
  * database ends the same way: roll back, close, forget the mirror, and after a
@@ -192,7 +193,12 @@ struct post {
 	} as; /* allocated only as far as kind needs */
 };
 
-enum request_kind { REQUEST_FETCH, REQUEST_PLACES, REQUEST_BARRIER };
+enum request_kind {
+	REQUEST_FETCH,
+	REQUEST_PLACES,
+	REQUEST_TRANSFER,
+	REQUEST_BARRIER
+};
 
 struct request {
 	struct list node;
@@ -209,6 +215,12 @@ struct request {
 			unsigned n;
 			ledger_places_fn *fn;
 		} places;
+		struct {
+			struct transfer_id id;
+			uint32_t first;
+			unsigned n;
+			ledger_transfer_fn *fn;
+		} transfer;
 		struct {
 			uint64_t upto;
 			ledger_done_fn *fn;
@@ -499,6 +511,18 @@ enum err ledger_space_check(struct ledger *l) MUST_CHECK;
 /* ledger_write.c */
 enum err ledger_write(struct ledger *l, const struct post *p) MUST_CHECK;
 
+/* NULL: not known, or not unfinished. */
+struct unfinished *unfinished_find(struct mirror *m,
+				   const struct transfer_id *id);
+
+/* ledger_transfer.c */
+enum err ledger_answer_transfer(struct ledger *l, const struct request *r,
+				enum err why);
+
+/* ledger_fetch.c: places of an instance's chunks, without a gap. */
+enum err ledger_read_places(struct ledger *l, uint64_t seq, uint32_t first,
+			    unsigned max, struct place *out,
+			    size_t *n) MUST_CHECK;
 /* ledger_fetch.c: answer the request and free it. why: ERR_OK to look, else
  * what to answer instead of looking. Returns what the database said. */
 enum err ledger_answer(struct ledger *l, struct request *r, enum err why);

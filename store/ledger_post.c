@@ -286,6 +286,21 @@ enum err ledger_places(struct ledger *l, uint64_t seq, uint32_t first,
 	return request(l, &r);
 }
 
+enum err ledger_transfer(struct ledger *l, const struct transfer_id *id,
+			 uint32_t first, unsigned n, ledger_transfer_fn *fn,
+			 void *arg)
+{
+	struct request r = {.kind = REQUEST_TRANSFER, .arg = arg};
+
+	if (n == 0 || n > LEDGER_PLACES_MAX)
+		return ERR_INVAL;
+	r.as.transfer.id = *id;
+	r.as.transfer.first = first;
+	r.as.transfer.n = n;
+	r.as.transfer.fn = fn;
+	return request(l, &r);
+}
+
 enum err ledger_barrier(struct ledger *l, ledger_done_fn *done, void *arg)
 {
 	struct request r = {.kind = REQUEST_BARRIER, .arg = arg};

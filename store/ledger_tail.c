@@ -58,7 +58,8 @@ uint64_t ledger_resume(const struct mirror *m)
 	return at;
 }
 
-static struct unfinished *find(struct mirror *m, const struct transfer_id *id)
+struct unfinished *unfinished_find(struct mirror *m,
+				   const struct transfer_id *id)
 {
 	uint64_t *at =
 	    ledger_map_get(&m->unfinished_at, ledger_transfer_key(id));
@@ -69,7 +70,7 @@ static struct unfinished *find(struct mirror *m, const struct transfer_id *id)
 static enum err find_or_add(struct mirror *m, const struct tail_record *r,
 			    struct unfinished **out)
 {
-	struct unfinished *u = find(m, &r->id);
+	struct unfinished *u = unfinished_find(m, &r->id);
 	enum err e;
 
 	*out = u;
@@ -219,7 +220,7 @@ static enum err apply_new(struct ledger *l, const struct tail_record *r)
 	if (e != ERR_OK)
 		return e;
 	if (is) {
-		u = find(&l->m, &r->id);
+		u = unfinished_find(&l->m, &r->id);
 		if (u != NULL)
 			unfinished_drop(&l->m, u);
 		return ERR_OK;
@@ -378,7 +379,7 @@ static enum err apply_damage(struct ledger *l, const struct tail_record *r)
 
 static void apply_kept(struct ledger *l, const struct outcome *o)
 {
-	struct unfinished *u = find(&l->m, &o->id);
+	struct unfinished *u = unfinished_find(&l->m, &o->id);
 
 	if (u != NULL)
 		u->kept = u->partial;
@@ -437,7 +438,7 @@ static enum err apply_outcome(struct ledger *l, const struct tail_record *r,
 		return ERR_OK;
 	}
 	if (o->kind == OUTCOME_ABANDONED) {
-		u = find(&l->m, &o->id);
+		u = unfinished_find(&l->m, &o->id);
 		if (u != NULL && u->final == 0)
 			unfinished_drop(&l->m, u);
 		return ERR_OK;
