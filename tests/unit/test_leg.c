@@ -12,6 +12,7 @@
 #include "proxy/leg_frame.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
+#include "proxy/shaper.h"
 #include "tests/unit/leg_kit.h"
 #include "tests/unit/net_fixture.h"
 
@@ -62,6 +63,35 @@ static void what_is_written_arrives_and_what_comes_is_given(void **state)
 	UNTIL(kit.near.n_gone);
 	assert_int_equal(kit.far[0].n_release_rq, 1);
 	assert_int_equal(kit.far[0].n_abort, 0);
+}
+
+static void what_passes_is_counted_and_never_waits(void **state)
+{
+	uint8_t pdu[5000];
+	size_t n = leg_kit_pdata(pdu, 4000);
+	struct shaper *s;
+
+	(void)state;
+	assert_int_equal(shaper_new(1, 1, &s), ERR_OK);
+	assert_true(shaper_set(s, SHAPER_DESTINATION, 0,
+			       (struct shaper_limit){.rate = 1},
+			       clock_mono_ns()));
+	leg_kit_destination(1);
+	kit.d->shaper = s;
+	kit.far[0].echo = true;
+	leg_kit_established();
+	for (size_t i = 1; i <= 20; i++) {
+		assert_int_equal(near_write(&kit.near, pdu, n), ERR_OK);
+		UNTIL(buf_len(&kit.near.got) == i * n);
+	}
+	assert_int_equal(shaper_passed(s, SHAPER_OUT, SHAPER_DESTINATION, 0),
+			 20 * n);
+	/* and the A-ASSOCIATE-AC */
+	assert_true(shaper_passed(s, SHAPER_IN, SHAPER_DESTINATION, 0) >=
+		    20 * n);
+	near_release(&kit.near);
+	UNTIL(kit.near.n_gone);
+	shaper_free(s);
 }
 
 /* ---- release ----------------------------------------------------------- */
@@ -429,6 +459,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    BOTH(what_is_written_arrives_and_what_comes_is_given),
+	    BOTH(what_passes_is_counted_and_never_waits),
 	    BOTH(a_release_that_collides_ends_in_order),
 	    BOTH(data_before_the_answer_to_a_release_is_dropped),
 	    BOTH(other_answers_to_a_release_end_it_too),

@@ -1,0 +1,67 @@
+"""Bandwidth limits: of the line, and of a device."""
+import time
+
+import pytest
+
+import dicom
+from culvert import SLOW
+from test_store import check_all, instances
+
+MBIT = 125000  # bytes a second
+
+
+def about(seconds, want):
+    """Never faster than the limit; on a busy machine a little slower."""
+    assert want * 0.96 <= seconds <= want * 1.05 + SLOW, seconds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('where', ['total', 'destination'])
+def test_what_is_sent_keeps_to_the_limit(daemons, scps, tls, edge_config,
+                                         where):
+    scp = scps(tls=tls.server())
+    rate = {'limit': '40Mbit'}
+    config = (edge_config(scp.port, rate=rate) if where == 'total' else
+              edge_config(scp.port, destination={'rate': rate}))
+    edge = daemons(config)
+    sent = instances(10, size=1500000)
+    begun = time.monotonic()
+    assert dicom.send(edge.port(), sent) == [0] * 10
+    # the device is not kept waiting for it
+    assert time.monotonic() - begun < 1.5 * SLOW
+    edge.wait_deliveries('delivered', 10)
+    about(time.monotonic() - begun, 15000000 / (40 * MBIT))
+    check_all(scp, sent)
+
+
+@pytest.mark.slow
+def test_a_device_is_read_at_its_pace(daemons, scps, tls, edge_config):
+    scp = scps(tls=tls.server())
+    config = edge_config(scp.port)
+    config['devices']['scanner']['rate'] = {'limit': '16Mbit'}
+    edge = daemons(config)
+    sent = instances(4, size=1500000)
+    begun = time.monotonic()
+    assert dicom.send(edge.port(), sent) == [0] * 4
+    seconds = time.monotonic() - begun
+    # sockets' buffers hold some of it
+    assert 2.0 <= seconds <= 3.4 + SLOW, seconds
+    edge.wait_deliveries('delivered', 4)
+    check_all(scp, sent)
+
+
+@pytest.mark.slow
+def test_the_timetable_counts(daemons, scps, tls, edge_config):
+    scp = scps(tls=tls.server())
+    edge = daemons(edge_config(
+        scp.port, time_zone='Australia/Lord_Howe',
+        rate={'limit': '64kbit', 'timetable': [
+            {'days': 'mon-sun', 'hours': '00:00-24:00',
+             'limit': '24Mbit'}]}))
+    edge.wait_log(r'rate-limit at=total bits_per_second=24000000 ')
+    sent = instances(4, size=1500000)
+    begun = time.monotonic()
+    assert dicom.send(edge.port(), sent) == [0] * 4
+    edge.wait_deliveries('delivered', 4)
+    about(time.monotonic() - begun, 6000000 / (24 * MBIT))
+    check_all(scp, sent)
