@@ -29,7 +29,7 @@ Section: net
 Priority: optional
 Architecture: $arch
 Maintainer: Culvert maintainers <culvert@localhost>
-Depends: $depends, adduser
+Depends: $depends, adduser, tzdata
 Recommends: systemd
 Suggests: dcmtk, sqlite3
 Installed-Size: $(du -sk "$root/pkg" | cut -f 1)
