@@ -9,15 +9,18 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "policy/config.h"
 #include "proxy/cli.h"
 #include "proxy/destination.h"
+#include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 #include "proxy/net/address.h"
 #include "proxy/net/tls.h"
 #include "proxy/net/tls_inspect.h"
+#include "proxy/shaping.h"
 
 enum { ECHO_DEADLINE_MS = 20000 };
 
@@ -294,6 +297,31 @@ static void check_storage(struct report *r, const struct config *c)
 	(void)check_directory(r, "records.path", c->records.path);
 }
 
+/* The hours of the timetables are those of a clock there: show it. */
+static void check_hours(struct report *r, const struct config *c)
+{
+	char why[SHAPING_WHY_LEN], text[64];
+	struct shaping s;
+	enum err e = shaping_begin(c, &s, why);
+	struct tm tm;
+	time_t t;
+
+	if (e != ERR_OK) {
+		bad(r, "time_zone", "%s", e == ERR_INVAL ? why : err_text(e));
+		return;
+	}
+	if (s.zone != NULL) {
+		t = (time_t)(clock_wall_ms() / 1000);
+		t += zone_offset(s.zone, t);
+		if (gmtime_r(&t, &tm) == NULL ||
+		    strftime(text, sizeof(text), "%A, %H:%M there now", &tm) ==
+			0)
+			text[0] = '\0';
+		ok("time_zone", text);
+	}
+	shaping_end(&s);
+}
+
 /* ---- with traffic ------------------------------------------------------ */
 
 struct connecting {
@@ -345,6 +373,7 @@ static int check(const char *path, bool connect)
 	check_listeners(&r, c);
 	check_destinations(&r, c);
 	check_storage(&r, c);
+	check_hours(&r, c);
 	if (connect)
 		check_connect(&r, c);
 	printf("%u failed, %u warnings\n", r.failed, r.warned);
