@@ -1,6 +1,7 @@
 /* Frames of the chunk link: however the bytes are cut, the same frames come;
  * what was decoded is encoded again and decodes to the same; lists inside
- * bodies can be walked. The first byte says how to cut. */
+ * bodies can be walked; metadata is taken or refused. The first byte says how
+ * to cut. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "proxy/link/frame.h"
+#include "proxy/link/offer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -57,12 +59,29 @@ static void walk_pairs(const struct link_frame *f)
 	CHECK(n == f->accepts.pairs);
 }
 
+/* What is taken of metadata goes out again and is taken again. */
+static void take(const struct link_frame *f)
+{
+	struct instance in, again;
+	uint8_t meta[INSTANCE_ENCODED_MAX];
+	struct link_bytes bytes = {meta, 0};
+
+	if (link_offer_take(&f->id, f->content.meta, &in) != ERR_OK)
+		return;
+	CHECK(in.n_destinations == 0 && in.device[0] == '\0');
+	bytes.len = link_offer_meta(&in, meta);
+	CHECK(link_offer_take(&f->id, bytes, &again) == ERR_OK);
+	CHECK(memcmp(&in, &again, sizeof(in)) == 0);
+}
+
 static void walk(const struct link_frame *f)
 {
 	if (f->type == LINK_HAVE || f->type == LINK_ACK)
 		walk_runs(f);
 	else if (f->type == LINK_ACCEPTS)
 		walk_pairs(f);
+	else if (f->type == LINK_OFFER || f->type == LINK_ROOT)
+		take(f);
 	else if (f->type == LINK_QUERY || f->type == LINK_NOTED)
 		(void)link_id_at(f->ids, f->ids.n - 1);
 	else if (f->type == LINK_DATA)

@@ -283,7 +283,8 @@ static void bodies_refuse_hostile_fields(void **state)
 		struct link_frame f = link_kit_sample(rows[i].type), got;
 		size_t len = link_kit_encode(&f, out);
 
-		print_message("case: %s, %s\n", link_type_name(rows[i].type),
+		print_message("case: %s, %s\n",
+			      link_type_name((uint8_t)rows[i].type),
 			      rows[i].what);
 		out[8 + rows[i].at] = rows[i].value;
 		assert_int_equal(link_kit_decode(out, len, &got), ERR_PROTO);

@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,6 +193,80 @@ static void numbers_have_words_and_classes(void **state)
 	assert_int_equal(link_type_from(LINK_JOIN), LINK_FROM_DIALLER);
 }
 
+/* ---- the document ---- */
+
+static void with_comma(char *out, size_t n, unsigned v)
+{
+	if (v >= 1000)
+		snprintf(out, n, "%u,%03u", v / 1000, v % 1000);
+	else
+		snprintf(out, n, "%u", v);
+}
+
+static bool in_document(FILE *f, const char *want)
+{
+	char line[512];
+
+	rewind(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, want, strlen(want)) == 0)
+			return true;
+	return false;
+}
+
+static void the_document_has_the_types_of_the_code(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned number, min, max;
+		const char *from;
+	} rows[] = {
+#define X(name, number, min, max, flags, from)                                 \
+	{#name, (number), (min), (max), #from},
+	    LINK_TYPE_MAP(X)
+#undef X
+	};
+	FILE *f = fopen("proxy/link/PROTOCOL.md", "r");
+
+	(void)state;
+	if (f == NULL)
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char want[128], min[16], max[16];
+
+		with_comma(min, sizeof(min), rows[i].min);
+		with_comma(max, sizeof(max), rows[i].max);
+		snprintf(want, sizeof(want), "| 0x%02x | %s | %c | %s%s%s |",
+			 rows[i].number, rows[i].name, rows[i].from[0], min,
+			 rows[i].min == rows[i].max ? "" : " to ",
+			 rows[i].min == rows[i].max ? "" : max);
+		if (!in_document(f, want))
+			fail_msg("not in the document: %s", want);
+	}
+	fclose(f);
+}
+
+static void the_document_has_the_reasons_of_the_code(void **state)
+{
+	static const char *const rows[] = {
+#define X(name, number, text) "| " #number " | " #name " |",
+	    LINK_BYE_MAP(X)
+#undef X
+#define X(name, number, class, text) "| " #number " | " #name " |",
+		LINK_REFUSAL_MAP(X)
+#undef X
+	};
+	FILE *f = fopen("proxy/link/PROTOCOL.md", "r");
+
+	(void)state;
+	if (f == NULL)
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (!in_document(f, rows[i]))
+			fail_msg("not in the document: %s", rows[i]);
+	fclose(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +277,8 @@ int main(void)
 	    cmocka_unit_test(chunks_are_counted_to_the_last_byte),
 	    cmocka_unit_test(lists_of_pairs_are_read_as_written),
 	    cmocka_unit_test(numbers_have_words_and_classes),
+	    cmocka_unit_test(the_document_has_the_types_of_the_code),
+	    cmocka_unit_test(the_document_has_the_reasons_of_the_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
