@@ -7,6 +7,7 @@
  *   spool_pool.c     record buffers, bounded
  *   spool_put.c      instances coming in: hash, seal, cut into records
  *   spool_partial.c  partial transfers: chunks put, finish, close
+ *   spool_partial_settle.c  what the writer tells of them
  *   spool_partial_table.c  what is known of them, while it runs
  *   spool_partial_load.c   and what a start finds of them
  *   spool_outcome.c  outcomes waiting, and the records they become
@@ -337,7 +338,7 @@ void partials_free(struct spool *s);
 enum err spool_partial_load(struct spool *s, const struct segment *newest,
 			    const struct segment_extent *walked) MUST_CHECK;
 
-/* spool_partial.c, for the writer, not under lock. */
+/* spool_partial_settle.c, for the writer, not under lock. */
 /* Chunks of partial transfers among these records came to their end. */
 void spool_partial_settle(struct spool *s, struct list *records, enum err e);
 void spool_partial_settle_one(struct spool *s, struct record *r, enum err e);

@@ -1,6 +1,5 @@
 #include "store/spool_partial.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "proxy/lib/clock.h"
@@ -9,11 +8,6 @@
 
 /* Each chunk is sealed with a salt of its own: it may come again after a
  * restart, or after it was lost, and no key ever sees a nonce twice. */
-
-static struct spool_partial_put *of_put(struct spool_put *put)
-{
-	return CONTAINER_OF(put, struct spool_partial_put, put);
-}
 
 /* ---- opening ---------------------------------------------------------- */
 
@@ -366,94 +360,6 @@ enum err spool_partial_put(struct spool_partial_put *pp,
 	return same ? ERR_OK : e;
 }
 
-/* ---- the end of a chunk ---------------------------------------------------
- */
-
-/* A run of chunks of one transfer that came to the same end. */
-struct told {
-	struct partial *p;
-	uint32_t first, n;
-	enum err e;
-};
-
-static void tell(struct spool *s, const struct told *t)
-{
-	struct spool_partial_put *pp;
-
-	if (t->n == 0)
-		return;
-	pthread_mutex_lock(&s->callback_lock);
-	pthread_mutex_lock(&s->lock);
-	pp = t->p->open;
-	pthread_mutex_unlock(&s->lock);
-	if (pp != NULL)
-		pp->on_chunks(pp->put.events.arg, t->e, t->first, t->n);
-	pthread_mutex_unlock(&s->callback_lock);
-}
-
-static void settle(struct spool *s, struct record *r, enum err e)
-{
-	struct partial *p = r->put->partial;
-	const struct record_head *h = &r->head;
-	struct partial_chunk *c = partial_chunk_find(p, h->index);
-
-	r->settled = true;
-	/* Whatever became of it, its bytes may stand on the disk. */
-	p->written = true;
-	if (e == ERR_OK && c != NULL) {
-		if (list_empty(&p->link)) /* abandoned meanwhile */
-			return;
-		partial_chunk_durable(s, p, c, h->sequence,
-				      (struct place){h->segment, h->offset});
-		return;
-	}
-	partial_chunk_remove(s, p, h->index);
-	if (p->open != NULL && p->open->finishing)
-		put_fail(&p->open->put, e);
-}
-
-static void settle_and_tell(struct spool *s, struct record *r, enum err e,
-			    struct told *t)
-{
-	uint32_t index = r->head.index;
-
-	pthread_mutex_lock(&s->lock);
-	settle(s, r, e);
-	pthread_mutex_unlock(&s->lock);
-	if (t->n > 0 && t->p == r->put->partial && t->first + t->n == index) {
-		t->n++;
-		return;
-	}
-	tell(s, t);
-	*t =
-	    (struct told){.p = r->put->partial, .first = index, .n = 1, .e = e};
-}
-
-/* Each record still holds its put, and that the transfer. */
-void spool_partial_settle(struct spool *s, struct list *records, enum err e)
-{
-	struct told t = {.n = 0};
-
-	LIST_EACH(n, tmp, records)
-	{
-		struct record *r = CONTAINER_OF(n, struct record, link);
-
-		if (record_is_partial_chunk(r))
-			settle_and_tell(s, r, e, &t);
-	}
-	tell(s, &t);
-}
-
-void spool_partial_settle_one(struct spool *s, struct record *r, enum err e)
-{
-	struct told t = {.n = 0};
-
-	if (r->settled)
-		return;
-	settle_and_tell(s, r, e, &t);
-	tell(s, &t);
-}
-
 /* ---- the end ----------------------------------------------------------- */
 
 /* Under lock. The first index that is not there; whole->chunks: none. */
@@ -608,19 +514,6 @@ enum err spool_partial_finish(struct spool_partial_put *pp,
 	}
 	mem_wipe(&in, sizeof(in));
 	return e;
-}
-
-/* An instance from now on, or unfinished as before. */
-void spool_partial_done(struct spool *s, struct spool_put *put, enum err e)
-{
-	struct partial *p = put->partial;
-
-	pthread_mutex_lock(&s->lock);
-	assert(p->open == of_put(put));
-	p->open = NULL;
-	if (e == ERR_OK)
-		partial_remove(s, p);
-	pthread_mutex_unlock(&s->lock);
 }
 
 /* With nothing put there is nothing to go on with. */

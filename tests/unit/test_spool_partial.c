@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -574,6 +576,62 @@ static void a_full_spool_refuses_chunks_and_goes_on_later(void **state)
 	mem_free(data);
 }
 
+/* Writes beyond the first 8 KiB of a file fail, or do not. */
+static void let_writes_fail(bool yes)
+{
+	struct rlimit limit;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = yes ? 8192 : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_chunk_that_fails_may_come_again(void **state)
+{
+	const struct transfer_id none = {{0}};
+
+	(void)state;
+	assert_true(one_wait_outcome(OUTCOME_RESTART, &none));
+	open_peer(false);
+	put_some(0x01);
+	let_writes_fail(true);
+	assert_int_equal(peer_put(&peer, 1), ERR_OK);
+	assert_int_equal(peer_wait(&peer, 1, 1), ERR_NOSPACE);
+	let_writes_fail(false);
+	assert_int_equal(peer.failed, 1);
+	assert_int_equal(peer_have(&peer, one.spool), 0x01);
+	peer.failed = 0;
+	put_some(ALL);
+	assert_int_equal(peer_finish(&peer), ERR_OK);
+	expect_instance();
+}
+
+/* The final record must not outlive a chunk before it. */
+static void a_finish_fails_with_its_last_chunk(void **state)
+{
+	const struct transfer_id none = {{0}};
+	enum err e;
+
+	(void)state;
+	assert_true(one_wait_outcome(OUTCOME_RESTART, &none));
+	open_peer(false);
+	put_some(ALL & ~4u);
+	let_writes_fail(true);
+	assert_int_equal(peer_put(&peer, 2), ERR_OK);
+	e = peer_finish(&peer); /* perhaps it was told by now */
+	let_writes_fail(false);
+	assert_true(e == ERR_NOSPACE || e == ERR_AGAIN);
+	assert_int_equal(peer_have(&peer, one.spool), ALL & ~4u);
+	expect_no_instance();
+	restart();
+	assert_int_equal(peer_have(&peer, one.spool), ALL & ~4u);
+	open_peer(true);
+	put_some(0x04);
+	assert_int_equal(peer_finish(&peer), ERR_OK);
+	expect_instance();
+}
+
 /* ---- checking ----------------------------------------------------------- */
 
 static void a_check_counts_what_is_partial(void **state)
@@ -626,6 +684,8 @@ int main(void)
 	    BOTH(four_threads_may_put_the_same),
 	    BOTH(a_small_pool_makes_it_wait_not_fail),
 	    BOTH(a_full_spool_refuses_chunks_and_goes_on_later),
+	    BOTH(a_chunk_that_fails_may_come_again),
+	    BOTH(a_finish_fails_with_its_last_chunk),
 	    BOTH(a_check_counts_what_is_partial),
 	};
 
