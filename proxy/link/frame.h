@@ -428,6 +428,12 @@ struct link_terms {
 uint16_t link_agree(const struct link_hello *ours,
 		    const struct link_hello *theirs, struct link_terms *out);
 
+/* Whether the other end may send a type on an open connection. they_dialled: it
+ * made the TCP connection; terms: of this link. HELLO, JOIN and JOINED have
+ * their place before (link_fsm.h). */
+bool link_may_send(enum link_type type, bool they_dialled,
+		   const struct link_terms *terms);
+
 /* ---- the stream of a connection -------------------------------------------
  */
 

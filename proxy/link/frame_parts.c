@@ -204,3 +204,21 @@ uint16_t link_agree(const struct link_hello *ours,
 	terms(ours, theirs, out);
 	return 0;
 }
+
+bool link_may_send(enum link_type type, bool they_dialled,
+		   const struct link_terms *t)
+{
+	switch (link_type_from(type)) {
+	case LINK_FROM_EITHER:
+		return true;
+	case LINK_FROM_DIALLER:
+		return they_dialled;
+	case LINK_FROM_ACCEPTOR:
+		return !they_dialled;
+	case LINK_FROM_SENDER:
+		return t->we_take;
+	case LINK_FROM_RECEIVER:
+		return t->they_take;
+	}
+	return false;
+}

@@ -92,6 +92,23 @@ static void ends_that_cannot_work_together_say_why(void **state)
 	assert_int_equal(link_agree(&a, &b, &t), LINK_BYE_LIMITS);
 }
 
+static void only_takers_answer_and_only_to_takers_is_sent(void **state)
+{
+	struct link_terms edge = {.they_take = true};
+	struct link_terms cloud = {.we_take = true};
+
+	(void)state;
+	assert_true(link_may_send(LINK_ACK, false, &edge));
+	assert_false(link_may_send(LINK_OFFER, false, &edge));
+	assert_true(link_may_send(LINK_OFFER, true, &cloud));
+	assert_false(link_may_send(LINK_ACK, true, &cloud));
+	assert_true(link_may_send(LINK_PING, true, &cloud));
+	assert_true(link_may_send(LINK_JOIN, true, &cloud));
+	assert_false(link_may_send(LINK_JOIN, false, &edge));
+	assert_true(link_may_send(LINK_JOINED, false, &edge));
+	assert_false(link_may_send(LINK_JOINED, true, &cloud));
+}
+
 /* ---- parts ---- */
 
 static void runs_say_exactly_the_bits(void **state)
@@ -273,6 +290,7 @@ int main(void)
 	    cmocka_unit_test(of_another_version_only_the_range_is_read),
 	    cmocka_unit_test(both_ends_agree_on_the_same),
 	    cmocka_unit_test(ends_that_cannot_work_together_say_why),
+	    cmocka_unit_test(only_takers_answer_and_only_to_takers_is_sent),
 	    cmocka_unit_test(runs_say_exactly_the_bits),
 	    cmocka_unit_test(chunks_are_counted_to_the_last_byte),
 	    cmocka_unit_test(lists_of_pairs_are_read_as_written),
