@@ -190,7 +190,9 @@ static const struct option table[] = {
      .example = "[modalities]", .help = "Listeners it may use."},
     {"devices.NAME.priority", OPTION_ENUM, 0, FIELD(config_device, priority),
      .initial = "normal", .words = priorities, .example = "high",
-     .help = "Where its instances stand in the queue."},
+     .help = "Where its instances stand in the queue. Where bandwidth is "
+	     "limited, high and stat also overtake what is being sent: the "
+	     "last association is kept for them."},
     {"devices.NAME.rate.limit", OPTION_BANDWIDTH, 0,
      FIELD(config_device, rate.limit), .initial_text = "none", .min = 64 * KBIT,
      .max = 100 * GBIT, .example = "200Mbit",

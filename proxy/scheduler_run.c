@@ -6,6 +6,7 @@
 #include "proxy/lib/mem.h"
 #include "proxy/scheduler_int.h"
 #include "proxy/sender.h"
+#include "proxy/shaper.h"
 
 uint64_t run_backoff(struct scheduler *s, uint64_t first, uint64_t max,
 		     unsigned n)
@@ -124,11 +125,23 @@ static unsigned cost(const struct lane *l, const struct item *it)
 	return c;
 }
 
+/* How many lanes may take it. On a limited line a lane is busy for long, and
+ * more of them do not make it faster: the last one is kept for what is urgent,
+ * which then need not wait for an instance to end. */
+static size_t lanes_for(const struct dest *d, const struct item *it)
+{
+	bool kept = d->n_lanes > 1 && shaper_limits(d->destination->shaper,
+						    d->destination->index);
+
+	if (d->trying) /* until it works again it is tried with one only */
+		return 1;
+	return kept && !task_is_urgent(&it->li) ? d->n_lanes - 1 : d->n_lanes;
+}
+
 static struct lane *choose(struct dest *d, const struct item *it,
 			   uint64_t now_ms)
 {
-	/* until a destination works again it is tried with one only */
-	size_t n = d->trying ? 1 : d->n_lanes;
+	size_t n = lanes_for(d, it);
 	unsigned depth = d->trying || it->isolate ? 1 : LANE_DEPTH;
 	struct lane *best = NULL;
 

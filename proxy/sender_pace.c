@@ -8,10 +8,7 @@
 
 static enum shaper_class class_of(const struct task *t)
 {
-	bool urgent = instance_is_message(t->item.command) ||
-		      t->item.priority >= 4 * CONFIG_PRIORITY_HIGH;
-
-	return urgent ? SHAPER_URGENT : SHAPER_BULK;
+	return task_is_urgent(&t->item) ? SHAPER_URGENT : SHAPER_BULK;
 }
 
 void sender_pace_for(struct sender *s, const struct task *t)

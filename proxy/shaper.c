@@ -162,6 +162,14 @@ static bool is_limited(const struct shaper_node *node)
 	       atomic_load_explicit(&node->limited, memory_order_relaxed);
 }
 
+bool shaper_limits(struct shaper *s, size_t destination)
+{
+	return s != NULL &&
+	       (is_limited(node_at(s, SHAPER_OUT, SHAPER_TOTAL, 0)) ||
+		is_limited(
+		    node_at(s, SHAPER_OUT, SHAPER_DESTINATION, destination)));
+}
+
 bool shaper_is_limited(const struct shaper_client *c)
 {
 	return is_limited(c->path[0]) || is_limited(c->path[1]) ||

@@ -68,6 +68,9 @@ bool shaper_set(struct shaper *s, enum shaper_level level, size_t index,
 uint64_t shaper_passed(struct shaper *s, enum shaper_way way,
 		       enum shaper_level level, size_t index);
 
+/* Whether a limit stands on the way to a destination now. s NULL: none. */
+bool shaper_limits(struct shaper *s, size_t destination);
+
 /* Whoever sends or receives: a sender, a leg, an association. */
 struct shaper_client {
 	struct shaper *shaper;        /* NULL: nothing is limited */

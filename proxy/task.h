@@ -3,12 +3,22 @@
 #ifndef PROXY_TASK_H
 #define PROXY_TASK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "policy/config.h"
 #include "proxy/lib/list.h"
 #include "proxy/net/mailbox.h"
 #include "proxy/outcome.h"
 #include "store/ledger.h"
+
+/* It goes before others on a line that is limited: a message, or an instance of
+ * a device with priority high or stat. */
+static inline bool task_is_urgent(const struct ledger_item *li)
+{
+	return instance_is_message(li->command) ||
+	       li->priority >= 4 * (int)CONFIG_PRIORITY_HIGH;
+}
 
 enum task_end {
 	TASK_ANSWERED,   /* verdict speaks of this instance */

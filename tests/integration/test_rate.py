@@ -4,7 +4,7 @@ import time
 import pytest
 
 import dicom
-from culvert import SLOW
+from culvert import SLOW, until
 from test_store import check_all, instances
 
 MBIT = 125000  # bytes a second
@@ -65,3 +65,25 @@ def test_the_timetable_counts(daemons, scps, tls, edge_config):
     edge.wait_deliveries('delivered', 4)
     about(time.monotonic() - begun, 6000000 / (24 * MBIT))
     check_all(scp, sent)
+
+
+@pytest.mark.slow
+def test_an_urgent_study_overtakes_a_full_line(daemons, scps, tls,
+                                               edge_config):
+    scp = scps(tls=tls.server())
+    config = edge_config(scp.port, rate={'limit': '16Mbit'})
+    config['devices']['trauma'] = {'ae_title': 'STATSCU', 'priority': 'stat',
+                                   'address': '127.0.0.1'}
+    edge = daemons(config)
+    bulk = instances(8, size=1500000)
+    assert dicom.send(edge.port(), bulk) == [0] * 8
+    time.sleep(0.5)
+    begun = time.monotonic()
+    urgent = instances(10, size=40000, prefix='1.2.3.200')
+    assert dicom.send(edge.port(), urgent, calling='STATSCU') == [0] * 10
+    until('the urgent study is there', lambda: {i for i, _ in urgent} <=
+          {s[0] for s in scp.stored})
+    # 0.2 s of line; the queue before it is one of six seconds
+    assert time.monotonic() - begun < 1 + SLOW
+    edge.wait_deliveries('delivered', 18)
+    check_all(scp, bulk + urgent)
