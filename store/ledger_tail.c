@@ -18,6 +18,7 @@
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger_in.h"
+#include "store/spool_partial.h"
 
 void unfinished_free(struct unfinished *u)
 {
@@ -383,6 +384,8 @@ static void apply_kept(struct ledger *l, const struct outcome *o)
 
 	if (u != NULL)
 		u->kept = u->partial;
+	else
+		spool_partial_disown(l->spool, &o->id);
 }
 
 /* Keep what there is of a transfer for a person to judge. */

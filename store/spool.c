@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proxy/lib/clock.h"
@@ -20,6 +21,7 @@ enum {
 	LOW_DEFAULT = 80,
 	OUTCOME_MS_DEFAULT = 200,
 };
+#define START_WAIT_NS (5ull * 1000 * 1000 * 1000)
 static const uint64_t quota_default = 8192ull * MIB;
 
 static enum err set_sizes(struct spool *s, const struct spool_options *o,
@@ -191,6 +193,23 @@ static enum err start_threads(struct spool *s)
 	return ERR_NOMEM;
 }
 
+/* Which partial transfers are kept is on the disk before anybody goes on with
+ * one. A disk that refuses is met again soon enough. */
+static void wait_for_start(struct spool *s)
+{
+	uint64_t until = clock_mono_ns() + START_WAIT_NS;
+	struct timespec t = {.tv_sec = (time_t)(until / 1000000000u),
+			     .tv_nsec = (long)(until % 1000000000u)};
+
+	pthread_mutex_lock(&s->lock);
+	while (s->n_partials > 0 && s->durable == s->loaded &&
+	       s->failed_ns == 0)
+		if (pthread_cond_clockwait(&s->durable_cond, &s->lock,
+					   CLOCK_MONOTONIC, &t) != 0)
+			break;
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void log_open(const struct spool *s)
 {
 	log_event(LOG_INFO, "spool-open",
@@ -218,6 +237,8 @@ enum err spool_open(const struct spool_options *o, struct spool **out,
 		e = note_restart(s);
 		if (e == ERR_OK)
 			e = start_threads(s);
+		if (e == ERR_OK)
+			wait_for_start(s);
 		if (e != ERR_OK)
 			(void)snprintf(why, SPOOL_WHY_LEN,
 				       "no memory or no thread to be had");

@@ -114,6 +114,7 @@ struct spool_partial_put {
 	struct spool_put put; /* its first member: put_free() frees both */
 	void (*on_chunks)(void *arg, enum err e, uint32_t first, uint32_t n);
 	bool finishing; /* the final record is on its way */
+	bool lost;      /* the transfer was disowned */
 };
 
 struct partial_chunk {

@@ -66,6 +66,8 @@ bool spool_outcomes_due(const struct spool *s, uint64_t now_ns)
 
 	if (o->n == 0)
 		return false;
+	if (!s->writer.begun && s->n_partials > 0)
+		return true; /* spool_open() waits for it */
 	return s->closing || o->n >= OUTCOME_BATCH ||
 	       now_ns - o->since_ns >= s->outcome_ms * 1000000ull;
 }

@@ -332,6 +332,8 @@ static enum err may_put(const struct spool_partial_put *pp)
 {
 	if (pp->put.spool->closing)
 		return ERR_CANCELED;
+	if (pp->lost)
+		return ERR_NOTFOUND;
 	return pp->finishing ? ERR_INVAL : ERR_OK;
 }
 
@@ -531,9 +533,11 @@ void spool_partial_close(struct spool_partial_put *pp)
 	pthread_mutex_lock(&s->lock);
 	list_remove(&pp->put.waiting);
 	pp->put.owned = false;
-	p->open = NULL;
-	if (p->n == 0)
-		partial_remove(s, p);
+	if (!pp->lost) {
+		p->open = NULL;
+		if (p->n == 0)
+			partial_remove(s, p);
+	}
 	last = put_unref(&pp->put);
 	pthread_mutex_unlock(&s->lock);
 	pthread_mutex_unlock(&s->callback_lock);

@@ -108,6 +108,7 @@ struct spool_partial_chunk {
  *   ERR_EXISTS   another chunk (other leaf or length) stands under this index
  *   ERR_INVAL    index, or length, does not go with what is there: a short
  *                chunk is the last one; or finish was called
+ *   ERR_NOTFOUND spool_partial_disown(): close the put, open the transfer anew
  *   ERR_CANCELED the spool is closing
  *   ERR_IO, ERR_NOMEM  nothing was taken */
 enum err spool_partial_put(struct spool_partial_put *put,
@@ -128,7 +129,7 @@ struct spool_partial_whole {
  *   ERR_AGAIN    chunks are missing: *missing is the first one (may be NULL)
  *   ERR_CORRUPT  the root is another one
  *   ERR_INVAL    count and length do not go with each other or with the chunks
- *   ERR_CANCELED, ERR_IO, ERR_NOMEM
+ *   ERR_NOTFOUND, ERR_CANCELED, ERR_IO, ERR_NOMEM  as spool_partial_put()
  * After any error the put is as before. */
 enum err spool_partial_finish(struct spool_partial_put *put,
 			      const struct instance *complete,
@@ -186,5 +187,11 @@ enum err spool_partial_abandon(struct spool *spool,
 /* Abandon every one that is not open and was last touched before a wall time
  * (Unix ms). Returns how many. Whoever receives calls it now and then. */
 size_t spool_partial_expire(struct spool *spool, int64_t before_ms);
+
+/* For the ledger: it does not know a transfer that was KEPT, for it was whole
+ * and done long ago; a power cut brought back a recycled segment with a chunk
+ * of it. It is abandoned, open or not. So whoever receives lets
+ * ledger_barrier() pass before it opens the first one. */
+void spool_partial_disown(struct spool *spool, const struct transfer_id *id);
 
 #endif

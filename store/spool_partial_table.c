@@ -380,3 +380,24 @@ size_t spool_partial_expire(struct spool *s, int64_t before_ms)
 	pthread_mutex_unlock(&s->lock);
 	return gone;
 }
+
+/* With its final record on the way it is too late. */
+void spool_partial_disown(struct spool *s, const struct transfer_id *id)
+{
+	char text[TRANSFER_TEXT_LEN];
+	struct partial *p;
+
+	pthread_mutex_lock(&s->lock);
+	p = partial_find_id(s, id);
+	if (p != NULL && (p->open == NULL || !p->open->finishing)) {
+		if (p->open != NULL)
+			p->open->lost = true;
+		p->open = NULL;
+		p->abandoned = true;
+		partial_remove(s, p);
+		log_event(LOG_WARN, "partial-disowned",
+			  "transfer=%s it was whole and done before",
+			  transfer_id_text(id, text));
+	}
+	pthread_mutex_unlock(&s->lock);
+}

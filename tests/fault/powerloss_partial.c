@@ -315,12 +315,14 @@ static void check_ledger(struct spool *s, const char *dir,
 {
 	struct ledger *l = powerloss_ledger_open(dir, s);
 	struct spool_partial_info info[64];
-	size_t n = spool_partial_list(s, info, ARRAY_LEN(info));
+	size_t n;
 	struct seen *seen = mem_zalloc(sizeof(*seen));
 	uint32_t number;
 
 	if (seen == NULL)
 		powerloss_fail("out of memory");
+	powerloss_ledger_barrier(l);
+	n = spool_partial_list(s, info, ARRAY_LEN(info));
 	for (size_t i = 0; i < n && i < ARRAY_LEN(info); i++)
 		if (!go_on(s, &info[i]))
 			n = i;

@@ -13,6 +13,7 @@
 
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
+#include "store/db.h"
 #include "tests/unit/ledger_fixture.h"
 #include "tests/unit/partial_kit.h"
 
@@ -153,6 +154,45 @@ static void the_abandoned_is_not_counted(void **state)
 	assert_int_equal(partials(), 0);
 	restart();
 	assert_int_equal(partials(), 0);
+}
+
+static void forget_in_ledger(void)
+{
+	struct db_options o = {.path = f.ledger, .busy_ms = 5000};
+	sqlite3 *db;
+
+	assert_int_equal(db_open(&o, &db, NULL), ERR_OK);
+	assert_int_equal(db_exec(db, "UPDATE spool_state SET resume=applied"),
+			 ERR_OK);
+	(void)sqlite3_close(db);
+}
+
+/* As when a power cut brings back a chunk of what was delivered long ago. */
+static void what_the_ledger_does_not_know_is_not_gone_on_with(void **state)
+{
+	struct spool_partial_chunk c;
+	bool resumed;
+
+	(void)state;
+	put_some(0, 2);
+	spool_partial_close(peer.put);
+	peer.put = NULL;
+	fixture_close(&f);
+	forget_in_ledger();
+	fixture_open_spool(&f);
+	assert_int_equal(peer_open(&peer, f.spool, &resumed), ERR_OK);
+	assert_true(resumed);
+	fixture_open_ledger(&f);
+	fixture_barrier(&f);
+	assert_int_equal(spool_partial_list(f.spool, NULL, 0), 0);
+	peer_chunk(&peer, 2, &c);
+	assert_int_equal(spool_partial_put(peer.put, &c), ERR_NOTFOUND);
+	assert_int_equal(peer_finish(&peer), ERR_NOTFOUND);
+	restart(); /* what was disowned stays so */
+	assert_int_equal(spool_partial_list(f.spool, NULL, 0), 0);
+	put_some(0, 3);
+	assert_int_equal(peer_finish(&peer), ERR_OK);
+	expect_queued();
 }
 
 /* Its segments stay while others come and go. */
@@ -344,6 +384,7 @@ int main(void)
 	    TEST(it_is_finished_after_restarts),
 	    TEST(a_lost_ledger_finds_it_again),
 	    TEST(the_abandoned_is_not_counted),
+	    TEST(what_the_ledger_does_not_know_is_not_gone_on_with),
 	    TEST(its_segments_are_not_recycled),
 	    TEST(the_delivered_frees_everything),
 	    TEST(a_partial_one_is_read_while_it_comes),
