@@ -186,18 +186,37 @@ static void check_listener_tls(const struct config *cfg,
 		struct config_mark at =
 		    check_at(cfg, "listeners", l->name, keys[i], none);
 
-		if (l->protocol == CONFIG_DICOM_TLS && values[i][0] == '\0')
+		if (l->protocol != CONFIG_DICOM && values[i][0] == '\0')
 			problem_error(e, l->at,
-				      "listener '%s' has protocol dicom-tls "
-				      "and needs '%s'; example: tls: {%s}",
-				      l->name, keys[i], examples[i]);
-		if (l->protocol != CONFIG_DICOM_TLS && at.line > 0)
+				      "listener '%s' has protocol %s and needs "
+				      "'%s'; example: tls: {%s}",
+				      l->name,
+				      config_protocol_name(l->protocol),
+				      keys[i], examples[i]);
+		if (l->protocol == CONFIG_DICOM && at.line > 0)
 			problem_error(e, at,
 				      "'%s' has no meaning on the plaintext "
 				      "listener '%s'; did you mean protocol: "
 				      "dicom-tls?",
 				      keys[i], l->name);
 	}
+}
+
+static void check_listener_aes(const struct config *cfg,
+			       const struct config_listener *l,
+			       struct config_errors *e)
+{
+	if (l->protocol != CONFIG_LINK && l->ae_titles.n == 0)
+		problem_error(e, l->at,
+			      "listener '%s' needs 'ae_titles'; example: "
+			      "ae_titles: [ARCHIVE]",
+			      l->name);
+	if (l->protocol == CONFIG_LINK && l->ae_titles.n > 0)
+		problem_error(
+		    e, check_at(cfg, "listeners", l->name, "ae_titles", l->at),
+		    "'ae_titles' has no meaning for listener '%s' "
+		    "with protocol link; leave it out",
+		    l->name);
 }
 
 static bool same_socket(const struct config_endpoint *a,
@@ -244,6 +263,7 @@ void check_listeners(const struct config *cfg, struct config_errors *e)
 		const struct config_listener *l = &cfg->listeners[i];
 
 		check_listener_tls(cfg, l, e);
+		check_listener_aes(cfg, l, e);
 		check_duplicates(cfg, l, e);
 		for (size_t j = 0; j < i; j++) {
 			const struct config_listener *o = &cfg->listeners[j];

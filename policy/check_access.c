@@ -58,7 +58,7 @@ static void check_overlap(const struct config_device *a,
 static bool can_call(const struct config_device *d,
 		     const struct config_listener *l)
 {
-	return d->called.n == 0 ||
+	return l->protocol == CONFIG_LINK || d->called.n == 0 ||
 	       match_common_ae(&d->called, &l->ae_titles) != NULL;
 }
 
@@ -78,7 +78,8 @@ static void check_reach(const struct config *cfg, const struct config_device *d,
 			      "device '%s' cannot arrive at any listener: "
 			      "compare its address, its listeners and, if it "
 			      "has a certificate, whether a listener has "
-			      "protocol dicom-tls",
+			      "protocol dicom-tls; with service link, "
+			      "protocol link",
 			      d->name);
 	else if (reaches && !calls)
 		problem_error(
@@ -97,6 +98,12 @@ static void check_identity(const struct config *cfg,
 
 	if (match_needs_certificate(d))
 		return;
+	if ((d->services & CONFIG_LINK_SERVICE) != 0)
+		problem_error(e, d->at,
+			      "device '%s' has service link, so it needs a "
+			      "certificate to be known by; example: "
+			      "certificate: {san: edge-01.clinic.example}",
+			      d->name);
 	if (match_ae(&d->ae_titles, "*")) {
 		at = check_at(cfg, "devices", d->name, "ae_title", d->at);
 		problem_error(e, at,
@@ -136,6 +143,8 @@ const char *config_service_name(enum config_service service)
 		return "print";
 	case CONFIG_OTHER:
 		return "other";
+	case CONFIG_LINK_SERVICE:
+		return "link";
 	}
 	return "?";
 }
@@ -178,6 +187,10 @@ static void check_services(const struct config *cfg, size_t device,
 	bool forwards;
 	char text[SERVICES_LEN];
 
+	/* What comes over a link is routed as storage. */
+	if ((missing & CONFIG_LINK_SERVICE) != 0)
+		missing =
+		    (missing & ~(unsigned)CONFIG_LINK_SERVICE) | CONFIG_STORAGE;
 	if (d->port == 0)
 		missing &= ~(unsigned)CONFIG_COMMITMENT;
 	for (size_t i = 0; i < cfg->n_routes; i++)

@@ -10,25 +10,34 @@ enum need { NEEDED, ALLOWED, MEANINGLESS };
 
 struct rule {
 	const char *option;
-	enum need tls, plain, directory; /* by protocol */
+	enum need tls, plain, link, directory; /* by protocol */
 	const char *example;
 };
 
 static const struct rule rules[] = {
-    {"endpoints", NEEDED, NEEDED, MEANINGLESS,
+    {"endpoints", NEEDED, NEEDED, NEEDED, MEANINGLESS,
      "endpoints: [pacs.example.org:2762]"},
-    {"path", MEANINGLESS, MEANINGLESS, NEEDED, "path: /srv/images"},
-    {"tls.ca", NEEDED, MEANINGLESS, MEANINGLESS, "tls: {ca: cloud-ca.pem}"},
-    {"tls.certificate", NEEDED, MEANINGLESS, MEANINGLESS,
+    {"path", MEANINGLESS, MEANINGLESS, MEANINGLESS, NEEDED,
+     "path: /srv/images"},
+    {"tls.ca", NEEDED, MEANINGLESS, NEEDED, MEANINGLESS,
+     "tls: {ca: cloud-ca.pem}"},
+    {"tls.certificate", NEEDED, MEANINGLESS, NEEDED, MEANINGLESS,
      "tls: {certificate: edge-01.pem}"},
-    {"tls.key", NEEDED, MEANINGLESS, MEANINGLESS, "tls: {key: edge-01.key}"},
-    {"tls.server_name", ALLOWED, MEANINGLESS, MEANINGLESS, ""},
-    {"plaintext.allowed", MEANINGLESS, NEEDED, MEANINGLESS,
+    {"tls.key", NEEDED, MEANINGLESS, NEEDED, MEANINGLESS,
+     "tls: {key: edge-01.key}"},
+    {"tls.server_name", ALLOWED, MEANINGLESS, ALLOWED, MEANINGLESS, ""},
+    {"plaintext.allowed", MEANINGLESS, NEEDED, MEANINGLESS, MEANINGLESS,
      "plaintext: {allowed: \"same rack, separate VLAN\"}"},
-    {"ae_title", ALLOWED, ALLOWED, MEANINGLESS, ""},
-    {"calling_ae_title", ALLOWED, ALLOWED, MEANINGLESS, ""},
-    {"rate.limit", ALLOWED, ALLOWED, MEANINGLESS, ""},
-    {"rate.timetable", ALLOWED, ALLOWED, MEANINGLESS, ""},
+    {"ae_title", ALLOWED, ALLOWED, MEANINGLESS, MEANINGLESS, ""},
+    {"calling_ae_title", ALLOWED, ALLOWED, MEANINGLESS, MEANINGLESS, ""},
+    {"rate.limit", ALLOWED, ALLOWED, ALLOWED, MEANINGLESS, ""},
+    {"rate.timetable", ALLOWED, ALLOWED, ALLOWED, MEANINGLESS, ""},
+    {"associations", ALLOWED, ALLOWED, MEANINGLESS, ALLOWED, ""},
+    {"link.connections", MEANINGLESS, MEANINGLESS, ALLOWED, MEANINGLESS, ""},
+    {"link.window", MEANINGLESS, MEANINGLESS, ALLOWED, MEANINGLESS, ""},
+    {"link.transfers", MEANINGLESS, MEANINGLESS, ALLOWED, MEANINGLESS, ""},
+    {"congestion", ALLOWED, ALLOWED, ALLOWED, MEANINGLESS, ""},
+    {"cut_through", ALLOWED, ALLOWED, ALLOWED, MEANINGLESS, ""},
 };
 
 static enum need need_of(const struct rule *r, enum config_protocol p)
@@ -38,6 +47,8 @@ static enum need need_of(const struct rule *r, enum config_protocol p)
 		return r->plain;
 	case CONFIG_DICOM_TLS:
 		return r->tls;
+	case CONFIG_LINK:
+		return r->link;
 	case CONFIG_DIRECTORY:
 		return r->directory;
 	}
@@ -51,6 +62,8 @@ const char *config_protocol_name(enum config_protocol p)
 		return "dicom";
 	case CONFIG_DICOM_TLS:
 		return "dicom-tls";
+	case CONFIG_LINK:
+		return "link";
 	case CONFIG_DIRECTORY:
 		return "directory";
 	}

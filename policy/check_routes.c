@@ -94,12 +94,19 @@ static bool check_forward_services(const struct config_route *r,
 static bool check_dicom(const struct config *cfg, const struct config_ref *ref,
 			const char *what, struct config_errors *e)
 {
-	if (peer(cfg, ref)->protocol != CONFIG_DIRECTORY)
+	switch (peer(cfg, ref)->protocol) {
+	case CONFIG_DICOM:
+	case CONFIG_DICOM_TLS:
 		return true;
+	case CONFIG_DIRECTORY:
+	case CONFIG_LINK:
+		break;
+	}
 	problem_error(e, ref->at,
-		      "destination '%s' is a directory, which cannot answer: "
+		      "destination '%s' is a %s, which carries instances only: "
 		      "%s needs one with protocol dicom-tls or dicom",
-		      ref->name, what);
+		      ref->name, config_protocol_name(peer(cfg, ref)->protocol),
+		      what);
 	return false;
 }
 
@@ -187,7 +194,8 @@ static bool called_somewhere(const struct config *cfg,
 {
 	for (size_t i = 0; i < cfg->n_listeners; i++)
 		if (match_ref_or_any(&r->listeners, i) &&
-		    match_ae(&cfg->listeners[i].ae_titles, ae))
+		    (cfg->listeners[i].protocol == CONFIG_LINK ||
+		     match_ae(&cfg->listeners[i].ae_titles, ae)))
 			return true;
 	return false;
 }

@@ -76,10 +76,11 @@ void config_errors_print(const struct config_errors *e, FILE *out);
 enum config_protocol {
 	CONFIG_DICOM,     /* plaintext DICOM upper layer over TCP */
 	CONFIG_DICOM_TLS, /* the same inside TLS, both sides authenticated */
+	CONFIG_LINK,      /* the chunk link between two Culverts */
 	CONFIG_DIRECTORY  /* destinations only: Part 10 files */
 };
 
-/* "dicom", "dicom-tls", "directory". */
+/* "dicom", "dicom-tls", "link", "directory". */
 const char *config_protocol_name(enum config_protocol p);
 
 /* Bits of a services mask: the services of PS3.4 as a hospital names them.
@@ -92,7 +93,10 @@ enum config_service {
 	CONFIG_MPPS = 1u << 4,       /* procedure steps, annex F */
 	CONFIG_COMMITMENT = 1u << 5, /* storage commitment, annex J */
 	CONFIG_PRINT = 1u << 6,      /* print management, annex H */
-	CONFIG_OTHER = 1u << 7       /* known ones that none of these name */
+	CONFIG_OTHER = 1u << 7,      /* known ones that none of these name */
+	/* Of devices only, no service of PS3.4: another Culvert that may send
+	 * instances over the chunk link. They are routed as storage. */
+	CONFIG_LINK_SERVICE = 1u << 8
 };
 
 enum { CONFIG_SERVICES_ALL = (CONFIG_OTHER << 1) - 1 };
@@ -241,15 +245,22 @@ struct config_listener {
 	char name[CONFIG_NAME_LEN];
 	struct config_mark at;
 	struct config_endpoint address;
-	enum config_protocol protocol; /* dicom or dicom-tls */
-	struct config_aes ae_titles;   /* answered to; at least one */
-	struct config_tls tls;         /* dicom-tls only */
+	enum config_protocol protocol; /* dicom, dicom-tls or link */
+	struct config_aes ae_titles;   /* answered to; link: empty, any */
+	struct config_tls tls;         /* dicom-tls and link */
 	uint32_t max_pdu;              /* bytes, announced to the peer */
 	struct {
-		uint32_t associations;   /* at once, on this listener */
-		uint32_t per_device;     /* at once, of one device */
-		struct config_rate rate; /* new ones of one device */
+		uint32_t associations;         /* at once, on this listener */
+		uint32_t per_device;           /* at once, of one device */
+		struct config_rate rate;       /* new ones of one device */
+		struct config_rate handshakes; /* TLS, of all; n 0: any */
 	} limits;
+	struct {
+		uint64_t window;    /* bytes unacknowledged, of one link */
+		uint32_t transfers; /* open at once, of one link */
+		uint64_t keep;      /* unfinished ones whose link is gone */
+	} link;
+	char congestion[CONFIG_NAME_LEN]; /* link; "": kernel's own */
 	struct {
 		uint64_t artim;   /* accept to A-ASSOCIATE-RQ; closing */
 		uint64_t idle;    /* between messages */
@@ -297,10 +308,18 @@ struct config_destination {
 	char ae_title[CONFIG_AE_LEN];  /* called; "": as the device called */
 	char calling_ae_title[CONFIG_AE_LEN];   /* "": the device's own */
 	char plaintext_reason[CONFIG_TEXT_LEN]; /* why dicom is allowed */
-	struct config_tls tls;                  /* dicom-tls only */
-	uint32_t associations;                  /* parallel, at most */
-	struct config_shape rate;               /* all of them together */
-	uint32_t max_pdu;                       /* bytes, announced */
+	struct config_tls tls;                  /* dicom-tls and link */
+	struct {
+		uint32_t connections; /* TCP, of the link */
+		uint64_t window;      /* bytes unacknowledged, at most */
+		uint32_t transfers;   /* open at once, at most */
+	} link;
+	char congestion[CONFIG_NAME_LEN]; /* "": the kernel's own */
+	uint64_t cut_through;  /* longer instances (bytes) begin to travel while
+				  they come in; 0: never */
+	uint32_t associations; /* parallel, at most */
+	struct config_shape rate;  /* all of them together */
+	uint32_t max_pdu;          /* bytes, announced */
 	struct config_uids accept; /* transfer syntaxes until first contact */
 	uint32_t quarantine_after; /* spaced failures of one instance */
 	struct {

@@ -101,7 +101,11 @@ bool match_reaches(const struct config *cfg, const struct config_device *d,
 
 	if (!match_ref_or_any(&d->listeners, listener))
 		return false;
-	if (match_needs_certificate(d) && l->protocol != CONFIG_DICOM_TLS)
+	if (match_needs_certificate(d) && l->protocol == CONFIG_DICOM)
+		return false;
+	if (l->protocol == CONFIG_LINK
+		? (d->services & CONFIG_LINK_SERVICE) == 0
+		: (d->services & CONFIG_SERVICES_ALL) == 0)
 		return false;
 	for (size_t i = 0; i < d->addresses.n; i++)
 		if (meets(l->address.host, &d->addresses.v[i]))
@@ -124,6 +128,8 @@ static bool can_call(const struct config_listener *l,
 		     const struct config_device *d,
 		     const struct config_route *r)
 {
+	if (l->protocol == CONFIG_LINK) /* the AE titles are the far devices' */
+		return true;
 	for (size_t i = 0; i < l->ae_titles.n; i++)
 		if (match_ae_or_any(&d->called, l->ae_titles.v[i]) &&
 		    match_ae_or_any(&r->called, l->ae_titles.v[i]))
@@ -136,15 +142,18 @@ unsigned match_taken(const struct config *cfg, const struct config_route *r,
 {
 	const struct config_device *d = &cfg->devices[device];
 
-	if ((r->services & d->services) == 0 ||
-	    !match_ref_or_any(&r->devices, device))
+	unsigned taken = 0;
+
+	if (!match_ref_or_any(&r->devices, device))
 		return 0;
 	for (size_t i = 0; i < cfg->n_listeners; i++)
 		if (match_ref_or_any(&r->listeners, i) &&
 		    match_reaches(cfg, d, i) &&
 		    can_call(&cfg->listeners[i], d, r))
-			return r->services & d->services;
-	return 0;
+			taken |= cfg->listeners[i].protocol == CONFIG_LINK
+				     ? (unsigned)CONFIG_STORAGE
+				     : d->services;
+	return r->services & taken;
 }
 
 char *match_trim_ae(const char *ae, char out[CONFIG_AE_LEN])

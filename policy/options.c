@@ -27,14 +27,14 @@ static const struct option_word log_levels[] = {
 static const struct option_word listener_protocols[] = {
     {"dicom", CONFIG_DICOM, NULL},
     {"dicom-tls", CONFIG_DICOM_TLS, NULL},
-    {"link", 0, "the chunk link is not in this version; use dicom-tls"},
+    {"link", CONFIG_LINK, NULL},
     {NULL, 0, NULL}};
 
 static const struct option_word destination_protocols[] = {
     {"dicom-tls", CONFIG_DICOM_TLS, NULL},
     {"dicom", CONFIG_DICOM, NULL},
     {"directory", CONFIG_DIRECTORY, NULL},
-    {"link", 0, "the chunk link is not in this version; use dicom-tls"},
+    {"link", CONFIG_LINK, NULL},
     {NULL, 0, NULL}};
 
 static const struct option_word tls_versions[] = {
@@ -56,6 +56,19 @@ static const struct option_word services[] = {
     {"commitment", CONFIG_COMMITMENT, NULL},
     {"print", CONFIG_PRINT, NULL},
     {"other", CONFIG_OTHER, NULL},
+    {NULL, 0, NULL}};
+
+/* Of devices. */
+static const struct option_word uses[] = {
+    {"storage", CONFIG_STORAGE, NULL},
+    {"verification", CONFIG_VERIFICATION, NULL},
+    {"worklist", CONFIG_WORKLIST, NULL},
+    {"query", CONFIG_QUERY, NULL},
+    {"mpps", CONFIG_MPPS, NULL},
+    {"commitment", CONFIG_COMMITMENT, NULL},
+    {"print", CONFIG_PRINT, NULL},
+    {"other", CONFIG_OTHER, NULL},
+    {"link", CONFIG_LINK_SERVICE, NULL},
     {NULL, 0, NULL}};
 
 static const struct option_word balances[] = {
@@ -110,10 +123,12 @@ static const struct option table[] = {
      FIELD(config_listener, protocol), .words = listener_protocols,
      .example = "dicom",
      .help = "dicom is plaintext (port 104), dicom-tls is DICOM over mutual "
-	     "TLS (port 2762)."},
-    {"listeners.NAME.ae_titles", OPTION_AES, OPTION_REQUIRED,
+	     "TLS (port 2762), link takes the chunk links of other "
+	     "Culverts."},
+    {"listeners.NAME.ae_titles", OPTION_AES, 0,
      FIELD(config_listener, ae_titles), .example = "[ARCHIVE, STORE]",
-     .help = "Called AE titles that this listener answers to."},
+     .help = "Called AE titles that this listener answers to. Required unless "
+	     "the protocol is link."},
     {"listeners.NAME.max_pdu", OPTION_SIZE, 0, FIELD(config_listener, max_pdu),
      .initial = "131072", .min = 4096, .max = 16 * MIB, .example = "131072",
      .help = "Largest P-DATA PDU that peers are asked to send."},
@@ -149,6 +164,28 @@ static const struct option table[] = {
     {"listeners.NAME.limits.rate", OPTION_RATE, 0,
      FIELD(config_listener, limits.rate), .initial = "600/min",
      .example = "120/min", .help = "New associations of one device."},
+    {"listeners.NAME.limits.handshakes", OPTION_RATE, 0,
+     FIELD(config_listener, limits.handshakes), .initial_text = "none",
+     .example = "50/s",
+     .help = "TLS handshakes of all peers; further connections wait."},
+    {"listeners.NAME.link.window", OPTION_SIZE, 0,
+     FIELD(config_listener, link.window), .initial = "64MiB", .min = MIB,
+     .max = GIB, .example = "64MiB",
+     .help = "What one link may have under way: it bounds the memory that a "
+	     "link takes, and over a long line its rate."},
+    {"listeners.NAME.link.transfers", OPTION_NUMBER, 0,
+     FIELD(config_listener, link.transfers), .initial = "1024", .min = 1,
+     .max = 4096, .example = "1024",
+     .help = "Instances that one link may have open at once."},
+    {"listeners.NAME.link.keep", OPTION_DURATION, 0,
+     FIELD(config_listener, link.keep), .initial = "24h", .min = MIN,
+     .max = 30 * DAY, .example = "24h",
+     .help = "How long what came of an instance is kept when its link is "
+	     "gone."},
+    {"listeners.NAME.congestion", OPTION_NAME, 0,
+     FIELD(config_listener, congestion), .initial_text = "the kernel's own",
+     .example = "bbr",
+     .help = "TCP congestion control of links, where the kernel has it."},
     {"listeners.NAME.timeouts.artim", OPTION_DURATION, 0,
      FIELD(config_listener, timeouts.artim), .initial = "30s", .min = SEC / 10,
      .max = HOUR, .example = "30s",
@@ -176,12 +213,13 @@ static const struct option table[] = {
      .help = "Port it listens on itself, for the way back: with one single "
 	     "address, routes may name the device as destination \"@NAME\"."},
     {"devices.NAME.services", OPTION_SET, 0, FIELD(config_device, services),
-     .initial = "storage, verification", .words = services,
+     .initial = "storage, verification", .words = uses,
      .example = "[storage, verification, worklist]",
      .help = "What it may use: query is query and retrieve, mpps are "
 	     "procedure steps, commitment is storage commitment, other is "
 	     "what none of these name. All but verification, which is "
-	     "answered here, take a route."},
+	     "answered here, take a route. link is another Culvert, whose "
+	     "instances are routed as storage."},
     {"devices.NAME.called", OPTION_AES, 0, FIELD(config_device, called),
      .initial_text = "every AE title of the listener", .example = "[ARCHIVE]",
      .help = "AE titles it may call."},
@@ -242,8 +280,9 @@ static const struct option table[] = {
     {"destinations.NAME.protocol", OPTION_ENUM, OPTION_REQUIRED,
      FIELD(config_destination, protocol), .words = destination_protocols,
      .example = "dicom-tls",
-     .help = "dicom-tls is DICOM over mutual TLS, dicom is plaintext, "
-	     "directory writes Part 10 files."},
+     .help = "dicom-tls is DICOM over mutual TLS, dicom is plaintext, link "
+	     "is the chunk link to another Culvert, directory writes Part "
+	     "10 files."},
     {"destinations.NAME.endpoints", OPTION_ENDPOINTS, 0,
      FIELD(config_destination, endpoints), .example = "[pacs.example.org:2762]",
      .help = "Hosts and ports, the preferred first. Required unless the "
@@ -299,6 +338,29 @@ static const struct option table[] = {
      FIELD(config_destination, tls.profile), .initial = "bcp195",
      .words = tls_profiles, .example = "bcp195",
      .help = "Cipher suites and groups: BCP 195 (PS3.15 B.9, B.10)."},
+    {"destinations.NAME.link.connections", OPTION_NUMBER, 0,
+     FIELD(config_destination, link.connections), .initial = "1", .min = 1,
+     .max = 16, .example = "4",
+     .help = "TCP connections of the link: more than one for lines that lose "
+	     "packets."},
+    {"destinations.NAME.link.window", OPTION_SIZE, 0,
+     FIELD(config_destination, link.window), .initial = "64MiB", .min = MIB,
+     .max = GIB, .example = "64MiB",
+     .help = "Most that is under way; a gigabit line over 100 ms takes 12 "
+	     "MiB."},
+    {"destinations.NAME.link.transfers", OPTION_NUMBER, 0,
+     FIELD(config_destination, link.transfers), .initial = "1024", .min = 1,
+     .max = 4096, .example = "1024",
+     .help = "Instances under way at once, at most."},
+    {"destinations.NAME.congestion", OPTION_NAME, 0,
+     FIELD(config_destination, congestion), .initial_text = "the kernel's own",
+     .example = "bbr",
+     .help = "TCP congestion control, where the kernel has it."},
+    {"destinations.NAME.cut_through", OPTION_SIZE, 0,
+     FIELD(config_destination, cut_through), .initial = "16MiB",
+     .max = 1024 * GIB, .example = "16MiB",
+     .help = "Instances longer than this begin to travel while they still "
+	     "come in; 0 is never."},
     {"destinations.NAME.associations", OPTION_NUMBER, 0,
      FIELD(config_destination, associations), .initial = "4", .min = 1,
      .max = 256, .example = "4", .help = "Parallel associations, at most."},
@@ -472,13 +534,10 @@ static const struct {
 	const char *path;
 	const char *what;
 } later[] = {
-    {"destinations.NAME.link", "the chunk link"},
-    {"listeners.NAME.link", "the chunk link"},
     {"records.retention", "retention"},
     {"status", "the status page"},
     {"web", "the status page"},
     {"audit", "the audit trail's own settings"},
-    {"link", "the chunk link"},
 };
 
 size_t option_count(void)

@@ -125,9 +125,10 @@ static enum err load_tls(struct acceptor *a, size_t i, char why[768])
 				.certificate = l->tls.certificate,
 				.key = l->tls.key,
 				.tls13_only =
+				    l->protocol == CONFIG_LINK ||
 				    l->tls.min_version == CONFIG_TLS_1_3};
 
-	if (l->protocol != CONFIG_DICOM_TLS)
+	if (l->protocol == CONFIG_DICOM)
 		return ERR_OK;
 	return tls_server_new(&o, &a->tls[i], why);
 }

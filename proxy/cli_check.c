@@ -257,7 +257,7 @@ static void check_listeners(struct report *r, const struct config *c)
 
 		snprintf(subject, sizeof(subject), "listeners.%s", l->name);
 		check_address(r, subject, l);
-		if (l->protocol == CONFIG_DICOM_TLS)
+		if (l->protocol != CONFIG_DICOM)
 			check_tls(r, subject, &l->tls, true);
 	}
 }
@@ -272,6 +272,7 @@ static void check_destinations(struct report *r, const struct config *c)
 		snprintf(subject, sizeof(subject), "destinations.%s", d->name);
 		switch (d->protocol) {
 		case CONFIG_DICOM_TLS:
+		case CONFIG_LINK:
 			check_tls(r, subject, &d->tls, false);
 			break;
 		case CONFIG_DICOM:

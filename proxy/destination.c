@@ -37,7 +37,8 @@ static enum err load_tls(struct destination *d, char why[TLS_WHY_LEN])
 	    .ca = or_null(c->ca),
 	    .certificate = or_null(c->certificate),
 	    .key = or_null(c->key),
-	    .tls13_only = c->min_version == CONFIG_TLS_1_3,
+	    .tls13_only = d->config->protocol == CONFIG_LINK ||
+			  c->min_version == CONFIG_TLS_1_3,
 	};
 
 	return tls_client_new(&o, &d->tls, why);
@@ -60,7 +61,8 @@ enum err destination_open(const struct config_destination *c,
 	d->config = c;
 	(void)pthread_mutex_init(&d->lock, NULL);
 	e = endpoints_new(c, now_ms(), &d->endpoints);
-	if (e == ERR_OK && c->protocol == CONFIG_DICOM_TLS)
+	if (e == ERR_OK &&
+	    (c->protocol == CONFIG_DICOM_TLS || c->protocol == CONFIG_LINK))
 		e = load_tls(d, why);
 	if (e != ERR_OK) {
 		destination_close(d);

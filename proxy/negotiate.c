@@ -287,6 +287,7 @@ static void decide_service(struct deciding *d, enum config_service service)
 	case CONFIG_QUERY:
 	case CONFIG_PRINT:
 	case CONFIG_OTHER:
+	case CONFIG_LINK_SERVICE: /* never of a class */
 		decide_live(d, service);
 		break;
 	}

@@ -134,7 +134,7 @@ static void only_storage_and_steps_are_forwarded(void **state)
 	bad(ROUTES("  - {service: print, forward: pacs}\n"),
 	    "print cannot be forwarded");
 	bad(ROUTES("  - {service: mpps, forward: [pacs, files]}\n"),
-	    "destination 'files' is a directory, which cannot answer");
+	    "destination 'files' is a directory, which carries instances only");
 }
 
 static void only_commitment_is_held(void **state)
