@@ -13,6 +13,7 @@ enum named_state commitment_named(bool found, enum delivery_state s)
 	switch (s) {
 	case DELIVERY_QUEUED:
 	case DELIVERY_HELD:
+	case DELIVERY_ARRIVED: /* not at an archive */
 		return NAMED_WAITING;
 	case DELIVERY_DELIVERED:
 	case DELIVERY_UNCOMMITTED:
@@ -31,6 +32,7 @@ enum asked_state commitment_asked(enum delivery_state s)
 	switch (s) {
 	case DELIVERY_QUEUED:
 	case DELIVERY_HELD:
+	case DELIVERY_ARRIVED:
 	case DELIVERY_DELIVERED:
 	case DELIVERY_UNCOMMITTED:
 	case DELIVERY_COMMITTED:

@@ -14,7 +14,7 @@
 /* Where an instance that is named in a request stands. */
 enum named_state {
 	NAMED_UNKNOWN, /* never seen here */
-	NAMED_WAITING, /* queued or held */
+	NAMED_WAITING, /* queued, held, or at the far end of a link */
 	NAMED_ARRIVED, /* acknowledged upstream */
 	NAMED_LOST,    /* given up: quarantined, withdrawn, discarded */
 };

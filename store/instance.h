@@ -121,7 +121,7 @@ enum err instance_decode(const uint8_t *p, size_t len,
 
 /* What became of an instance at a destination. Values are stored: never
  * renumber. COMMITTED: the destination answers for its safekeeping (PS3.4
- * annex J). */
+ * annex J). ARRIVED: it is whole in the store at the far end of a link. */
 #define OUTCOME_MAP(X)                                                         \
 	X(DELIVERED, 1, "delivered")                                           \
 	X(DELIVERED_FLAGGED, 2, "delivered, flagged")                          \
@@ -132,6 +132,7 @@ enum err instance_decode(const uint8_t *p, size_t len,
 	X(REDIRECTED, 7, "redirected")                                         \
 	X(DISCARDED, 8, "discarded")                                           \
 	X(COMMITTED, 9, "committed")                                           \
+	X(ARRIVED, 10, "arrived")                                              \
 	X(ABANDONED, 100, "abandoned")                                         \
 	X(RESTART, 101, "restart")                                             \
 	X(KEPT, 102, "kept")

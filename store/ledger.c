@@ -24,7 +24,8 @@ const char *delivery_state_text(enum delivery_state s)
 
 bool delivery_state_keeps(enum delivery_state s)
 {
-	return s <= DELIVERY_QUARANTINED || s == DELIVERY_UNCOMMITTED;
+	return s <= DELIVERY_QUARANTINED || s == DELIVERY_UNCOMMITTED ||
+	       s == DELIVERY_ARRIVED;
 }
 
 bool delivery_state_parse(const char *text, enum delivery_state *out)

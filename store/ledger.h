@@ -28,7 +28,8 @@
 #include "store/seal.h"
 #include "store/spool.h"
 
-struct ledger; /* opaque */
+struct ledger;        /* opaque */
+struct ledger_origin; /* ledger_origin.h */
 
 enum {
 	LEDGER_WHY_LEN = 256,    /* text of a failure, for a person */
@@ -45,7 +46,11 @@ enum {
  * uncommitted: the destination has it, but has not yet committed to keep it,
  * and the instance was to wait for that (instance.commit). Its bytes stay; it
  * is not sent again unless it is released. OUTCOME_COMMITTED leads from there
- * to committed, OUTCOME_DISCARDED to delivered: the commitment is given up. */
+ * to committed, OUTCOME_DISCARDED to delivered: the commitment is given up.
+ *
+ * arrived: it is whole in the store at the far end of a link, which delivers
+ * it. Its bytes stay here, and it is not sent again unless it is released.
+ * OUTCOME_DELIVERED, with the far archive's status, ends it. */
 #define DELIVERY_STATE_MAP(X)                                                  \
 	X(0, QUEUED, "queued")                                                 \
 	X(1, HELD, "held")                                                     \
@@ -54,17 +59,19 @@ enum {
 	X(4, WITHDRAWN, "withdrawn")                                           \
 	X(5, DISCARDED, "discarded")                                           \
 	X(6, UNCOMMITTED, "uncommitted")                                       \
-	X(7, COMMITTED, "committed")
+	X(7, COMMITTED, "committed")                                           \
+	X(8, ARRIVED, "arrived")
 
 enum delivery_state {
 #define X(number, name, text) DELIVERY_##name = (number),
 	DELIVERY_STATE_MAP(X)
 #undef X
 };
-enum { DELIVERY_N_STATES = 8 };
+enum { DELIVERY_N_STATES = 9 };
 
 const char *delivery_state_text(enum delivery_state s);
-/* The bytes are still needed: queued, held, quarantined or uncommitted. */
+/* The bytes are still needed: queued, held, quarantined, uncommitted or
+ * arrived. */
 bool delivery_state_keeps(enum delivery_state s);
 /* False: no such state; *out is untouched. */
 bool delivery_state_parse(const char *text, enum delivery_state *out);
@@ -82,6 +89,9 @@ struct ledger_options {
 	/* After the commit that made count more deliveries to destination
 	 * queued (new, released, retried, redirected). NULL is fine. */
 	void (*on_queued)(void *arg, const char *destination, uint64_t count);
+	/* After the commit in which an instance that came over a link became
+	 * delivered everywhere, or stuck: ledger_origin.h. NULL is fine. */
+	void (*on_origin)(void *arg, const struct ledger_origin *o);
 	void *arg;
 };
 
@@ -181,7 +191,8 @@ typedef void ledger_fetched_fn(void *arg, const struct ledger_fetched *f);
 
 struct ledger_query {
 	char destination[33];
-	/* QUEUED, HELD, QUARANTINED, or UNCOMMITTED (in order of arrival) */
+	/* QUEUED, HELD, QUARANTINED; UNCOMMITTED, ARRIVED (in order of arrival,
+	 * whatever their next_attempt) */
 	enum delivery_state state;
 	struct ledger_cursor after;
 	unsigned max;   /* items, 1..LEDGER_FETCH_MAX */

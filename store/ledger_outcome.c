@@ -1,14 +1,16 @@
 /* ledger_outcome.c - what became of an instance at a destination.
  *
  *   queued <-> held, quarantined (HELD, QUARANTINED, RELEASED)
+ *   any of these -> arrived (ARRIVED at the far end of a link), which
+ *   DELIVERED ends, and RELEASED, HELD, QUARANTINED take back
  *   any of these -> uncommitted (DELIVERED, where the destination must commit)
  *   uncommitted -> committed (COMMITTED), queued again (RELEASED), quarantined
  *   any open one -> delivered, withdrawn, discarded: final, except that
  *   delivered wins over the other two: it did arrive
  *   REDIRECTED: withdrawn here, and queued (again) at the target
  *
- * When no delivery of an instance is queued, held, quarantined or uncommitted
- * it is finished: its chunk rows go, and with them its hold on segments. */
+ * When no delivery of an instance needs the bytes it is finished: its chunk
+ * rows go, and with them its hold on segments. */
 #include <stdio.h>
 #include <string.h>
 
@@ -285,6 +287,11 @@ static bool next_state(enum outcome_kind k, const struct delivery *d,
 		*next = d->state == DELIVERY_UNCOMMITTED ? DELIVERY_DELIVERED
 							 : DELIVERY_DISCARDED;
 		break;
+	case OUTCOME_ARRIVED:
+		if (d->state == DELIVERY_UNCOMMITTED)
+			return false; /* further than that already */
+		*next = DELIVERY_ARRIVED;
+		break;
 	case OUTCOME_HELD:
 		*next = DELIVERY_HELD;
 		break;
@@ -312,12 +319,18 @@ static void describe(struct delivery *d, const struct outcome *o,
 	switch (o->kind) {
 	case OUTCOME_DELIVERED:
 	case OUTCOME_DELIVERED_FLAGGED:
-		d->attempts++;
+		if (was != DELIVERY_ARRIVED) /* counted then */
+			d->attempts++;
 		d->remote_status = o->status;
 		snprintf(d->last_error, sizeof(d->last_error), "%s",
 			 o->kind == OUTCOME_DELIVERED_FLAGGED
 			     ? "delivered, flagged by the destination"
 			     : "");
+		break;
+	case OUTCOME_ARRIVED:
+		d->attempts++;
+		d->remote_status = -1;
+		d->last_error[0] = '\0';
 		break;
 	case OUTCOME_COMMITTED:
 		/* Whether it was flagged stays; notes of attempts do not. */
@@ -534,6 +547,8 @@ static enum outcome_kind outcome_of(const struct delivery *d)
 		return OUTCOME_HELD;
 	case DELIVERY_QUARANTINED:
 		return OUTCOME_QUARANTINED;
+	case DELIVERY_ARRIVED:
+		return OUTCOME_ARRIVED;
 	case DELIVERY_COMMITTED:
 		return OUTCOME_COMMITTED;
 	case DELIVERY_DELIVERED:

@@ -169,8 +169,8 @@ struct view_uid {
 struct view_uid_scan {
 	/* The state is that of the delivery to here, and an instance without
 	 * one does not count. NULL: the worst of all its deliveries, in this
-	 * order: quarantined, held, queued, uncommitted, discarded, withdrawn,
-	 * delivered, committed. */
+	 * order: quarantined, held, queued, arrived, uncommitted, discarded,
+	 * withdrawn, delivered, committed. */
 	const char *destination;
 	uint64_t after_seq;    /* only rows above; 0: all */
 	int64_t not_before_ms; /* only what was received since; 0: all */

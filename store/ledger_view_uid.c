@@ -79,10 +79,12 @@ static unsigned badness(enum delivery_state state)
 {
 	switch (state) {
 	case DELIVERY_QUARANTINED:
-		return 7;
+		return 8;
 	case DELIVERY_HELD:
-		return 6;
+		return 7;
 	case DELIVERY_QUEUED:
+		return 6;
+	case DELIVERY_ARRIVED:
 		return 5;
 	case DELIVERY_UNCOMMITTED:
 		return 4;
@@ -95,7 +97,7 @@ static unsigned badness(enum delivery_state state)
 	case DELIVERY_COMMITTED:
 		return 0;
 	}
-	return 7;
+	return 8;
 }
 
 static enum err prepare_state(struct search *s, sqlite3_stmt **st)
