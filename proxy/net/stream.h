@@ -65,6 +65,11 @@ struct stream_options {
 	size_t out_cap;          /* hard limit of the output queue, bytes;
 				  * 0: 4 MiB */
 	size_t low_water;        /* see on_drain; 0: 256 KiB */
+	const char *congestion;  /* congestion control, e.g. "bbr"; NULL, "":
+				  * the kernel's. See stream_note() */
+	uint32_t notsent_max;    /* bytes that the kernel takes before they can
+				  * be sent (TCP_NOTSENT_LOWAT); 0: as many as
+				  * it likes. Its buffers tune themselves */
 };
 
 /* Take over the connected socket fd. on_open follows. On error (ERR_NOMEM, or
@@ -91,6 +96,17 @@ enum err stream_connect(struct worker *w, const char *endpoint,
  *   ERR_NOMEM   nothing was taken; for TLS the stream is closing */
 enum err stream_write(struct stream *s, const struct iovec *iov,
 		      unsigned n) MUST_CHECK;
+/* As stream_write(), all bytes in TLS records of their own: they share none
+ * with what was or will be written. For a plain stream the same as
+ * stream_write().
+ */
+enum err stream_write_records(struct stream *s, const struct iovec *iov,
+			      unsigned n) MUST_CHECK;
+/* The kernel takes no more for now. */
+bool stream_blocked(const struct stream *s);
+/* on_drain comes at the end of this turn or of the next, or when the queue is
+ * down to low_water, even if it was never above. */
+void stream_want_drain(struct stream *s);
 /* Bytes taken and not yet in the kernel's hands. */
 size_t stream_queued(const struct stream *s);
 
@@ -130,6 +146,25 @@ const char *stream_peer(const struct stream *s);
 const char *stream_local(const struct stream *s);
 /* False: plain, or not open yet; *out untouched. */
 bool stream_tls_info(const struct stream *s, struct tls_info *out);
+
+/* A sentence about an option that the kernel did not take, or "". From on_open
+ * on. */
+const char *stream_note(const struct stream *s);
+/* stream_options.notsent_max anew. */
+void stream_set_notsent(struct stream *s, uint32_t bytes);
+
+/* What the kernel knows of a connection. */
+struct stream_tcp {
+	uint64_t rtt_us, rtt_var_us, rtt_min_us; /* 0: not known */
+	uint64_t rate;          /* bytes/s delivered of late; 0: not known */
+	uint64_t retransmitted; /* segments, in all */
+	uint32_t pmtu, mss;     /* bytes */
+	uint32_t unacked;       /* bytes on the line, about */
+	uint32_t notsent;       /* bytes in the kernel, not on the line yet */
+	char congestion[16];    /* in use: "cubic" */
+};
+/* Two system calls. False: not connected. */
+bool stream_tcp_info(const struct stream *s, struct stream_tcp *out);
 
 /* Bytes that came from and went to the kernel so far. */
 uint64_t stream_bytes_in(const struct stream *s);

@@ -20,6 +20,7 @@ enum {
 	TLS_WHY_LEN = 768,          /* a failure sentence and its remedy */
 	TLS_FINGERPRINT_LEN = 65,   /* SHA-256 in hex and a NUL */
 	TLS_RECORD_MAX = 16 * 1024, /* plaintext of a full record, bytes */
+	TLS_ALPN_MAX = 32,
 };
 
 struct tls_context;
@@ -48,6 +49,10 @@ struct tls_options {
 	bool no_client_cert;     /* server: do not ask for one. Default is
 				  * mutual: no certificate, no connection */
 	bool no_resumption;      /* no tickets, no sessions kept */
+	const char *alpn;        /* application protocol (RFC 7301), at most
+				  * TLS_ALPN_MAX bytes, no ','. Peers that do
+				  * not speak it are refused. NULL: not asked;
+				  * a client's offers are then ignored */
 	const char *fingerprint; /* accept only a peer with this SHA-256 of its
 				  * certificate (hex, ':' allowed); NULL: any
 				  * that verifies */
