@@ -191,6 +191,11 @@ static void dump_value(FILE *out, const struct option *o,
 	}
 }
 
+void option_print(FILE *out, const struct option *o, const void *base)
+{
+	dump_value(out, o, (const unsigned char *)base + o->offset);
+}
+
 /* Not set, and without a default of its own. */
 static bool is_absent(const struct option *o, const unsigned char *field)
 {

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "policy/config.h"
 
@@ -51,7 +52,7 @@ enum option_type {
 
 enum option_flags {
 	OPTION_REQUIRED = 1u << 0,
-	OPTION_FIXED = 1u << 1, /* only a restart can change it */
+	OPTION_LIVE = 1u << 1,  /* a reload takes it up, others a restart */
 	OPTION_ANY_AE = 1u << 2 /* "*" is taken for an AE title */
 };
 
@@ -88,6 +89,9 @@ const char *option_scope(const char *path);
 
 /* "duration", "AE title or list of them", ... */
 const char *option_type_text(enum option_type t);
+
+/* The value that it has in the struct at base, as in the file. */
+void option_print(FILE *out, const struct option *o, const void *base);
 
 /* A key of a later version: what it is, or NULL. */
 const char *option_later(const char *path);

@@ -104,7 +104,7 @@ static const char *leaf(const char *path)
 	return dot != NULL ? dot + 1 : path;
 }
 
-static const char restart[] = "Takes a restart to change.";
+static const char live[] = "A reload takes it up.";
 
 static void print_option(FILE *out, const struct option *o)
 {
@@ -115,8 +115,8 @@ static void print_option(FILE *out, const struct option *o)
 	snprintf(line, sizeof(line), "%s%s%s; default: %s.%s%s",
 		 option_type_text(o->type), domain[0] != '\0' ? ", " : "",
 		 domain, initial_of(o),
-		 (o->flags & OPTION_FIXED) != 0 ? " " : "",
-		 (o->flags & OPTION_FIXED) != 0 ? restart : "");
+		 (o->flags & OPTION_LIVE) != 0 ? " " : "",
+		 (o->flags & OPTION_LIVE) != 0 ? live : "");
 	wrap(out, line, 4);
 	wrap(out, o->help, 4);
 	fprintf(out, "    example: %s: %s\n", leaf(o->path), o->example);
@@ -128,7 +128,9 @@ void config_reference(FILE *out)
 	const struct syntax *s;
 
 	fprintf(out, "Options of the configuration file (YAML). NAME stands "
-		     "for a name of your own,\nN for an entry of a list.\n");
+		     "for a name of your own,\nN for an entry of a list. What "
+		     "a reload takes up\n(culvert reload, SIGHUP) says so; all "
+		     "else takes a restart.\n");
 	for (size_t i = 0; (o = option_at(i)) != NULL; i++)
 		print_option(out, o);
 	fprintf(out, "\nValues\n");
@@ -177,8 +179,8 @@ static void man_option(FILE *out, const struct option *o)
 	fputs(". Default: ", out);
 	roff(out, initial_of(o));
 	fputs(".\n", out);
-	if ((o->flags & OPTION_FIXED) != 0)
-		fprintf(out, "%s\n", restart);
+	if ((o->flags & OPTION_LIVE) != 0)
+		fprintf(out, "%s\n", live);
 	fputs(".br\nExample:\n.B ", out);
 	roff(out, leaf(o->path));
 	fputs(": ", out);
@@ -198,7 +200,9 @@ static void man_head(FILE *out)
 	      "clear unless a reason is written down.\n"
 	      "Check a file with\n.BR \"culvert check \\-c\" .\n"
 	      "NAME stands for a name of your own, N for an entry of a "
-	      "list.\n",
+	      "list.\n"
+	      "What a reload takes up\n.RB ( \"culvert reload\" ,\n"
+	      "SIGHUP) says so; all else takes a restart.\n",
 	      out);
 }
 
