@@ -152,6 +152,17 @@ void spool_put_abort(struct spool_put *put);
  * writes */
 enum err spool_outcome(struct spool *spool, const struct outcome *o) MUST_CHECK;
 
+/* The same, for whoever wants to know when it is on the disk: its number, from
+ * 1. It is as soon as durable has reached it, unless lost has changed since:
+ * then it may never be, and is to be written again. */
+enum err spool_outcome_number(struct spool *spool, const struct outcome *o,
+			      uint64_t *number) MUST_CHECK;
+struct spool_outcomes {
+	uint64_t durable; /* highest number */
+	uint64_t lost;    /* counts records of them that were not written */
+};
+struct spool_outcomes spool_outcomes(struct spool *spool);
+
 /* ---- places and reading --------------------------------------------- */
 
 /* Where a record is. Segment numbers are never used twice in the life of a
@@ -176,6 +187,24 @@ enum err spool_read_chunk(struct spool *spool, struct place place,
 enum err spool_read_now(struct spool *spool, struct place place,
 			const struct transfer_id *id, uint32_t index,
 			uint8_t *out, size_t *len) MUST_CHECK;
+
+/* A chunk as a sender wants it. */
+struct spool_chunk {
+	size_t len;
+	uint8_t leaf[SEAL_HASH_LEN]; /* tree.h */
+	/* Of a record that carries metadata (spool_tail's has_instance); NULL
+	 * on the way in: not wanted. Zeroed when there is none. */
+	struct instance *instance;
+	bool has_instance;
+};
+
+/* As spool_read_chunk(), or, with now, as spool_read_now(). data NULL: the
+ * bytes are not wanted, only what the head says (ERR_CORRUPT, if that does not
+ * open). */
+enum err spool_read_whole(struct spool *spool, struct place place,
+			  const struct transfer_id *id, uint32_t index,
+			  bool now, uint8_t *data,
+			  struct spool_chunk *chunk) MUST_CHECK;
 
 /* ---- tailing --------------------------------------------------------- */
 

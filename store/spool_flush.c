@@ -35,6 +35,8 @@ void writer_finish(struct spool *s, struct record *r, enum err e)
 			put->inflight -= r->filled;
 	}
 	s->n_queue--;
+	if (r->outcomes > 0)
+		spool_outcomes_settle(s, r->outcomes, e);
 	if (put != NULL)
 		last = put_unref(put);
 	pthread_mutex_unlock(&s->lock);

@@ -83,6 +83,7 @@ struct record {
 	/* The writer's own: */
 	unsigned early_slabs; /* written ahead, if the mark is the writer's */
 	uint64_t early_mark;  /* 0: nothing is ahead */
+	uint64_t outcomes;    /* number of the last one in it; 0: none */
 	uint8_t meta[INSTANCE_ENCODED_MAX]; /* plain; wiped when freed */
 	uint8_t page[RECORD_PAGE];
 };
@@ -162,6 +163,9 @@ struct outcomes { /* a ring */
 	struct outcome *at;
 	size_t room, first, n;
 	uint64_t since_ns; /* monotonic time of the oldest */
+	uint64_t taken;    /* by the writer so far; numbers go on from there */
+	uint64_t durable;  /* highest number that is */
+	uint64_t lost;     /* records that were not written */
 };
 
 /* The writer thread's own. */
@@ -355,6 +359,8 @@ enum err spool_outcome_add(struct spool *s, const struct outcome *o) MUST_CHECK;
 bool spool_outcomes_due(const struct spool *s, uint64_t now_ns);
 /* Take up to OUTCOME_BATCH waiting ones. */
 size_t spool_outcomes_take(struct spool *s, struct outcome *out);
+/* The end of a record of them, or of what was to be one. */
+void spool_outcomes_settle(struct spool *s, uint64_t last, enum err e);
 /* A sealed record of n outcomes; it needs no slab of the pool's bound. */
 enum err spool_outcomes_record(struct spool *s, const struct outcome *o,
 			       size_t n, struct record **out) MUST_CHECK;

@@ -49,6 +49,33 @@ enum err spool_outcome_add(struct spool *s, const struct outcome *o)
 
 enum err spool_outcome(struct spool *s, const struct outcome *o)
 {
+	uint64_t number;
+
+	return spool_outcome_number(s, o, &number);
+}
+
+struct spool_outcomes spool_outcomes(struct spool *s)
+{
+	struct spool_outcomes out;
+
+	pthread_mutex_lock(&s->lock);
+	out.durable = s->outcomes.durable;
+	out.lost = s->outcomes.lost;
+	pthread_mutex_unlock(&s->lock);
+	return out;
+}
+
+void spool_outcomes_settle(struct spool *s, uint64_t last, enum err e)
+{
+	if (e == ERR_OK)
+		s->outcomes.durable = last;
+	else
+		s->outcomes.lost++;
+}
+
+enum err spool_outcome_number(struct spool *s, const struct outcome *o,
+			      uint64_t *number)
+{
 	enum err e;
 
 	if (o->kind == OUTCOME_ABANDONED || o->kind == OUTCOME_RESTART ||
@@ -56,6 +83,7 @@ enum err spool_outcome(struct spool *s, const struct outcome *o)
 		return ERR_INVAL;
 	pthread_mutex_lock(&s->lock);
 	e = s->closing ? ERR_CANCELED : spool_outcome_add(s, o);
+	*number = s->outcomes.taken + s->outcomes.n;
 	pthread_mutex_unlock(&s->lock);
 	return e == ERR_NOMEM ? ERR_BUSY : e;
 }
@@ -82,6 +110,7 @@ size_t spool_outcomes_take(struct spool *s, struct outcome *out)
 	if (n > 0)
 		o->first = (o->first + n) % o->room;
 	o->n -= n;
+	o->taken += n;
 	return n;
 }
 

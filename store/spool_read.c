@@ -97,29 +97,6 @@ static void log_unreadable(struct place place, const struct transfer_id *id,
 		  place.offset, err_text(e));
 }
 
-enum err spool_read_chunk(struct spool *s, struct place place,
-			  const struct transfer_id *id, uint32_t index,
-			  uint8_t *out, size_t *len)
-{
-	struct reading r = {0};
-	enum err e = hold(s, place.segment, &r.segment);
-
-	if (e != ERR_OK)
-		return e;
-	e = read_head(s, &r, place, id, index);
-	if (e == ERR_OK)
-		e = read_exact(r.segment->fd, out, r.head.payload_len,
-			       (off_t)place.offset + RECORD_PAGE);
-	if (e == ERR_OK)
-		e = open_payload(s, &r, out, out);
-	drop(s, r.segment);
-	if (e == ERR_OK)
-		*len = r.head.payload_len;
-	if (e == ERR_CORRUPT || e == ERR_IO)
-		log_unreadable(place, id, index, e);
-	return e;
-}
-
 /* From the page cache or not at all. */
 static bool read_cached(int fd, uint8_t *p, size_t n, off_t at)
 {
@@ -142,29 +119,111 @@ static enum err hold_open(struct spool *s, uint32_t number,
 	return e;
 }
 
+static enum err hold_for(struct spool *s, uint32_t number, bool now,
+			 struct segment **out)
+{
+	return now ? hold_open(s, number, out) : hold(s, number, out);
+}
+
+static enum err read_payload(const struct reading *r, uint32_t offset, bool now,
+			     uint8_t *out)
+{
+	off_t at = (off_t)offset + RECORD_PAGE;
+
+	if (!now)
+		return read_exact(r->segment->fd, out, r->head.payload_len, at);
+	return read_cached(r->segment->fd, out, r->head.payload_len, at)
+		   ? ERR_OK
+		   : ERR_AGAIN;
+}
+
+static enum err open_instance(struct spool *s, const struct reading *r,
+			      struct spool_chunk *c)
+{
+	uint8_t meta[INSTANCE_ENCODED_MAX];
+	struct seal *life;
+	enum err e = seal_new(s->key, r->head.salt, sizeof(r->head.salt),
+			      record_meta_info, &life);
+
+	if (e != ERR_OK)
+		return e;
+	e = record_page_meta(r->page, r->copy, &r->head, life, meta);
+	seal_free(life);
+	c->has_instance = e == ERR_OK && r->head.meta_len > 0;
+	if (c->has_instance)
+		e = instance_decode(meta, r->head.meta_len, c->instance);
+	mem_wipe(meta, sizeof(meta));
+	return e;
+}
+
+static enum err read_record(struct spool *s, struct place place, bool now,
+			    struct reading *r, uint8_t *data,
+			    struct spool_chunk *c)
+{
+	enum err e = ERR_OK;
+
+	if (data != NULL)
+		e = read_payload(r, place.offset, now, data);
+	if (e == ERR_OK && data != NULL)
+		e = open_payload(s, r, data, data);
+	if (e == ERR_OK && c->instance != NULL)
+		e = open_instance(s, r, c);
+	if (e == ERR_OK) {
+		c->len = r->head.payload_len;
+		memcpy(c->leaf, r->head.leaf, sizeof(c->leaf));
+	}
+	return e;
+}
+
+enum err spool_read_whole(struct spool *s, struct place place,
+			  const struct transfer_id *id, uint32_t index,
+			  bool now, uint8_t *data, struct spool_chunk *c)
+{
+	struct reading r = {0};
+	enum err e = hold_for(s, place.segment, now, &r.segment);
+
+	c->has_instance = false;
+	if (c->instance != NULL)
+		memset(c->instance, 0, sizeof(*c->instance));
+	if (e != ERR_OK)
+		return e;
+	if (now && !read_cached(r.segment->fd, r.page, RECORD_PAGE,
+				(off_t)place.offset))
+		e = ERR_AGAIN;
+	if (e == ERR_OK)
+		e = read_head(s, &r, place, id, index);
+	if (e == ERR_OK)
+		e = read_record(s, place, now, &r, data, c);
+	drop(s, r.segment);
+	if (!now && (e == ERR_CORRUPT || e == ERR_IO))
+		log_unreadable(place, id, index, e);
+	return e;
+}
+
+static enum err read_bytes(struct spool *s, struct place place,
+			   const struct transfer_id *id, uint32_t index,
+			   bool now, uint8_t *out, size_t *len)
+{
+	struct spool_chunk c = {.instance = NULL};
+	enum err e = spool_read_whole(s, place, id, index, now, out, &c);
+
+	if (e == ERR_OK)
+		*len = c.len;
+	return e;
+}
+
+enum err spool_read_chunk(struct spool *s, struct place place,
+			  const struct transfer_id *id, uint32_t index,
+			  uint8_t *out, size_t *len)
+{
+	return read_bytes(s, place, id, index, false, out, len);
+}
+
 enum err spool_read_now(struct spool *s, struct place place,
 			const struct transfer_id *id, uint32_t index,
 			uint8_t *out, size_t *len)
 {
-	struct reading r = {0};
-	enum err e = hold_open(s, place.segment, &r.segment);
-
-	if (e != ERR_OK)
-		return e;
-	if (!read_cached(r.segment->fd, r.page, RECORD_PAGE,
-			 (off_t)place.offset))
-		e = ERR_AGAIN;
-	if (e == ERR_OK)
-		e = read_head(s, &r, place, id, index);
-	if (e == ERR_OK && !read_cached(r.segment->fd, out, r.head.payload_len,
-					(off_t)place.offset + RECORD_PAGE))
-		e = ERR_AGAIN;
-	if (e == ERR_OK)
-		e = open_payload(s, &r, out, out);
-	drop(s, r.segment);
-	if (e == ERR_OK)
-		*len = r.head.payload_len;
-	return e;
+	return read_bytes(s, place, id, index, true, out, len);
 }
 
 /* ---- moving ---------------------------------------------------------------

@@ -351,21 +351,25 @@ static size_t take_batch(struct spool *s)
 {
 	struct outcome batch[OUTCOME_BATCH];
 	struct record *r;
+	uint64_t last;
 	size_t n;
 
 	pthread_mutex_lock(&s->lock);
 	n = spool_outcomes_take(s, batch);
+	last = s->outcomes.taken;
 	if (n > 0)
 		s->n_queue++;
 	pthread_mutex_unlock(&s->lock);
 	if (n == 0)
 		return 0;
 	if (spool_outcomes_record(s, batch, n, &r) == ERR_OK) {
+		r->outcomes = last;
 		list_push_back(&s->writer.pending, &r->link);
 		return n;
 	}
 	log_event(LOG_ERROR, "outcomes-lost", "n=%zu", n);
 	pthread_mutex_lock(&s->lock);
+	spool_outcomes_settle(s, last, ERR_NOMEM);
 	s->n_queue--;
 	pthread_mutex_unlock(&s->lock);
 	return n;
