@@ -345,6 +345,8 @@ static enum err context_fill(struct tls_context *c, const struct tls_options *o,
 	set_verify(c);
 	e = tls_profile_apply(c, o, why);
 	if (e == ERR_OK)
+		e = tls_alpn_set(c, o, why);
+	if (e == ERR_OK)
 		e = load_files(c, o, why);
 	if (e == ERR_OK)
 		e = tls_sessions_init(c);

@@ -61,8 +61,9 @@ static enum err engine_fill(struct tls *t, const char *server_name,
 	wolfSSL_SetCertCbCtx(t->wolf, t);
 	if (wolfSSL_set_app_data(t->wolf, t) != WOLFSSL_SUCCESS)
 		return ERR_NOMEM;
-	if (t->ctx->server)
-		return ERR_OK;
+	e = tls_alpn_use(t);
+	if (e != ERR_OK || t->ctx->server)
+		return e;
 	tls_session_offer(t);
 	return set_sni(t);
 }
@@ -157,6 +158,8 @@ static enum err handshake_done(struct tls *t)
 		tls_fail_no_certificate(t);
 		return fail(t, 0);
 	}
+	if (!tls_alpn_agreed(t))
+		return fail(t, 0);
 	t->done = true;
 	t->phase = TLS_OPEN;
 	return ERR_OK;

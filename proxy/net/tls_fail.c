@@ -314,6 +314,8 @@ static void alert_received(struct tls *t, int code)
 			     "unrecognized_name): set tls.server_name to the "
 			     "name it has",
 			     t->server_name != NULL ? t->server_name : "");
+	else if (code == 120 && !t->ctx->server)
+		tls_alpn_alert(t);
 	else
 		tls_fail_set(
 		    t,
@@ -350,6 +352,9 @@ static bool explain_by_error(struct tls *t, int error)
 			     "1.3) that fits our certificate; update it or "
 			     "enable them there",
 			     peer_role(t));
+		return true;
+	case UNKNOWN_ALPN_PROTOCOL_NAME_E:
+		tls_alpn_explain(t);
 		return true;
 	case NO_PEER_CERT:
 		tls_fail_no_certificate(t);

@@ -47,6 +47,7 @@ struct tls_context {
 	char *ca_file;
 	char *ca_names; /* subjects, a line each; cut at TLS_CA_NAMES_MAX */
 	char fingerprint[TLS_FINGERPRINT_LEN]; /* "" any */
+	char alpn[TLS_ALPN_MAX + 1];           /* "" none */
 	/* sessions; under lock */
 	pthread_mutex_t lock;
 	struct tls_ticket *tickets; /* server: TLS_TICKETS_MAX, or NULL */
@@ -130,6 +131,16 @@ void tls_file_free(uint8_t *p, size_t len); /* wipes */
  * ERR_NOTFOUND: no more; ERR_INVAL: the block is broken. */
 enum err tls_pem_next(const uint8_t *text, size_t len, size_t *at,
 		      uint8_t **der, size_t *der_len) MUST_CHECK;
+
+/* tls_alpn.c */
+enum err tls_alpn_set(struct tls_context *c, const struct tls_options *o,
+		      char why[TLS_WHY_LEN]) MUST_CHECK;
+enum err tls_alpn_use(struct tls *t) MUST_CHECK;
+/* After the handshake. False: t->failure is filled. */
+bool tls_alpn_agreed(struct tls *t);
+/* Fill t->failure: we refused the client's list; the server refused ours. */
+void tls_alpn_explain(struct tls *t);
+void tls_alpn_alert(struct tls *t);
 
 /* tls_session.c */
 enum err tls_sessions_init(struct tls_context *c) MUST_CHECK;
