@@ -37,8 +37,8 @@ static const char help[] =
     "follow them, only its own TRANSFER moves it.\n\n"
     "filters of list:\n"
     "  --destination NAME, --device NAME, --study UID\n"
-    "  --state queued|held|quarantined|uncommitted|delivered|committed|\n"
-    "          withdrawn|discarded|all\n"
+    "  --state queued|held|quarantined|arrived|uncommitted|delivered|\n"
+    "          committed|withdrawn|discarded|all\n"
     "  --limit N, --after ID\n\n"
     "examples:\n"
     "  culvert queue list --state quarantined\n"
@@ -90,7 +90,7 @@ static int list_open(struct ledger_view *v, struct view_filter *f)
 {
 	static const enum delivery_state open[] = {
 	    DELIVERY_QUARANTINED, DELIVERY_HELD, DELIVERY_QUEUED,
-	    DELIVERY_UNCOMMITTED};
+	    DELIVERY_ARRIVED, DELIVERY_UNCOMMITTED};
 	int rc = CLI_OK;
 
 	for (size_t i = 0; rc == CLI_OK && i < ARRAY_LEN(open); i++) {

@@ -93,7 +93,8 @@ static enum err commit(struct ledger *l)
 	free_written(l);
 	ledger_publish(l);
 	tell_queued(l);
-	return ledger_checkpoint(l);
+	e = ledger_origins_tell(l);
+	return e == ERR_OK ? ledger_checkpoint(l) : e;
 }
 
 static bool commit_due(const struct ledger *l)
@@ -457,6 +458,7 @@ static void ledger_free(struct ledger *l)
 	seal_free(l->seal);
 	seal_free(l->query_seal);
 	audit_close(l->audit);
+	mem_free(l->changed);
 	if (l->record != NULL)
 		mem_wipe(l->record, sizeof(*l->record));
 	mem_free(l->record);

@@ -75,9 +75,8 @@ static enum err scan_priority(struct ledger *l, struct fetch *f)
 }
 
 /* These are not for sending: no priorities. */
-static enum err scan_uncommitted(struct ledger *l, struct fetch *f)
+static enum err scan_waiting(struct fetch *f, sqlite3_stmt *st)
 {
-	sqlite3_stmt *st = l->st[ST_FETCH_UNCOMMITTED];
 	enum err e;
 
 	db_bind_int(st, 1, f->destination);
@@ -115,7 +114,9 @@ static enum err scan(struct ledger *l, struct fetch *f)
 	enum err e;
 
 	if (f->q->state == DELIVERY_UNCOMMITTED)
-		return scan_uncommitted(l, f);
+		return scan_waiting(f, l->st[ST_FETCH_UNCOMMITTED]);
+	if (f->q->state == DELIVERY_ARRIVED)
+		return scan_waiting(f, l->st[ST_FETCH_ARRIVED]);
 	e = scan_priority(l, f);
 	while (e == ERR_OK && !is_full(f)) {
 		e = next_priority(l, f);
@@ -323,6 +324,12 @@ enum err ledger_answer(struct ledger *l, struct request *r, enum err why)
 		break;
 	case REQUEST_TRANSFER:
 		e = ledger_answer_transfer(l, r, why);
+		break;
+	case REQUEST_ORIGINS:
+		e = ledger_answer_origins(l, r, why);
+		break;
+	case REQUEST_ORIGINS_TOLD:
+		e = ledger_answer_told(l, r, why);
 		break;
 	case REQUEST_BARRIER:
 		r->as.barrier.fn(r->arg, why);

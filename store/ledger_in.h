@@ -12,6 +12,7 @@
  *   ledger_space.c  which segments are dead; recycling and emptying them
  *   ledger_fetch.c  answers to the scheduler
  *   ledger_transfer.c  answers about transfers that still come in
+ *   ledger_origin.c    what came over links: answers, and who is told
  *
  * Everything but ledger_post.c runs on the ledger thread. Any failure of the
  * database ends the same way: roll back, close, forget the mirror, and after a
@@ -28,6 +29,7 @@
 #include "store/ledger.h"
 #include "store/ledger_identity.h"
 #include "store/ledger_map.h"
+#include "store/ledger_origin.h"
 
 enum {
 	LEDGER_BATCH_RECORDS = 500,
@@ -57,6 +59,9 @@ enum {
 	" WHERE destination=?1 AND state=0 AND state<=2 AND priority=p.v"      \
 	" ORDER BY id LIMIT 1) WHERE p.v IS NOT NULL"
 
+/* last_error of what was delivered with a warning. */
+#define LEDGER_FLAGGED "delivered, flagged by the destination"
+
 /* Of instance i; most are no messages. */
 #define LEDGER_SQL_TRANSACTION                                                 \
 	"CASE WHEN i.command IS NOT NULL THEN (SELECT m.transaction_uid "      \
@@ -81,8 +86,8 @@ enum {
 	X(TOTAL, "INSERT OR REPLACE INTO totals VALUES(?,?,?,?,?)")            \
 	X(DEVICE, "INSERT OR REPLACE INTO devices VALUES(?,?,?,?,?)")          \
 	X(INSTANCE, "INSERT INTO instances VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,"  \
-		    "?,?)")                                                    \
-	X(INSTANCE_GET, "SELECT transfer, length, command "                    \
+		    "?,?,?,?,?,?)")                                            \
+	X(INSTANCE_GET, "SELECT transfer, length, command, link_owner "        \
 			"FROM instances WHERE seq=?")                          \
 	X(INSTANCE_LAST, "SELECT transfer FROM instances WHERE seq=?")         \
 	X(DELIVERY, "INSERT INTO deliveries(id,destination,state,priority,"    \
@@ -100,7 +105,8 @@ enum {
 	X(DELIVERY_PIN,                                                        \
 	  "UPDATE deliveries SET outcome_segment=?2 WHERE id=?1")              \
 	X(ATTEMPT, "UPDATE deliveries SET attempts=?2,next_attempt_ms=?3,"     \
-		   "remote_status=?4,last_error=?5 WHERE id=?1 AND state<=2")  \
+		   "remote_status=?4,last_error=?5 "                           \
+		   "WHERE id=?1 AND (state<=2 OR state=8)")                    \
 	X(TWIN, "INSERT OR IGNORE INTO twins VALUES(?,?)")                     \
 	X(TWIN_IS, "SELECT 1 FROM twins WHERE key=? AND delivery=?")           \
 	X(TWINS_OF, "SELECT count(*), min(delivery) FROM twins WHERE key=?")   \
@@ -124,6 +130,10 @@ enum {
 	  "SELECT id,next_attempt_ms,uid_hash FROM deliveries "                \
 	  "INDEXED BY deliveries_uncommitted "                                 \
 	  "WHERE destination=?1 AND state=6 AND id>?2 ORDER BY id LIMIT ?3")   \
+	X(FETCH_ARRIVED, "SELECT id,0,uid_hash FROM deliveries "               \
+			 "INDEXED BY deliveries_arrived "                      \
+			 "WHERE destination=?1 AND state=8 AND id>?2 "         \
+			 "ORDER BY id LIMIT ?3")                               \
 	X(ITEM, "SELECT d.priority,d.attempts,i.transfer,i.received_ms,"       \
 		"i.dicom_priority,i.length,i.chunks,i.root,i.move_id,"         \
 		"i.move_originator,i.sop_instance,k.sop_class,"                \
@@ -156,6 +166,22 @@ enum {
 		     "(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?)")                       \
 	X(MESSAGE, "INSERT INTO messages VALUES(?,?,?,1)")                     \
 	X(MESSAGE_SHUT, "UPDATE messages SET open=0 WHERE seq=?")              \
+	X(OWNER, "INSERT INTO link_owners VALUES(?,?)")                        \
+	X(LINK_FIND, "SELECT seq FROM instances INDEXED BY instances_link "    \
+		     "WHERE link_owner=? AND link_id=? "                       \
+		     "ORDER BY seq DESC LIMIT 1")                              \
+	X(LINK_ROW, "SELECT transfer,length,chunks,root,link_owner,link_id,"   \
+		    "link_noted FROM instances WHERE seq=?")                   \
+	X(LINK_STATE, "UPDATE instances SET link_state=?2 WHERE seq=?1 "       \
+		      "AND link_state<>?2")                                    \
+	X(LINK_NOTED, "UPDATE instances SET link_noted=1 "                     \
+		      "WHERE link_owner=? AND link_id=? AND link_state=2")     \
+	X(LINK_UNTOLD,                                                         \
+	  "SELECT i.seq FROM instances i INDEXED BY instances_untold "         \
+	  "WHERE i.link_owner=?1 AND i.seq>?2 AND i.link_state>=2 "            \
+	  "AND i.link_noted=0 AND NOT EXISTS (SELECT 1 FROM instances n "      \
+	  "WHERE n.link_owner=i.link_owner AND n.link_id=i.link_id "           \
+	  "AND n.seq>i.seq) ORDER BY i.seq LIMIT ?3")                          \
 	X(CAPABILITY, "INSERT OR REPLACE INTO capabilities "                   \
 		      "VALUES(?,?,?,?,?,?,?,?)")
 
@@ -175,6 +201,7 @@ enum post_kind {
 	POST_CAPABILITY,
 	POST_ATTEMPT,
 	POST_OPERATION,
+	POST_NOTED,
 	POST_AUDIT
 };
 
@@ -189,6 +216,10 @@ struct post {
 		struct ledger_capability capability;
 		struct ledger_attempt attempt;
 		struct ledger_operation operation;
+		struct {
+			size_t n;
+			const struct instance_origin *v; /* behind the post */
+		} noted;
 		struct audit_event audit; /* sealed stands behind the post */
 	} as; /* allocated only as far as kind needs */
 };
@@ -197,6 +228,8 @@ enum request_kind {
 	REQUEST_FETCH,
 	REQUEST_PLACES,
 	REQUEST_TRANSFER,
+	REQUEST_ORIGINS,
+	REQUEST_ORIGINS_TOLD,
 	REQUEST_BARRIER
 };
 
@@ -221,6 +254,16 @@ struct request {
 			unsigned n;
 			ledger_transfer_fn *fn;
 		} transfer;
+		struct {
+			size_t n; /* origins behind the request */
+			ledger_origins_fn *fn;
+		} origins;
+		struct {
+			uint8_t owner[LEDGER_OWNER_LEN];
+			uint64_t after;
+			size_t max;
+			ledger_origins_fn *fn;
+		} told;
 		struct {
 			uint64_t upto;
 			ledger_done_fn *fn;
@@ -285,6 +328,12 @@ struct mirror_origin {
 	uint64_t uncounted; /* instances not yet added to the row */
 };
 
+/* Whose instances come over links. */
+struct mirror_owner {
+	int64_t id;
+	uint8_t owner[LEDGER_OWNER_LEN];
+};
+
 struct mirror_series {
 	int64_t id; /* 0: free */
 	char study[INSTANCE_UID_LEN], series[INSTANCE_UID_LEN];
@@ -347,6 +396,8 @@ struct mirror {
 	size_t n_devices, last_device;
 	struct mirror_kind *kinds;
 	size_t n_kinds, last_kind;
+	struct mirror_owner *owners;
+	size_t n_owners;
 	struct mirror_origin origins[LEDGER_CACHED];
 	struct mirror_series series[LEDGER_CACHED];
 	int64_t next_origin, next_series;
@@ -391,6 +442,11 @@ struct ledger {
 	struct mirror m;
 
 	bool stopping;
+	/* Instances of links that changed: on_origin is called after the
+	 * commit. They stay through a failure. */
+	uint64_t *changed;
+	size_t n_changed, cap_changed;
+
 	bool in_transaction;
 	unsigned batch;        /* records and posts in it */
 	uint64_t began_ns;     /* the transaction */
@@ -518,6 +574,25 @@ struct unfinished *unfinished_find(struct mirror *m,
 /* ledger_transfer.c */
 enum err ledger_answer_transfer(struct ledger *l, const struct request *r,
 				enum err why);
+
+/* ledger_origin.c */
+/* The number of an owner; 0: unknown. */
+int64_t ledger_owner_find(const struct mirror *m,
+			  const uint8_t owner[LEDGER_OWNER_LEN]);
+enum err ledger_owner_get(struct ledger *l,
+			  const uint8_t owner[LEDGER_OWNER_LEN],
+			  int64_t *id) MUST_CHECK;
+/* A delivery of an instance that came over a link changed. */
+enum err ledger_origin_changed(struct ledger *l, uint64_t seq) MUST_CHECK;
+/* After a commit: call on_origin. */
+enum err ledger_origins_tell(struct ledger *l) MUST_CHECK;
+enum err ledger_origins_write_noted(struct ledger *l,
+				    const struct post *p) MUST_CHECK;
+/* As ledger_answer(), without freeing. */
+enum err ledger_answer_origins(struct ledger *l, const struct request *r,
+			       enum err why);
+enum err ledger_answer_told(struct ledger *l, const struct request *r,
+			    enum err why);
 
 /* ledger_fetch.c: places of an instance's chunks, without a gap. */
 enum err ledger_read_places(struct ledger *l, uint64_t seq, uint32_t first,

@@ -261,17 +261,34 @@ static void bind_message(sqlite3_stmt *st, const struct instance *in)
 	}
 }
 
+/* owner 0: it did not come over a link. */
+static void bind_link(sqlite3_stmt *st, const struct instance *in,
+		      int64_t owner)
+{
+	if (owner == 0) {
+		for (int i = 16; i <= 19; i++)
+			(void)sqlite3_bind_null(st, i);
+		return;
+	}
+	db_bind_int(st, 16, owner);
+	db_bind_blob(st, 17, in->origin.id.b, TRANSFER_ID_LEN);
+	db_bind_int(st, 18, ORIGIN_ARRIVED);
+	db_bind_int(st, 19, 0);
+}
+
 static enum err insert_instance(struct ledger *l, const struct instance *in,
 				uint64_t seq)
 {
 	sqlite3_stmt *st = l->st[ST_INSTANCE];
-	int64_t origin, kind, series;
+	int64_t origin, kind, series, owner = 0;
 	enum err e = origin_get(l, in, &origin);
 
 	if (e == ERR_OK)
 		e = kind_get(l, in, &kind);
 	if (e == ERR_OK)
 		e = series_get(l, in, seq, &series);
+	if (e == ERR_OK && in->has_origin)
+		e = ledger_owner_get(l, in->origin.peer, &owner);
 	if (e != ERR_OK)
 		return e;
 	db_bind_u64(st, 1, seq);
@@ -291,6 +308,7 @@ static enum err insert_instance(struct ledger *l, const struct instance *in,
 		(void)sqlite3_bind_null(st, 12);
 	db_bind_text(st, 13, in->has_move ? in->move_originator : NULL);
 	bind_message(st, in);
+	bind_link(st, in, owner);
 	e = db_run(st);
 	return e == ERR_OK ? insert_message(l, in, seq) : e;
 }
@@ -405,6 +423,8 @@ enum err ledger_insert(struct ledger *l, const struct unfinished *u,
 		e = insert_chunks(l, u);
 	if (e == ERR_OK)
 		e = count_device(l, in);
+	if (e == ERR_OK && in->has_origin)
+		e = ledger_origin_changed(l, u->final);
 	if (e == ERR_OK)
 		e = ledger_map_set(&l->m.transfers,
 				   ledger_transfer_key(&in->id), u->final);

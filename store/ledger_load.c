@@ -34,6 +34,7 @@ void mirror_free(struct mirror *m)
 	mem_free(m->destinations);
 	mem_free(m->devices);
 	mem_free(m->kinds);
+	mem_free(m->owners);
 	mem_free(m->segments);
 	ledger_map_free(&m->transfers);
 	ledger_map_free(&m->finished);
@@ -244,6 +245,22 @@ static enum err row_kind(struct ledger *l, sqlite3_stmt *st)
 	return ERR_OK;
 }
 
+static enum err row_owner(struct ledger *l, sqlite3_stmt *st)
+{
+	struct mirror *m = &l->m;
+	void *more = one_more(m->owners, m->n_owners, sizeof(*m->owners));
+
+	if (more == NULL)
+		return ERR_NOMEM;
+	m->owners = more;
+	if (sqlite3_column_bytes(st, 1) != LEDGER_OWNER_LEN)
+		return ERR_CORRUPT;
+	m->owners[m->n_owners].id = sqlite3_column_int64(st, 0);
+	memcpy(m->owners[m->n_owners++].owner, sqlite3_column_blob(st, 1),
+	       LEDGER_OWNER_LEN);
+	return ERR_OK;
+}
+
 static enum err transfer_key_of(sqlite3_stmt *st, int i, uint64_t *key)
 {
 	if (sqlite3_column_bytes(st, i) != TRANSFER_ID_LEN)
@@ -410,6 +427,7 @@ enum err ledger_load(struct ledger *l)
 	    {"SELECT name,last_ms,instances,bytes,associations FROM devices",
 	     row_device},
 	    {"SELECT id,sop_class,transfer_syntax FROM kinds", row_kind},
+	    {"SELECT id,owner FROM link_owners", row_owner},
 	    {"SELECT c.instance,c.segment,c.length,i.transfer FROM chunks c"
 	     " JOIN instances i ON i.seq=c.instance",
 	     row_chunk},

@@ -41,6 +41,8 @@ struct subject {
 	struct transfer_id id;
 	uint64_t length;
 	bool is_message;
+	bool of_link;
+	bool changed; /* a delivery of it */
 	size_t n;
 	struct delivery deliveries[LEDGER_DELIVERIES];
 };
@@ -73,6 +75,7 @@ static enum err read_instance(struct ledger *l, struct subject *s)
 		e = ERR_CORRUPT;
 	s->length = db_u64(st, 1);
 	s->is_message = sqlite3_column_type(st, 2) != SQLITE_NULL;
+	s->of_link = sqlite3_column_type(st, 3) != SQLITE_NULL;
 	(void)sqlite3_reset(st);
 	return e;
 }
@@ -109,6 +112,7 @@ static enum err read_subject(struct ledger *l, uint64_t seq, struct subject *s)
 	enum err e;
 
 	s->seq = seq;
+	s->changed = false;
 	s->n = 0;
 	e = read_instance(l, s);
 	if (e != ERR_OK)
@@ -145,7 +149,7 @@ static enum err write_delivery(struct ledger *l, const struct delivery *d)
 }
 
 /* Counters and the map of open UIDs follow a change of state. */
-static enum err account(struct ledger *l, const struct subject *s,
+static enum err account(struct ledger *l, struct subject *s,
 			const struct delivery *d, enum delivery_state was)
 {
 	struct mirror_destination *to =
@@ -159,6 +163,7 @@ static enum err account(struct ledger *l, const struct subject *s,
 			to->newly_queued++;
 		return ERR_OK;
 	}
+	s->changed = true;
 	mirror_count(to, was, s->length, false);
 	mirror_count(to, d->state, s->length, true);
 	if (is_open(was) && !is_open(d->state))
@@ -323,9 +328,8 @@ static void describe(struct delivery *d, const struct outcome *o,
 			d->attempts++;
 		d->remote_status = o->status;
 		snprintf(d->last_error, sizeof(d->last_error), "%s",
-			 o->kind == OUTCOME_DELIVERED_FLAGGED
-			     ? "delivered, flagged by the destination"
-			     : "");
+			 o->kind == OUTCOME_DELIVERED_FLAGGED ? LEDGER_FLAGGED
+							      : "");
 		break;
 	case OUTCOME_ARRIVED:
 		d->attempts++;
@@ -357,6 +361,10 @@ static void describe(struct delivery *d, const struct outcome *o,
 		if (was == DELIVERY_UNCOMMITTED)
 			snprintf(d->last_error, sizeof(d->last_error), "%s",
 				 "delivered; its commitment was given up");
+		else if (was == DELIVERY_ARRIVED)
+			snprintf(d->last_error, sizeof(d->last_error), "%s",
+				 "given up here; it had arrived at the far "
+				 "end of the link");
 		break;
 	case OUTCOME_WITHDRAWN:
 	case OUTCOME_ABANDONED:
@@ -419,6 +427,7 @@ static enum err add_delivery(struct ledger *l, struct subject *s,
 	e = db_run(st);
 	if (e != ERR_OK)
 		return e;
+	s->changed = true;
 	mirror_count(to, d->state, s->length, true);
 	return ledger_uid_open(l, ledger_uid_key(d->uid_hash, to->id), d->id);
 }
@@ -473,6 +482,12 @@ static enum err redirect(struct ledger *l, struct subject *s,
 
 /* ---- outcomes of an instance --------------------------------------------- */
 
+static enum err tell_origin(struct ledger *l, const struct subject *s)
+{
+	return s->of_link && s->changed ? ledger_origin_changed(l, s->seq)
+					: ERR_OK;
+}
+
 static enum err apply_all(struct ledger *l, struct subject *s,
 			  const struct outcome *o, uint32_t segment)
 {
@@ -496,7 +511,7 @@ static enum err apply_all(struct ledger *l, struct subject *s,
 	}
 	if (e == ERR_OK && all_final(s))
 		e = finish(l, s);
-	return e;
+	return e == ERR_OK ? tell_origin(l, s) : e;
 }
 
 enum err ledger_outcome(struct ledger *l, const struct outcome *o,
@@ -532,7 +547,7 @@ enum err ledger_quarantine(struct ledger *l, uint64_t seq, const char *reason)
 		if (e == ERR_OK)
 			e = account(l, &s, d, was);
 	}
-	return e;
+	return e == ERR_OK ? tell_origin(l, &s) : e;
 }
 
 /* ---- saying it again ------------------------------------------------------

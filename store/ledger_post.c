@@ -1,4 +1,5 @@
 /* ledger_post.c - what any thread leaves for the ledger thread. */
+#include <assert.h>
 #include <string.h>
 #include <time.h>
 
@@ -64,6 +65,7 @@ static unsigned limit_of(enum post_kind kind)
 		return 25;
 	case POST_CAPABILITY:
 	case POST_ATTEMPT:
+	case POST_NOTED:
 		return 50;
 	case POST_OPERATION:
 		return 75;
@@ -200,6 +202,22 @@ void ledger_operation(struct ledger *l, const struct ledger_operation *o)
 	POST_COPY(POST_OPERATION, operation, o);
 }
 
+void ledger_origin_noted(struct ledger *l, const struct instance_origin *v,
+			 size_t n)
+{
+	struct post *p;
+
+	assert(n <= LEDGER_ORIGINS_MAX);
+	if (n == 0)
+		return;
+	p = post_new(POST_NOTED, sizeof(p->as.noted), n * sizeof(*v));
+	if (p != NULL) {
+		p->as.noted.n = n;
+		p->as.noted.v = memcpy(p + 1, v, n * sizeof(*v));
+	}
+	post(l, p);
+}
+
 void ledger_audit(struct ledger *l, const struct audit_event *e)
 {
 	size_t extra = e->sealed_len <= AUDIT_SEALED_LEN ? e->sealed_len
@@ -235,15 +253,19 @@ enum err ledger_seal_identifier(struct ledger *l, const uint8_t *p, size_t n,
 
 /* ---- requests -------------------------------------------------------- */
 
-static enum err request(struct ledger *l, const struct request *from)
+/* extra bytes stand behind the request. */
+static enum err request_with(struct ledger *l, const struct request *from,
+			     const void *extra, size_t bytes)
 {
 	struct posts *p = &l->posts;
-	struct request *r = mem_zalloc(sizeof(*r));
+	struct request *r = mem_zalloc(sizeof(*r) + bytes);
 	enum err e = ERR_OK;
 
 	if (r == NULL)
 		return ERR_NOMEM;
 	*r = *from;
+	if (bytes > 0)
+		memcpy(r + 1, extra, bytes);
 	list_init(&r->node);
 	pthread_mutex_lock(&p->mutex);
 	if (p->n_requests >= REQUESTS_MAX) {
@@ -257,6 +279,11 @@ static enum err request(struct ledger *l, const struct request *from)
 	if (e != ERR_OK)
 		mem_free(r);
 	return e;
+}
+
+static enum err request(struct ledger *l, const struct request *from)
+{
+	return request_with(l, from, NULL, 0);
 }
 
 enum err ledger_fetch(struct ledger *l, const struct ledger_query *q,
@@ -298,6 +325,34 @@ enum err ledger_transfer(struct ledger *l, const struct transfer_id *id,
 	r.as.transfer.first = first;
 	r.as.transfer.n = n;
 	r.as.transfer.fn = fn;
+	return request(l, &r);
+}
+
+enum err ledger_origins(struct ledger *l, const struct instance_origin *v,
+			size_t n, ledger_origins_fn *fn, void *arg)
+{
+	struct request r = {.kind = REQUEST_ORIGINS, .arg = arg};
+
+	if (n == 0 || n > LEDGER_ORIGINS_MAX)
+		return ERR_INVAL;
+	r.as.origins.n = n;
+	r.as.origins.fn = fn;
+	return request_with(l, &r, v, n * sizeof(*v));
+}
+
+enum err ledger_origins_told(struct ledger *l,
+			     const uint8_t owner[LEDGER_OWNER_LEN],
+			     uint64_t after_seq, size_t max,
+			     ledger_origins_fn *fn, void *arg)
+{
+	struct request r = {.kind = REQUEST_ORIGINS_TOLD, .arg = arg};
+
+	if (max == 0 || max > LEDGER_ORIGINS_MAX)
+		return ERR_INVAL;
+	memcpy(r.as.told.owner, owner, LEDGER_OWNER_LEN);
+	r.as.told.after = after_seq;
+	r.as.told.max = max;
+	r.as.told.fn = fn;
 	return request(l, &r);
 }
 

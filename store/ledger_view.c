@@ -193,8 +193,8 @@ static enum err each_delivery(struct ledger_view *v, sqlite3_stmt *st,
 	return e;
 }
 
-/* What is open or uncommitted is found by its index, all else by scanning in
- * order. */
+/* What is open, uncommitted or arrived is found by its index, all else by
+ * scanning in order. */
 #define DELIVERY_FILTERS                                                       \
 	" AND d.id>?3 AND (?4 IS NULL OR o.device=?4)"                         \
 	" AND (?5 IS NULL OR s.study=?5) ORDER BY d.id LIMIT ?6"
@@ -205,14 +205,20 @@ static enum err each_delivery(struct ledger_view *v, sqlite3_stmt *st,
 static const char sql_open[] =
     DELIVERY_COLUMNS "INDEXED BY deliveries_open " DELIVERY_JOINS "WHERE " NAMED
 		     " AND d.state=?2 AND d.state<=2" DELIVERY_FILTERS;
-static const char sql_uncommitted[] =
-    DELIVERY_COLUMNS "INDEXED BY deliveries_uncommitted " DELIVERY_JOINS
-		     "WHERE " NAMED " AND d.state=6" DELIVERY_FILTERS;
+/* A state with an index of its own. */
+#define WAITING(index, state)                                                  \
+	DELIVERY_COLUMNS "INDEXED BY " index " " DELIVERY_JOINS "WHERE " NAMED \
+			 " AND d.state=" state DELIVERY_FILTERS
 /* In order without sorting. */
+#define WAITING_AT(index, state)                                               \
+	DELIVERY_COLUMNS "INDEXED BY " index " " DELIVERY_JOINS                \
+			 "WHERE d.destination=(SELECT id FROM destinations"    \
+			 " WHERE name=?1) AND d.state=" state DELIVERY_FILTERS
+static const char sql_uncommitted[] = WAITING("deliveries_uncommitted", "6");
 static const char sql_uncommitted_at[] =
-    DELIVERY_COLUMNS "INDEXED BY deliveries_uncommitted " DELIVERY_JOINS
-		     "WHERE d.destination=(SELECT id FROM destinations"
-		     " WHERE name=?1) AND d.state=6" DELIVERY_FILTERS;
+    WAITING_AT("deliveries_uncommitted", "6");
+static const char sql_arrived[] = WAITING("deliveries_arrived", "8");
+static const char sql_arrived_at[] = WAITING_AT("deliveries_arrived", "8");
 static const char sql_scan[] =
     DELIVERY_COLUMNS DELIVERY_JOINS "WHERE (?2 IS NULL OR d.state=?2) AND (?1 "
 				    "IS NULL OR t.name=?1)" DELIVERY_FILTERS;
@@ -223,9 +229,12 @@ static const char *sql_of(const struct view_filter *f)
 {
 	if (!f->any_state && f->state <= DELIVERY_QUARANTINED)
 		return sql_open;
-	if (f->any_state || f->state != DELIVERY_UNCOMMITTED)
-		return sql_scan;
-	return f->destination != NULL ? sql_uncommitted_at : sql_uncommitted;
+	if (!f->any_state && f->state == DELIVERY_UNCOMMITTED)
+		return f->destination != NULL ? sql_uncommitted_at
+					      : sql_uncommitted;
+	if (!f->any_state && f->state == DELIVERY_ARRIVED)
+		return f->destination != NULL ? sql_arrived_at : sql_arrived;
+	return sql_scan;
 }
 
 /* No instance of a study is older than its first series. */

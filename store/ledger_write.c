@@ -258,6 +258,8 @@ enum err ledger_write(struct ledger *l, const struct post *p)
 		return write_attempt(l, &p->as.attempt);
 	case POST_OPERATION:
 		return write_operation(l, &p->as.operation);
+	case POST_NOTED:
+		return ledger_origins_write_noted(l, p);
 	case POST_AUDIT:
 		return ERR_OK; /* not here: audit.c */
 	}

@@ -241,6 +241,36 @@ static const char ledger_2[] =
     " p.duration_ns/1e9 AS seconds"
     " FROM operations p LEFT JOIN command_names n ON n.command=p.command;";
 
+/* What came over a link, and what has arrived at the far end of one. */
+static const char ledger_3[] =
+    "CREATE TABLE link_owners("
+    " id INTEGER PRIMARY KEY, owner BLOB NOT NULL UNIQUE);"
+    /* NULL unless it came over a link. */
+    "ALTER TABLE instances ADD COLUMN link_owner INTEGER;"
+    "ALTER TABLE instances ADD COLUMN link_id BLOB;" /* its name there */
+    "ALTER TABLE instances ADD COLUMN link_state INTEGER;"
+    "ALTER TABLE instances ADD COLUMN link_noted INTEGER;" /* 1: it knows */
+    "CREATE INDEX instances_link ON instances(link_owner, link_id)"
+    " WHERE link_owner IS NOT NULL;"
+    "CREATE INDEX instances_untold ON instances(link_owner)"
+    " WHERE link_state>=2 AND link_noted=0;"
+    "CREATE INDEX deliveries_arrived ON deliveries(destination, id)"
+    " WHERE state=8;"
+
+    "INSERT INTO state_names VALUES(8,'arrived');"
+    "DROP VIEW v_queue;"
+    "CREATE VIEW v_queue AS SELECT * FROM v_deliveries"
+    " WHERE state IN ('queued','held','quarantined','uncommitted','arrived');"
+    "CREATE VIEW v_links AS SELECT"
+    " i.seq, lower(hex(i.transfer)) AS transfer,"
+    " lower(hex(w.owner)) AS owner, lower(hex(i.link_id)) AS far_transfer,"
+    " CASE i.link_state WHEN 1 THEN 'arrived' WHEN 2 THEN 'delivered'"
+    " WHEN 3 THEN 'stuck' ELSE 'taken back' END AS state,"
+    " CASE i.link_noted WHEN 1 THEN 'yes' ELSE 'no' END AS noted,"
+    " o.device, i.sop_instance, i.length, " TIME("i.received_ms") " AS received"
+    " FROM instances i JOIN link_owners w ON w.id=i.link_owner"
+    " JOIN origins o ON o.id=i.origin;";
+
 static const char audit_1[] =
     "CREATE TABLE kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL);"
     "CREATE TABLE audit("
@@ -266,7 +296,7 @@ static const char audit_1[] =
     " FROM audit a LEFT JOIN kinds k ON k.kind=a.kind;";
 /* clang-format on */
 
-static const char *const ledger_scripts[] = {ledger_1, ledger_2};
+static const char *const ledger_scripts[] = {ledger_1, ledger_2, ledger_3};
 static const char *const audit_scripts[] = {audit_1};
 
 const struct migrations migrations_ledger = {
