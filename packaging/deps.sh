@@ -23,7 +23,7 @@ set -euo pipefail
 		libcmocka-dev"
 	fuzz="clang llvm"
 	bench="libssl-dev orthanc dcmtk stunnel4 haproxy nginx
-		libnginx-mod-stream python3 procps"
+		libnginx-mod-stream python3 procps gnuplot-nox iproute2"
 }
 
 packages=

@@ -1,472 +1,353 @@
 /* line - a slow, long line between the bench's processes: a TCP forwarder.
  *
- * Each direction is a FIFO that all connections share: a piece (--mtu bytes at
- * most) enters when the queue has room, leaves at the line's rate when those
- * before it have left, and arrives --delay later. Connections that wait to
- * enter take turns. See --help for what this is not. */
+ * line_queue is the line itself, line_fault what goes wrong on it, line_conn
+ * the connections; this is the command line, and what is said on stdin. See
+ * --help for what this is not. */
 #include "tests/bench/args.h"
+#include "tests/bench/line_conn.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-enum {
-	MAX_CONNECTIONS = 500,
-	PIECE = 1500,
-	SOCKET_BUFFER = 128 * 1024, /* asked of the kernel, both ways */
-};
-
-enum way { UP, DOWN, WAYS }; /* from the one who connected, and to it */
-
-struct piece {
-	struct piece *next;
-	uint64_t leaves, arrives; /* monotonic ns */
-	size_t connection, n, sent;
-	uint8_t b[PIECE];
-};
-
-struct direction {
-	struct piece *first, *last; /* on the line, oldest first */
-	struct piece *queued;       /* the first that has not left yet */
-	size_t queue;               /* bytes that have not left */
-	uint64_t free_at;           /* when the line has sent the last one */
-	uint64_t bytes, most_queued;
-	size_t turn; /* the connection that may enter next */
-};
-
-/* ends[UP] is the socket that connected to us, ends[DOWN] the far one. */
-struct connection {
-	int ends[WAYS];
-	bool eof[WAYS];     /* that end sends no more */
-	bool stalled[WAYS]; /* that end takes no more for now */
-	struct piece *due[WAYS], *due_last[WAYS]; /* arrived, not taken */
-	size_t flying;                            /* its pieces on the line */
-	bool broken;
-};
+enum { WATCHED = 2 + LINE_WAYS * LINE_CONNECTIONS };
 
 static struct {
-	const char *host;
-	uint64_t port, to, queue, mtu;
-	double mbit, delay;
+	const char *host, *listen;
+	const char *cut_at, *cut_way, *hole, *flip_way;
+	uint64_t port, to, queue, mtu, buffer;
+	uint64_t cut_every, cuts, flip_every, seed;
+	double mbit, down_mbit, delay;
 } opt = {
     .host = "127.0.0.1",
+    .listen = "127.0.0.1",
+    .cut_way = "up",
+    .flip_way = "up",
     .queue = 64 * 1024,
-    .mtu = PIECE,
+    .mtu = 1500,
+    .buffer = 128 * 1024,
     .mbit = 80,
     .delay = 0.01,
+    .seed = 1,
 };
 
-static struct connection *connections[MAX_CONNECTIONS];
-static struct direction directions[WAYS];
-static struct piece *spare;
-static int listener;
+static struct line line;
+static volatile sig_atomic_t want_stat, want_end;
 
-static uint64_t now_ns(void)
+/* --- numbers --- */
+
+static void print_way(const char *name, const struct line_queue *q)
 {
-	struct timespec t;
+	const struct line_stat *s = &q->stat;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	printf(", \"%s_stat\": {\"bytes\": %llu, \"delivered\": %llu, "
+	       "\"lost\": %llu, \"first_ns\": %llu, \"last_ns\": %llu, "
+	       "\"busy\": %.5f, \"most_queued\": %llu, \"inside\": %zu}",
+	       name, (unsigned long long)s->bytes,
+	       (unsigned long long)s->delivered, (unsigned long long)s->lost,
+	       (unsigned long long)s->first, (unsigned long long)s->last,
+	       line_queue_share(q), (unsigned long long)s->most_queued,
+	       line_queue_inside(q));
 }
 
-static struct piece *piece_get(void)
+static void print_cuts(void)
 {
-	struct piece *p = spare;
+	printf(", \"cuts\": %llu, \"cut\": [", (unsigned long long)line.n_cuts);
+	for (uint64_t i = 0; i < line.n_cuts && i < LINE_CUTS; i++) {
+		const struct line_cut *c = &line.cuts[i];
 
-	if (p)
-		spare = p->next;
-	else
-		p = malloc(sizeof(*p));
-	if (!p)
-		abort();
-	p->next = NULL;
-	p->n = p->sent = 0;
-	return p;
-}
-
-static void piece_put(struct piece *p)
-{
-	p->next = spare;
-	spare = p;
-}
-
-/* --- connections --- */
-
-static void options(int fd)
-{
-	int one = 1, size = SOCKET_BUFFER;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-}
-
-static int dial(void)
-{
-	struct sockaddr_in a = {
-	    .sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)opt.to),
-	};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr *sa = (void *)&a;
-
-	inet_pton(AF_INET, opt.host, &a.sin_addr);
-	options(fd);
-	if (connect(fd, sa, sizeof(a)) != 0) {
-		close(fd);
-		return -1;
+		printf("%s{\"ns\": %llu, \"connections\": %llu, "
+		       "\"up\": %llu, \"down\": %llu, \"up_queued\": %llu, "
+		       "\"down_queued\": %llu, \"up_due\": %llu, "
+		       "\"down_due\": %llu}",
+		       i ? ", " : "", (unsigned long long)c->at,
+		       (unsigned long long)c->connections,
+		       (unsigned long long)c->inside[LINE_UP],
+		       (unsigned long long)c->inside[LINE_DOWN],
+		       (unsigned long long)c->waiting[LINE_UP],
+		       (unsigned long long)c->waiting[LINE_DOWN],
+		       (unsigned long long)c->due[LINE_UP],
+		       (unsigned long long)c->due[LINE_DOWN]);
 	}
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	return fd;
-}
-
-static void accept_one(void)
-{
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct connection *c;
-	size_t i = 0;
-
-	if (fd < 0)
-		return;
-	while (i < MAX_CONNECTIONS && connections[i])
-		i++;
-	c = i < MAX_CONNECTIONS ? calloc(1, sizeof(*c)) : NULL;
-	if (!c) {
-		close(fd);
-		return;
-	}
-	options(fd);
-	c->ends[UP] = fd;
-	c->ends[DOWN] = dial();
-	if (c->ends[DOWN] < 0) {
-		close(fd);
-		free(c);
-		return;
-	}
-	connections[i] = c;
-}
-
-static void drop_due(struct connection *c, enum way w)
-{
-	while (c->due[w]) {
-		struct piece *p = c->due[w];
-
-		c->due[w] = p->next;
-		piece_put(p);
-	}
-}
-
-/* Ended both ways with nothing on the line, or broken: forget it. */
-static void reap(size_t i)
-{
-	struct connection *c = connections[i];
-	bool over = c->eof[UP] && c->eof[DOWN] && !c->due[UP] && !c->due[DOWN];
-
-	if (c->flying > 0 || !(c->broken || over))
-		return;
-	drop_due(c, UP);
-	drop_due(c, DOWN);
-	close(c->ends[UP]);
-	close(c->ends[DOWN]);
-	free(c);
-	connections[i] = NULL;
-}
-
-/* --- entering --- */
-
-static void enter(struct direction *d, struct piece *p, uint64_t now)
-{
-	uint64_t took = (uint64_t)((double)p->n * 8e3 / opt.mbit);
-
-	if (d->free_at < now)
-		d->free_at = now;
-	d->free_at += took;
-	p->leaves = d->free_at;
-	p->arrives = p->leaves + (uint64_t)(opt.delay * 1e9);
-	if (d->last)
-		d->last->next = p;
-	else
-		d->first = p;
-	d->last = p;
-	if (!d->queued)
-		d->queued = p;
-	d->queue += p->n;
-	d->bytes += p->n;
-	if (d->queue > d->most_queued)
-		d->most_queued = d->queue;
-}
-
-/* One piece of one connection; an empty one carries the FIN. */
-static bool read_one(size_t i, enum way w, uint64_t now)
-{
-	struct connection *c = connections[i];
-	struct piece *p;
-	ssize_t n;
-
-	if (!c || c->eof[w] || c->broken || c->stalled[!w])
-		return false;
-	p = piece_get();
-	n = recv(c->ends[w], p->b, opt.mtu, 0);
-	if (n < 0) {
-		c->broken |= errno != EAGAIN && errno != EINTR;
-		piece_put(p);
-		return false;
-	}
-	c->eof[w] = n == 0;
-	p->n = (size_t)n;
-	p->connection = i;
-	c->flying++;
-	enter(&directions[w], p, now);
-	return true;
-}
-
-static bool has_room(const struct direction *d)
-{
-	return d->queue + opt.mtu <= opt.queue;
-}
-
-/* In turns, until the queue is full or nobody has anything. */
-static void fill(enum way w, uint64_t now)
-{
-	struct direction *d = &directions[w];
-	size_t idle = 0;
-
-	while (has_room(d) && idle < MAX_CONNECTIONS) {
-		size_t i = d->turn++ % MAX_CONNECTIONS;
-
-		idle = read_one(i, w, now) ? 0 : idle + 1;
-	}
-}
-
-/* --- arriving --- */
-
-static void take_due(struct connection *c, enum way w)
-{
-	int fd = c->ends[!w];
-
-	c->stalled[!w] = false;
-	while (c->due[w] && !c->broken) {
-		struct piece *p = c->due[w];
-		ssize_t n = 0;
-
-		if (p->n == 0)
-			shutdown(fd, SHUT_WR);
-		else
-			n = send(fd, p->b + p->sent, p->n - p->sent,
-				 MSG_NOSIGNAL);
-		if (n < 0) {
-			c->stalled[!w] = errno == EAGAIN;
-			c->broken = errno != EAGAIN && errno != EINTR;
-			return;
-		}
-		p->sent += (size_t)n;
-		if (p->sent < p->n)
-			continue;
-		c->due[w] = p->next;
-		piece_put(p);
-	}
-}
-
-static void arrive(struct direction *d, enum way w, uint64_t now)
-{
-	while (d->queued && d->queued->leaves <= now) {
-		d->queue -= d->queued->n;
-		d->queued = d->queued->next;
-	}
-	while (d->first && d->first->arrives <= now) {
-		struct piece *p = d->first;
-		struct connection *c = connections[p->connection];
-
-		d->first = p->next;
-		if (!d->first)
-			d->last = NULL;
-		p->next = NULL;
-		c->flying--;
-		if (c->due[w])
-			c->due_last[w]->next = p;
-		else
-			c->due[w] = p;
-		c->due_last[w] = p;
-		take_due(c, w);
-	}
-}
-
-/* --- the loop --- */
-
-static uint64_t sooner(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* When something on the line moves next. */
-static uint64_t next_event(void)
-{
-	uint64_t at = UINT64_MAX;
-
-	for (enum way w = UP; w < WAYS; w++) {
-		const struct direction *d = &directions[w];
-
-		if (d->first)
-			at = sooner(at, d->first->arrives);
-		if (d->queued && !has_room(d))
-			at = sooner(at, d->queued->leaves);
-	}
-	return at;
+	printf("]");
 }
 
 static void print_stat(void)
 {
+	const struct line_queue *q = line.queues;
+
 	printf("{\"up\": %llu, \"down\": %llu, \"most_queued_up\": %llu, "
-	       "\"most_queued_down\": %llu, \"ns\": %llu}\n",
-	       (unsigned long long)directions[UP].bytes,
-	       (unsigned long long)directions[DOWN].bytes,
-	       (unsigned long long)directions[UP].most_queued,
-	       (unsigned long long)directions[DOWN].most_queued,
-	       (unsigned long long)now_ns());
+	       "\"most_queued_down\": %llu, \"ns\": %llu",
+	       (unsigned long long)q[LINE_UP].stat.bytes,
+	       (unsigned long long)q[LINE_DOWN].stat.bytes,
+	       (unsigned long long)q[LINE_UP].stat.most_queued,
+	       (unsigned long long)q[LINE_DOWN].stat.most_queued,
+	       (unsigned long long)line_now());
+	print_way("up", &q[LINE_UP]);
+	print_way("down", &q[LINE_DOWN]);
+	printf(", \"accepted\": %llu, \"flips\": %llu, \"still\": %s",
+	       (unsigned long long)line.accepted,
+	       (unsigned long long)line.faults.flips,
+	       line.still ? "true" : "false");
+	print_cuts();
+	printf("}\n");
 	fflush(stdout);
 }
 
-/* False at the end of stdin. */
-static bool command(void)
-{
-	char b[64];
-	ssize_t n = read(STDIN_FILENO, b, sizeof(b));
+/* --- what is said on stdin --- */
 
-	for (ssize_t i = 0; i < n; i++)
-		if (b[i] == '\n')
-			print_stat();
-	return n > 0;
+static void reset(void)
+{
+	for (unsigned w = 0; w < LINE_WAYS; w++)
+		line_queue_reset(&line.queues[w]);
+	line_faults_restart(&line.faults);
+	line.n_cuts = line.accepted = 0;
 }
 
-static nfds_t watch(struct pollfd *f, bool stdin_open)
+static bool obey(const char *text)
 {
-	nfds_t n = 2;
+	double x;
 
-	f[0] = (struct pollfd){.fd = listener, .events = POLLIN};
-	f[1] = (struct pollfd){
-	    .fd = stdin_open ? STDIN_FILENO : -1,
-	    .events = POLLIN,
-	};
-	for (size_t i = 0; i < MAX_CONNECTIONS; i++) {
-		const struct connection *c = connections[i];
+	if (strcmp(text, "stat") == 0)
+		return true;
+	if (strcmp(text, "reset") == 0)
+		reset();
+	else if (strcmp(text, "cut") == 0)
+		line_cut_all(&line, line_now());
+	else if (sscanf(text, "hole %lf", &x) == 1 && x > 0)
+		line_faults_hole(&line.faults, x, line_now());
+	else if (sscanf(text, "mbit %lf", &x) == 1 && x > 0)
+		for (unsigned w = 0; w < LINE_WAYS; w++)
+			line_queue_rate(&line.queues[w], x);
+	else if (sscanf(text, "cut-every %lf", &x) == 1 && x >= 0)
+		line.faults.cut_every = (uint64_t)x;
+	else
+		return false;
+	return true;
+}
 
-		for (enum way w = UP; c && w < WAYS; w++) {
-			bool in = !c->eof[w] && !c->broken && !c->stalled[!w] &&
-				  has_room(&directions[w]);
+/* Lines on stdin; false at its end. A line that is too long is none. */
+static bool commands(void)
+{
+	static char text[128];
+	static size_t n;
+	char b[256];
+	ssize_t got = read(STDIN_FILENO, b, sizeof(b));
 
-			f[n].fd = c->ends[w];
-			f[n].events = (short)((in ? POLLIN : 0) |
-					      (c->stalled[w] ? POLLOUT : 0));
-			f[n].revents = 0;
-			if (f[n].events != 0)
-				n++;
+	for (ssize_t i = 0; i < got; i++) {
+		if (b[i] != '\n') {
+			text[n] = b[i];
+			n += n + 1 < sizeof(text);
+			continue;
 		}
+		text[n] = 0;
+		n = 0;
+		if (obey(text))
+			print_stat();
+		else
+			printf("{\"error\": \"not understood\"}\n");
+		fflush(stdout);
 	}
-	return n;
+	return got > 0 || (got < 0 && errno == EINTR);
 }
 
-static void wait_for(struct pollfd *f, nfds_t n)
+/* --- the loop --- */
+
+static void on_signal(int number)
 {
-	uint64_t at = next_event(), now = now_ns();
+	if (number == SIGUSR1)
+		want_stat = 1;
+	else
+		want_end = 1;
+}
+
+static void wait_for(struct pollfd *f, nfds_t n, const sigset_t *open)
+{
+	uint64_t at = line_next(&line), now = line_now();
 	struct timespec t = {0};
 
 	if (at != UINT64_MAX && at > now) {
 		t.tv_sec = (time_t)((at - now) / 1000000000u);
 		t.tv_nsec = (long)((at - now) % 1000000000u);
 	}
-	(void)ppoll(f, n, at == UINT64_MAX ? NULL : &t, NULL);
+	if (ppoll(f, n, at == UINT64_MAX ? NULL : &t, open) < 0)
+		f[0].revents = f[1].revents = 0;
 }
 
-static void work(void)
+static void work(const sigset_t *open)
 {
-	static struct pollfd f[2 + WAYS * MAX_CONNECTIONS];
+	static struct pollfd f[WATCHED];
 	bool stdin_open = true;
 
-	for (;;) {
-		uint64_t now;
-
-		wait_for(f, watch(f, stdin_open));
-		now = now_ns();
-		for (enum way w = UP; w < WAYS; w++) {
-			arrive(&directions[w], w, now);
-			fill(w, now);
-		}
-		for (size_t i = 0; i < MAX_CONNECTIONS; i++)
-			for (enum way w = UP; connections[i] && w < WAYS; w++)
-				if (connections[i]->stalled[!w])
-					take_due(connections[i], w);
-		for (size_t i = 0; i < MAX_CONNECTIONS; i++)
-			if (connections[i])
-				reap(i);
+	while (!want_end) {
+		f[0] = (struct pollfd){line.listener, POLLIN, 0};
+		f[1] =
+		    (struct pollfd){stdin_open ? STDIN_FILENO : -1, POLLIN, 0};
+		wait_for(f, 2 + line_watch(&line, f + 2), open);
+		line_move(&line, line_now());
 		if (f[0].revents & POLLIN)
-			accept_one();
+			line_accept(&line);
 		if (f[1].revents != 0)
-			stdin_open = command();
+			stdin_open = commands();
+		if (want_stat) {
+			want_stat = 0;
+			print_stat();
+		}
 	}
 }
 
+/* --- the command line --- */
+
 static const char intro[] =
     "usage: line --port PORT --to PORT [options]\n"
-    "Forward TCP from 127.0.0.1:PORT to --host, slowly. Each line on stdin is\n"
-    "answered with one JSON line: bytes so far, the fullest queue, the time.\n"
+    "Forward TCP from --listen:PORT to --host, slowly. Lines on stdin (which\n"
+    "may be a FIFO) change things; each is answered with a line of JSON:\n"
+    "bytes each way, first and last byte, how full the line was between them\n"
+    "(busy), what each cut found on the line. So are SIGUSR1 and, as the last\n"
+    "thing, SIGTERM.\n"
+    "  stat          the numbers\n"
+    "  reset         count bytes, faults and their times from here\n"
+    "  mbit RATE     another rate, both ways, for what enters from now on\n"
+    "  cut           reset all connections (RST), lose what is on the line\n"
+    "  cut-every N   as the option; 0 ends it\n"
+    "  hole SECONDS  stand still\n"
     "\n"
-    "Both directions have the rate, delay and queue for themselves; in each,\n"
-    "all connections share one FIFO. What it cannot model: loss, and all that\n"
-    "follows from it (retransmission, congestion control, who gets how much "
-    "of\n"
-    "the line: here all who wait take turns); TCP's own round trips (the\n"
-    "handshake, slow start, the window: either end talks to a kernel that is\n"
-    "near); headers of lower layers; jitter. A full queue makes senders wait,\n"
-    "where a real one drops. What waits for the queue stands in the kernel's\n"
-    "buffers of its own connection and delays no other.\n";
+    "Both directions have rate, delay and queue for themselves; in each, all\n"
+    "connections share one FIFO. The times of faults count from the first "
+    "byte.\n"
+    "\n"
+    "What it cannot model: loss and reordering, and all that follows from\n"
+    "them (retransmission, congestion control, who gets how much of the line:\n"
+    "here all who wait take turns); TCP's own round trips (handshake, slow\n"
+    "start, the growth of its window: either end talks to a kernel that is\n"
+    "near, so a new connection is at full rate at once); headers of lower\n"
+    "layers; jitter. A full queue makes senders wait, where a real one drops.\n"
+    "What waits for the queue stands in the kernel's buffers of its own\n"
+    "connection and delays no other. In a hole nothing moves, but connections\n"
+    "are still accepted, and afterwards old ones go on at once, where TCP\n"
+    "would wait for its timer: for the real thing see blackhole.py. Flipped\n"
+    "bits reach the peer only on connections without TLS, which ends one that\n"
+    "was changed. The time of a piece is right to the kernel's wake-up, some\n"
+    "50 us on a machine that is not full.\n";
 
 static const struct arg table[] = {
     {"port", ARG_NUMBER, &opt.port, ""},
     {"to", ARG_NUMBER, &opt.to, "port to forward to"},
     {"host", ARG_TEXT, &opt.host, "IPv4 address of it, default 127.0.0.1"},
+    {"listen", ARG_TEXT, &opt.listen, "IPv4 address, default 127.0.0.1"},
     {"mbit", ARG_SECONDS, &opt.mbit, "10^6 bits a second, default 80"},
+    {"down-mbit", ARG_SECONDS, &opt.down_mbit, "of the way back, if other"},
     {"delay", ARG_SECONDS, &opt.delay, "seconds one way, default 0.01"},
     {"queue", ARG_NUMBER, &opt.queue, "bytes before the line, default 64K"},
-    {"mtu", ARG_NUMBER, &opt.mtu, "bytes of a piece, default 1500"},
+    {"mtu", ARG_NUMBER, &opt.mtu, "bytes of a piece, default 1500, to 64K"},
+    {"buffer", ARG_NUMBER, &opt.buffer, "of sockets, default 128K; 0: any"},
+    {"cut-every", ARG_NUMBER, &opt.cut_every, "cut after so many bytes"},
+    {"cut-way", ARG_TEXT, &opt.cut_way, "counted: up (default), down, both"},
+    {"cut-at", ARG_TEXT, &opt.cut_at, "cut after seconds: 1.5,7,20"},
+    {"cuts", ARG_NUMBER, &opt.cuts, "no more cuts than these, default any"},
+    {"hole", ARG_TEXT, &opt.hole, "stand still, seconds: 10-70,90-95"},
+    {"flip-every", ARG_NUMBER, &opt.flip_every, "a bit in so many bytes"},
+    {"flip-way", ARG_TEXT, &opt.flip_way, "up (default), down or both"},
+    {"seed", ARG_NUMBER, &opt.seed, "of the bits that flip, default 1"},
     {NULL, ARG_FLAG, NULL, NULL},
 };
 
-int main(int argc, char **argv)
+static void set_faults(void)
+{
+	struct line_faults *f = &line.faults;
+
+	f->cut_every = opt.cut_every;
+	f->cuts_most = opt.cuts;
+	f->flip_every = opt.flip_every;
+	f->seed = opt.seed;
+	if (!line_ways_parse(opt.cut_way, f->cut_ways) ||
+	    !line_ways_parse(opt.flip_way, f->flip_ways))
+		args_refuse("--cut-way and --flip-way: up, down or both");
+	if (opt.cut_at &&
+	    !line_times_parse(opt.cut_at, false, f->cut_at, &f->n_cut_at))
+		args_refuse("--cut-at is seconds, ascending, with commas");
+	if (opt.hole &&
+	    !line_times_parse(opt.hole, true, f->holes, &f->n_holes))
+		args_refuse("--hole is from-to, ascending, with commas");
+	line_faults_start(f);
+}
+
+static void set_queues(void)
+{
+	if (opt.down_mbit == 0)
+		opt.down_mbit = opt.mbit;
+	if (opt.mtu == 0 || opt.mtu > LINE_PIECE_MAX || opt.queue < opt.mtu)
+		args_refuse("--mtu is 1 to 64K, --queue not less");
+	if (!(opt.mbit > 0) || !(opt.down_mbit > 0) || !(opt.delay >= 0))
+		args_refuse("--mbit or --delay makes no sense");
+	for (unsigned w = 0; w < LINE_WAYS; w++) {
+		line.queues[w].mbit = w == LINE_UP ? opt.mbit : opt.down_mbit;
+		line.queues[w].delay = (uint64_t)(opt.delay * 1e9);
+		line.queues[w].limit = (size_t)opt.queue;
+		line.queues[w].mtu = (size_t)opt.mtu;
+	}
+}
+
+static void set_sockets(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET};
-	struct sockaddr *sa = (void *)&a;
+	const struct sockaddr *sa = (const void *)&a;
 	int one = 1;
 
-	args_parse(argc, argv, intro, table);
 	if (opt.port == 0 || opt.port > 65535 || opt.to == 0 || opt.to > 65535)
 		args_refuse("--port or --to is missing");
-	if (opt.mtu == 0 || opt.mtu > PIECE || opt.queue < opt.mtu)
-		args_refuse("--mtu is 1 to 1500, --queue not less");
-	if (!(opt.mbit > 0) || !(opt.delay >= 0))
-		args_refuse("--mbit or --delay makes no sense");
-	if (inet_pton(AF_INET, opt.host, &a.sin_addr) != 1)
-		args_refuse("--host is an IPv4 address");
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	line.to = a;
+	if (inet_pton(AF_INET, opt.host, &line.to.sin_addr) != 1 ||
+	    inet_pton(AF_INET, opt.listen, &a.sin_addr) != 1)
+		args_refuse("--host and --listen are IPv4 addresses");
+	if (opt.buffer > 1 << 30)
+		args_refuse("--buffer makes no sense");
+	line.buffer = (int)opt.buffer;
+	line.to.sin_port = htons((uint16_t)opt.to);
 	a.sin_port = htons((uint16_t)opt.port);
-	listener =
+	line.listener =
 	    socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(listener, sa, sizeof(a)) != 0 || listen(listener, 512) != 0) {
+	setsockopt(line.listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(line.listener, sa, sizeof(a)) != 0 ||
+	    listen(line.listener, 512) != 0) {
 		perror("line: listen");
-		return 1;
+		exit(1);
 	}
+}
+
+/* Signals come only while it waits, so that none is missed. */
+static void set_signals(sigset_t *open)
+{
+	const int numbers[] = {SIGUSR1, SIGTERM, SIGINT};
+	struct sigaction action = {.sa_handler = on_signal};
+	sigset_t blocked;
+
+	sigemptyset(&blocked);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		sigaction(numbers[i], &action, NULL);
+		sigaddset(&blocked, numbers[i]);
+	}
+	sigprocmask(SIG_BLOCK, &blocked, open);
 	signal(SIGPIPE, SIG_IGN);
-	work();
+}
+
+int main(int argc, char **argv)
+{
+	sigset_t open;
+
+	args_parse(argc, argv, intro, table);
+	set_queues();
+	set_faults();
+	set_sockets();
+	set_signals(&open);
+	prctl(PR_SET_TIMERSLACK, 1000);
+	work(&open);
+	print_stat();
+	return 0;
 }
