@@ -92,12 +92,13 @@ CC_release := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CFLAGS_release := -O2 -fPIE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
 	-fstack-protector-strong -fstack-clash-protection $(CF_PROTECTION)
 LDFLAGS_release := -pie
+# CULVERT_TEST_HOOKS: faults that tests ask for by the environment.
 CC_asan := gcc
-CFLAGS_asan := -O1 -fno-omit-frame-pointer -fPIE \
+CFLAGS_asan := -DCULVERT_TEST_HOOKS -O1 -fno-omit-frame-pointer -fPIE \
 	-fsanitize=address,$(UBSAN) -fno-sanitize-recover=all
 LDFLAGS_asan := -pie -fsanitize=address,$(UBSAN)
 CC_tsan := gcc
-CFLAGS_tsan := -O1 -fno-omit-frame-pointer -fPIE -fsanitize=thread
+CFLAGS_tsan := -DCULVERT_TEST_HOOKS -O1 -fno-omit-frame-pointer -fPIE -fsanitize=thread
 LDFLAGS_tsan := -pie -fsanitize=thread
 CC_fuzz := clang
 CFLAGS_fuzz := -O1 -fno-omit-frame-pointer \
