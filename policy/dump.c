@@ -191,11 +191,6 @@ static void dump_value(FILE *out, const struct option *o,
 	}
 }
 
-void option_print(FILE *out, const struct option *o, const void *base)
-{
-	dump_value(out, o, (const unsigned char *)base + o->offset);
-}
-
 /* Not set, and without a default of its own. */
 static bool is_absent(const struct option *o, const unsigned char *field)
 {
@@ -207,6 +202,14 @@ static bool is_absent(const struct option *o, const unsigned char *field)
 		if (field[i] != 0)
 			return false;
 	return true;
+}
+
+void option_print(FILE *out, const struct option *o, const void *base)
+{
+	const unsigned char *field = (const unsigned char *)base + o->offset;
+
+	if (!is_absent(o, field))
+		dump_value(out, o, field);
 }
 
 /* Open the maps between the last path printed and this one. */

@@ -90,7 +90,8 @@ const char *option_scope(const char *path);
 /* "duration", "AE title or list of them", ... */
 const char *option_type_text(enum option_type t);
 
-/* The value that it has in the struct at base, as in the file. */
+/* The value that it has in the struct at base, as in the file;
+ * nothing for one that is not set. */
 void option_print(FILE *out, const struct option *o, const void *base);
 
 /* A key of a later version: what it is, or NULL. */

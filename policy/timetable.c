@@ -1,6 +1,7 @@
 #include "policy/timetable.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum {
 	MINUTE_S = 60,
@@ -49,20 +50,26 @@ static bool covers(const struct config_hours *h, int minute)
 	return false;
 }
 
-static uint64_t limit_in(const struct config_shape *shape, int minute)
+const struct config_hours *timetable_entry(const struct config_shape *shape,
+					   const struct zone *zone, int64_t t)
 {
+	int minute;
+
+	if (shape->timetable.n == 0)
+		return NULL;
+	minute = minute_of_week(zone, bounded(t));
 	for (size_t i = 0; i < shape->timetable.n; i++)
 		if (covers(&shape->timetable.v[i], minute))
-			return shape->timetable.v[i].limit;
-	return shape->limit;
+			return &shape->timetable.v[i];
+	return NULL;
 }
 
 uint64_t timetable_limit(const struct config_shape *shape,
 			 const struct zone *zone, int64_t t)
 {
-	if (shape->timetable.n == 0)
-		return shape->limit;
-	return limit_in(shape, minute_of_week(zone, bounded(t)));
+	const struct config_hours *h = timetable_entry(shape, zone, t);
+
+	return h != NULL ? h->limit : shape->limit;
 }
 
 /* Minutes from one in the week to the next edge of an entry, 1 to a week. */

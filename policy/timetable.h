@@ -16,6 +16,10 @@
 #include "policy/config.h"
 #include "policy/zone.h"
 
+/* The entry that counts at t, NULL: none, the plain limit does. */
+const struct config_hours *timetable_entry(const struct config_shape *shape,
+					   const struct zone *zone, int64_t t);
+
 /* The limit at t (seconds since the epoch, UTC) in that zone (NULL: UTC), in
  * bits per second; 0: none. */
 uint64_t timetable_limit(const struct config_shape *shape,

@@ -108,12 +108,110 @@ static void a_zone_that_is_not_there_is_named(void **state)
 	config_free(cfg);
 }
 
+/* What a reload brings: same names, other limits; b is not there any more. */
+static const char later[] =
+    LISTENER "time_zone: Asia/Tokyo\n"
+	     "rate: {limit: 80Mbit}\n"
+	     "devices: {ct: {ae_title: CT, address: 10.0.0.1}, mr: {ae_title: "
+	     "MR, address: 10.0.0.2, rate: {limit: 1Mbit}}}\n"
+	     "destinations:\n"
+	     "  a: {protocol: dicom, endpoints: '10.9.9.9:1', plaintext: "
+	     "{allowed: test}, rate: {timetable: {hours: 21:00-23:00, limit: "
+	     "24Mbit}}}\n"
+	     "routes: [{forward: a}]\n";
+
+static void a_reload_takes_up_limits_hours_and_zone(void **state)
+{
+	struct config *cfg = good(text), *fresh = good(later);
+	struct shaping s;
+	char why[SHAPING_WHY_LEN];
+	uint64_t now = 5;
+	int64_t noon = utc_ms(5, 4, 12, 30); /* 21:30 in Tokyo */
+
+	(void)state;
+	assert_int_equal(shaping_begin(cfg, &s, why), ERR_OK);
+	(void)shaping_apply(&s, noon, now);
+	near(in_a_second(&s, 1, 0, &now), 1000000);
+	assert_int_equal(shaping_take(&s, fresh, why), ERR_OK);
+	config_free(fresh); /* nothing of it is needed */
+	(void)shaping_apply(&s, noon, now);
+	near(in_a_second(&s, 0, 0, &now), 3000000);
+	/* b keeps its own: 12:00-13:00, and that is not now in Tokyo */
+	near(in_a_second(&s, 1, 0, &now), 10000000);
+	(void)shaping_apply(&s, utc_ms(5, 4, 3, 30), now);
+	near(in_a_second(&s, 1, SHAPER_NONE, &now), 2000000);
+	shaping_end(&s);
+	config_free(cfg);
+}
+
+static void a_reload_that_fails_changes_nothing(void **state)
+{
+	struct config *cfg = good(text);
+	struct config *fresh = good(ALL "time_zone: Europe/Atlantis\n");
+	struct shaping s;
+	char why[SHAPING_WHY_LEN];
+	uint64_t now = 5;
+
+	(void)state;
+	assert_int_equal(shaping_begin(cfg, &s, why), ERR_OK);
+	assert_int_equal(shaping_take(&s, fresh, why), ERR_INVAL);
+	assert_non_null(strstr(why, "Europe/Atlantis"));
+	(void)shaping_apply(&s, utc_ms(5, 4, 10, 30), now);
+	near(in_a_second(&s, 1, SHAPER_NONE, &now), 2000000);
+	shaping_end(&s);
+	config_free(fresh);
+	config_free(cfg);
+}
+
+static void a_report_says_what_counts_now_and_next(void **state)
+{
+	struct config *cfg = good(text);
+	struct shaping s;
+	struct shaping_report r;
+	char why[SHAPING_WHY_LEN];
+	uint64_t now = 5;
+	size_t at = 0;
+	int64_t t = utc_ms(5, 4, 10, 30); /* 12:30 in Berlin */
+
+	(void)state;
+	assert_int_equal(shaping_begin(cfg, &s, why), ERR_OK);
+	(void)shaping_apply(&s, t, now);
+	shaping_sample(&s, now);
+	(void)in_a_second(&s, 1, 0, &now);
+	shaping_sample(&s, now);
+	assert_true(shaping_report(&s, &at, t, &r));
+	assert_string_equal(shaping_level_name(r.level), "total");
+	assert_int_equal(r.limit, 50000000);
+	assert_int_equal(r.burst, 125000);
+	assert_int_equal(r.entry->from, 7 * 60);
+	assert_int_equal(r.next_s, utc_ms(5, 4, 17, 0) / 1000);
+	assert_int_equal(r.next_limit, 200000000);
+	near(r.out, 8000000);
+	assert_int_equal(r.in, 0);
+	/* a has none */
+	assert_true(shaping_report(&s, &at, t, &r));
+	assert_string_equal(r.name, "b");
+	assert_int_equal(r.limit, 16000000);
+	assert_int_equal(r.next_limit, 0);
+	assert_true(shaping_report(&s, &at, t, &r));
+	assert_string_equal(r.name, "ct");
+	assert_null(r.entry);
+	assert_int_equal(r.next_s, 0);
+	assert_int_equal(r.burst, 32768);
+	assert_false(shaping_report(&s, &at, t, &r));
+	shaping_end(&s);
+	config_free(cfg);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(limits_follow_the_timetable),
 	    cmocka_unit_test(bursts_follow_from_limits),
 	    cmocka_unit_test(a_zone_that_is_not_there_is_named),
+	    cmocka_unit_test(a_reload_takes_up_limits_hours_and_zone),
+	    cmocka_unit_test(a_reload_that_fails_changes_nothing),
+	    cmocka_unit_test(a_report_says_what_counts_now_and_next),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
