@@ -16,10 +16,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { WATCHED = 2 + LINE_WAYS * LINE_CONNECTIONS };
+enum {
+	FIXED = 1 + LINE_PORTS, /* stdin, and who may connect */
+	WATCHED = FIXED + LINE_WAYS * LINE_CONNECTIONS,
+};
 
 static struct {
-	const char *host, *listen;
+	const char *host, *listen, *also;
 	const char *cut_at, *cut_way, *hole, *flip_way;
 	uint64_t port, to, queue, mtu, buffer;
 	uint64_t cut_every, cuts, flip_every, seed;
@@ -177,28 +180,37 @@ static void wait_for(struct pollfd *f, nfds_t n, const sigset_t *open)
 		t.tv_nsec = (long)((at - now) % 1000000000u);
 	}
 	if (ppoll(f, n, at == UINT64_MAX ? NULL : &t, open) < 0)
-		f[0].revents = f[1].revents = 0;
+		for (nfds_t i = 0; i < n; i++)
+			f[i].revents = 0;
+}
+
+static void answer(const struct pollfd *f, bool *stdin_open)
+{
+	for (size_t i = 0; i < line.n_ports; i++)
+		if (f[1 + i].revents & POLLIN)
+			line_accept(&line, &line.ports[i]);
+	if (f[0].revents != 0)
+		*stdin_open = commands();
+	if (want_stat) {
+		want_stat = 0;
+		print_stat();
+	}
 }
 
 static void work(const sigset_t *open)
 {
 	static struct pollfd f[WATCHED];
+	nfds_t fixed = 1 + line.n_ports;
 	bool stdin_open = true;
 
+	for (size_t i = 0; i < line.n_ports; i++)
+		f[1 + i] = (struct pollfd){line.ports[i].listener, POLLIN, 0};
 	while (!want_end) {
-		f[0] = (struct pollfd){line.listener, POLLIN, 0};
-		f[1] =
+		f[0] =
 		    (struct pollfd){stdin_open ? STDIN_FILENO : -1, POLLIN, 0};
-		wait_for(f, 2 + line_watch(&line, f + 2), open);
+		wait_for(f, fixed + line_watch(&line, f + fixed), open);
 		line_move(&line, line_now());
-		if (f[0].revents & POLLIN)
-			line_accept(&line);
-		if (f[1].revents != 0)
-			stdin_open = commands();
-		if (want_stat) {
-			want_stat = 0;
-			print_stat();
-		}
+		answer(f, &stdin_open);
 	}
 }
 
@@ -240,6 +252,7 @@ static const struct arg table[] = {
     {"port", ARG_NUMBER, &opt.port, ""},
     {"to", ARG_NUMBER, &opt.to, "port to forward to"},
     {"host", ARG_TEXT, &opt.host, "IPv4 address of it, default 127.0.0.1"},
+    {"also", ARG_TEXT, &opt.also, "more of these: PORT-TO,PORT-TO,..."},
     {"listen", ARG_TEXT, &opt.listen, "IPv4 address, default 127.0.0.1"},
     {"mbit", ARG_SECONDS, &opt.mbit, "10^6 bits a second, default 80"},
     {"down-mbit", ARG_SECONDS, &opt.down_mbit, "of the way back, if other"},
@@ -294,30 +307,47 @@ static void set_queues(void)
 	}
 }
 
-static void set_sockets(void)
+static void add_port(uint64_t port, uint64_t to)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET};
 	const struct sockaddr *sa = (const void *)&a;
+	struct line_port *p = &line.ports[line.n_ports++];
 	int one = 1;
 
-	if (opt.port == 0 || opt.port > 65535 || opt.to == 0 || opt.to > 65535)
-		args_refuse("--port or --to is missing");
-	line.to = a;
-	if (inet_pton(AF_INET, opt.host, &line.to.sin_addr) != 1 ||
+	if (port == 0 || port > 65535 || to == 0 || to > 65535)
+		args_refuse("--port or --to is missing, or makes no sense");
+	p->to = a;
+	if (inet_pton(AF_INET, opt.host, &p->to.sin_addr) != 1 ||
 	    inet_pton(AF_INET, opt.listen, &a.sin_addr) != 1)
 		args_refuse("--host and --listen are IPv4 addresses");
+	p->to.sin_port = htons((uint16_t)to);
+	a.sin_port = htons((uint16_t)port);
+	p->listener =
+	    socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(p->listener, sa, sizeof(a)) != 0 ||
+	    listen(p->listener, 512) != 0) {
+		perror("line: listen");
+		exit(1);
+	}
+}
+
+static void set_sockets(void)
+{
+	const char *s = opt.also;
+	unsigned port, to;
+	int n;
+
 	if (opt.buffer > 1 << 30)
 		args_refuse("--buffer makes no sense");
 	line.buffer = (int)opt.buffer;
-	line.to.sin_port = htons((uint16_t)opt.to);
-	a.sin_port = htons((uint16_t)opt.port);
-	line.listener =
-	    socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	setsockopt(line.listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(line.listener, sa, sizeof(a)) != 0 ||
-	    listen(line.listener, 512) != 0) {
-		perror("line: listen");
-		exit(1);
+	add_port(opt.port, opt.to);
+	for (; s && *s; s += n + (s[n] == ',')) {
+		n = 0;
+		if (sscanf(s, "%u-%u%n", &port, &to, &n) != 2 || n == 0 ||
+		    (s[n] != ',' && s[n] != 0) || line.n_ports == LINE_PORTS)
+			args_refuse("--also is PORT-TO,PORT-TO,...");
+		add_port(port, to);
 	}
 }
 

@@ -40,13 +40,13 @@ static void options(const struct line *l, int fd)
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &l->buffer, sizeof(l->buffer));
 }
 
-static int dial(const struct line *l)
+static int dial(const struct line *l, const struct sockaddr_in *to)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const struct sockaddr *sa = (const void *)&l->to;
+	const struct sockaddr *sa = (const void *)to;
 
 	options(l, fd);
-	if (connect(fd, sa, sizeof(l->to)) != 0) {
+	if (connect(fd, sa, sizeof(*to)) != 0) {
 		close(fd);
 		return -1;
 	}
@@ -54,9 +54,10 @@ static int dial(const struct line *l)
 	return fd;
 }
 
-void line_accept(struct line *l)
+void line_accept(struct line *l, const struct line_port *port)
 {
-	int fd = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd =
+	    accept4(port->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct line_conn *c;
 	size_t i = 0;
 
@@ -71,7 +72,7 @@ void line_accept(struct line *l)
 	}
 	options(l, fd);
 	c->ends[LINE_UP] = fd;
-	c->ends[LINE_DOWN] = dial(l);
+	c->ends[LINE_DOWN] = dial(l, &port->to);
 	if (c->ends[LINE_DOWN] < 0) {
 		close(fd);
 		free(c);

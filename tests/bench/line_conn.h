@@ -11,6 +11,13 @@
 enum {
 	LINE_CONNECTIONS = 500,
 	LINE_CUTS = 1024, /* that are told in detail */
+	LINE_PORTS = 16,
+};
+
+/* Who connects to the one is connected to the other. */
+struct line_port {
+	int listener;
+	struct sockaddr_in to;
 };
 
 /* What a cut found on the line. */
@@ -24,8 +31,9 @@ struct line_cut {
 
 struct line {
 	/* the caller's */
-	struct sockaddr_in to;
-	int listener, buffer; /* bytes of socket buffers; 0: the kernel's */
+	struct line_port ports[LINE_PORTS];
+	size_t n_ports;
+	int buffer; /* bytes of socket buffers; 0: the kernel's */
 	struct line_queue queues[LINE_WAYS];
 	struct line_faults faults;
 	/* its own */
@@ -39,7 +47,7 @@ struct line {
 
 uint64_t line_now(void);
 
-void line_accept(struct line *l);
+void line_accept(struct line *l, const struct line_port *port);
 
 /* Everything that is to happen by now: arrivals, entries, faults. */
 void line_move(struct line *l, uint64_t now);
