@@ -2,8 +2,6 @@
 #include "proxy/net/stream.h"
 
 #include <assert.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,11 +17,6 @@ enum {
 	FINISH_MS = 5 * 1000,
 	OUT_CAP = 4 * 1024 * 1024,
 	LOW_WATER = 256 * 1024,
-	KEEPALIVE_IDLE_S = 60,
-	KEEPALIVE_INTERVAL_S = 10,
-	KEEPALIVE_COUNT = 6,
-	/* Data unacknowledged, or a window closed, for so long: dead. */
-	USER_TIMEOUT_MS = 180 * 1000,
 };
 
 #define TO(s) (1u << STREAM_##s)
@@ -67,6 +60,7 @@ static void stream_free(struct stream *s)
 	tls_context_unref(s->tls_ctx);
 	mem_free(s->dial);
 	mem_free(s->endpoint);
+	mem_free(s->congestion);
 	mem_free(s->server_name);
 	mem_free(s);
 }
@@ -302,22 +296,6 @@ void stream_set_idle(struct stream *s, uint64_t ms)
 
 /* ---- opening ---------------------------------------------------------- */
 
-static void socket_options(struct stream *s)
-{
-	int fd, interval = KEEPALIVE_INTERVAL_S, count = KEEPALIVE_COUNT;
-	unsigned user_timeout = USER_TIMEOUT_MS;
-
-	/* Failures here cost comfort, not correctness. */
-	uv_tcp_nodelay(&s->tcp, 1);
-	uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_IDLE_S);
-	if (uv_fileno((uv_handle_t *)&s->tcp, &fd) != 0)
-		return;
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout,
-		   sizeof(user_timeout));
-}
-
 static void remember_names(struct stream *s)
 {
 	struct sockaddr_storage ss = {0};
@@ -346,7 +324,7 @@ static enum err engine_new(struct stream *s)
 
 void stream_connected(struct stream *s)
 {
-	socket_options(s);
+	stream_tcp_options(s);
 	remember_names(s);
 	s->phase_at = 0;
 	if (s->tls_ctx == NULL) {
@@ -391,12 +369,14 @@ static uint64_t or_default(uint64_t v, uint64_t dflt)
 	return v != 0 ? v : dflt;
 }
 
-static void take_options(struct stream *s, const struct stream_options *o)
+static bool take_options(struct stream *s, const struct stream_options *o)
 {
 	static const struct stream_options none;
 
 	if (o == NULL)
 		o = &none;
+	if (!stream_tcp_take(s, o))
+		return false;
 	s->connect_ms = or_default(o->connect_ms, CONNECT_MS);
 	s->handshake_ms = or_default(o->handshake_ms, HANDSHAKE_MS);
 	s->finish_ms = or_default(o->finish_ms, FINISH_MS);
@@ -404,6 +384,7 @@ static void take_options(struct stream *s, const struct stream_options *o)
 	s->low_water = or_default(o->low_water, LOW_WATER);
 	if (o->tls != NULL)
 		s->tls_ctx = tls_context_ref(o->tls);
+	return true;
 }
 
 /* A stream in DIAL with its handles initialised: from here on only their close
@@ -414,13 +395,14 @@ static struct stream *stream_new(struct worker *w,
 {
 	struct stream *s = mem_zalloc(sizeof(*s));
 
-	if (s == NULL)
+	if (s == NULL || !take_options(s, o)) {
+		mem_free(s);
 		return NULL;
+	}
 	s->worker = w;
 	s->ev = ev;
 	s->arg = arg;
 	s->state = STREAM_DIAL;
-	take_options(s, o);
 	buf_init(&s->stash, WORKER_READ_SIZE);
 	list_init(&s->out);
 	list_init(&s->wake.node);
@@ -493,14 +475,6 @@ enum err stream_connect(struct worker *w, const char *endpoint,
 void stream_eof_ok(struct stream *s, bool ok)
 {
 	s->eof_ok = ok;
-}
-
-void stream_ack_at_once(struct stream *s)
-{
-	int fd, on = 1;
-
-	if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
-		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
 const char *stream_peer(const struct stream *s)

@@ -23,6 +23,7 @@
 
 #include "proxy/lib/err.h"
 #include "proxy/net/address.h"
+#include "proxy/net/tcp_facts.h"
 #include "proxy/net/tls.h"
 #include "proxy/net/worker.h"
 
@@ -102,6 +103,9 @@ enum err stream_write(struct stream *s, const struct iovec *iov,
  */
 enum err stream_write_records(struct stream *s, const struct iovec *iov,
 			      unsigned n) MUST_CHECK;
+/* Give the kernel now what it takes of what is queued. No event comes inside.
+ */
+void stream_push(struct stream *s);
 /* The kernel takes no more for now. */
 bool stream_blocked(const struct stream *s);
 /* on_drain comes at the end of this turn or of the next, or when the queue is
@@ -153,16 +157,6 @@ const char *stream_note(const struct stream *s);
 /* stream_options.notsent_max anew. */
 void stream_set_notsent(struct stream *s, uint32_t bytes);
 
-/* What the kernel knows of a connection. */
-struct stream_tcp {
-	uint64_t rtt_us, rtt_var_us, rtt_min_us; /* 0: not known */
-	uint64_t rate;          /* bytes/s delivered of late; 0: not known */
-	uint64_t retransmitted; /* segments, in all */
-	uint32_t pmtu, mss;     /* bytes */
-	uint32_t unacked;       /* bytes on the line, about */
-	uint32_t notsent;       /* bytes in the kernel, not on the line yet */
-	char congestion[16];    /* in use: "cubic" */
-};
 /* Two system calls. False: not connected. */
 bool stream_tcp_info(const struct stream *s, struct stream_tcp *out);
 

@@ -42,6 +42,7 @@ enum {
 	STREAM_FLUSH_AT = 64 * 1024, /* bytes that do not wait for the turn's
 				      * end */
 	STREAM_DETAIL_LEN = TLS_WHY_LEN,
+	STREAM_NOTE_LEN = 200,
 };
 
 struct dial; /* stream_dial.c */
@@ -87,6 +88,9 @@ struct stream {
 	struct tls *tls;
 	struct dial *dial; /* while DIAL */
 	uint64_t bytes_in, bytes_out;
+	char *congestion; /* asked for; NULL: the kernel's */
+	uint32_t notsent_max;
+	char note[STREAM_NOTE_LEN];
 	char *endpoint;    /* as asked for; NULL: accepted */
 	char *server_name; /* likewise */
 	char *detail;      /* of the end; NULL: none yet */
@@ -111,6 +115,12 @@ void stream_opened(struct stream *s);
 /* worker.c calls it: everything ends with ERR_CANCELED. */
 void stream_close_all(struct worker *w);
 void stream_handle_closed(uv_handle_t *handle);
+
+/* stream_tcp.c */
+/* False: no memory. */
+bool stream_tcp_take(struct stream *s, const struct stream_options *o);
+/* The socket is connected: tell the kernel. */
+void stream_tcp_options(struct stream *s);
 
 /* stream_in.c */
 void stream_read_update(struct stream *s); /* read or not, as state says */

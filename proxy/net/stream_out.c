@@ -253,6 +253,16 @@ static enum err write_tls(struct stream *s, const struct iovec *iov, unsigned n)
 	return e;
 }
 
+static enum err write_records(struct stream *s, const struct iovec *iov,
+			      unsigned n)
+{
+	enum err e = seal_stage(s);
+
+	if (e == ERR_OK)
+		e = write_tls(s, iov, n);
+	return e == ERR_OK ? seal_stage(s) : e;
+}
+
 /* ---- plain ------------------------------------------------------------ */
 
 /* Queue and buffers in one system call, without a copy. Returns how many of
@@ -328,7 +338,8 @@ static enum err write_gave_up(struct stream *s, enum err e)
 	return e;
 }
 
-enum err stream_write(struct stream *s, const struct iovec *iov, unsigned n)
+static enum err write_any(struct stream *s, const struct iovec *iov, unsigned n,
+			  bool records)
 {
 	size_t total;
 	enum err e;
@@ -338,8 +349,10 @@ enum err stream_write(struct stream *s, const struct iovec *iov, unsigned n)
 	if (!fits(s, iov, n, &total))
 		return ERR_LIMIT;
 	s->bulk = total > CHUNK_SMALL;
-	e = s->tls != NULL ? write_tls(s, iov, n)
-			   : write_plain(s, iov, n, total);
+	if (s->tls == NULL)
+		e = write_plain(s, iov, n, total);
+	else
+		e = records ? write_records(s, iov, n) : write_tls(s, iov, n);
 	if (e != ERR_OK)
 		return write_gave_up(s, e);
 	if (s->n_inflight == 0 && s->out_bytes >= STREAM_FLUSH_AT)
@@ -349,6 +362,17 @@ enum err stream_write(struct stream *s, const struct iovec *iov, unsigned n)
 	if (s->n_inflight == 0) /* else on_written() goes on */
 		worker_job_flush(s->worker, &s->flush);
 	return ERR_OK;
+}
+
+enum err stream_write(struct stream *s, const struct iovec *iov, unsigned n)
+{
+	return write_any(s, iov, n, false);
+}
+
+enum err stream_write_records(struct stream *s, const struct iovec *iov,
+			      unsigned n)
+{
+	return write_any(s, iov, n, true);
 }
 
 /* ---- FIN and drain ---------------------------------------------------- */
@@ -398,19 +422,39 @@ static void after_flush(struct stream *s)
 		s->ev->on_drain(s->arg);
 }
 
-void stream_out_flush(struct stream *s)
+void stream_push(struct stream *s)
 {
 	enum err e;
 
 	if (!may_write(s) || s->n_inflight > 0)
 		return;
 	e = seal_stage(s);
-	if (e != ERR_OK) {
+	if (e == ERR_OK)
+		to_kernel(s);
+	else
 		(void)write_gave_up(s, e);
+}
+
+void stream_out_flush(struct stream *s)
+{
+	if (!may_write(s) || s->n_inflight > 0)
 		return;
-	}
-	to_kernel(s);
+	stream_push(s);
 	after_flush(s);
+}
+
+bool stream_blocked(const struct stream *s)
+{
+	return s->n_inflight > 0;
+}
+
+void stream_want_drain(struct stream *s)
+{
+	if (s->state != STREAM_OPEN)
+		return;
+	s->above_low = true;
+	if (s->n_inflight == 0)
+		worker_job_flush(s->worker, &s->flush);
 }
 
 static void on_written(uv_write_t *req, int status)

@@ -52,6 +52,8 @@ static void on_prepare(uv_prepare_t *prepare)
 	struct worker *w = prepare->data;
 
 	run_all(&w->flushes);
+	if (!list_empty(&w->flushes)) /* on_drain wrote: do not wait */
+		must0(uv_idle_start(&w->idle, on_idle));
 }
 
 static void on_check(uv_check_t *check)
