@@ -14,7 +14,7 @@
  * but on_closed.
  *
  * What this end has to say waits in two places, both short: here (two frames
- * when the kernel takes no more) and in the kernel (about 20 ms of the line).
+ * when the kernel takes no more) and in the kernel (40 ms of the line).
  * So a frame given now is soon on the line, whatever was to follow. */
 #ifndef PROXY_LINK_CONN_H
 #define PROXY_LINK_CONN_H
