@@ -345,7 +345,7 @@ static void never(void *arg, enum err e, const struct instance *stored)
 /* A device's put: durable chunk by durable chunk, gone when it is aborted. */
 static void a_plain_put_is_read_while_it_comes(void **state)
 {
-	struct spool_put_events events = {NULL, never, NULL};
+	struct spool_put_events events = {.on_done = never};
 	struct instance in = fixture_instance(5);
 	struct spool_put *put;
 	struct transfer_id id;

@@ -250,7 +250,7 @@ static void a_ledger_of_version_1_is_taken_over_as_it_is(void **state)
 
 	fixture_open(f);
 	fixture_barrier(f);
-	assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 2);
+	assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 3);
 	assert_false(fixture_has(f, "ledger.db.")); /* not made anew */
 	fixture_queued(f, "cloud", &got);
 	assert_int_equal(got.n, 6);

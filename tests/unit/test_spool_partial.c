@@ -519,7 +519,7 @@ static void four_threads_may_put_the_same(void **state)
 static void a_small_pool_makes_it_wait_not_fail(void **state)
 {
 	enum { N = 60 };
-	struct spool_put_events events = {NULL, one_never_done, NULL};
+	struct spool_put_events events = {.on_done = one_never_done};
 	struct spool_put *slow[N];
 	struct instance in;
 	struct spool_stats st;
