@@ -91,12 +91,43 @@ static unsigned compare(struct run *r, const char *scope, const char *name,
 	return n;
 }
 
+/* ---- by name ----------------------------------------------------------- */
+
+int change_listener(const struct config *in, const struct config *of, size_t i)
+{
+	const char *name = of->listeners[i].name;
+
+	if (i < in->n_listeners && strcmp(in->listeners[i].name, name) == 0)
+		return (int)i;
+	return config_listener_find(in, name);
+}
+
+int change_device(const struct config *in, const struct config *of, size_t i)
+{
+	const char *name = of->devices[i].name;
+
+	if (i < in->n_devices && strcmp(in->devices[i].name, name) == 0)
+		return (int)i;
+	return config_device_find(in, name);
+}
+
+int change_destination(const struct config *in, const struct config *of,
+		       size_t i)
+{
+	const char *name = of->destinations[i].name;
+
+	if (i < in->n_destinations &&
+	    strcmp(in->destinations[i].name, name) == 0)
+		return (int)i;
+	return config_destination_find(in, name);
+}
+
 /* ---- the nouns with names ---------------------------------------------- */
 
 struct noun {
 	const char *scope;
 	size_t size;
-	int (*find)(const struct config *cfg, const char *name);
+	int (*find)(const struct config *in, const struct config *of, size_t i);
 	size_t (*count)(const struct config *cfg);
 	const void *(*array)(const struct config *cfg);
 };
@@ -137,12 +168,12 @@ static const void *destinations(const struct config *cfg)
 }
 
 static const struct noun nouns[] = {
-    {"listeners.NAME.", sizeof(struct config_listener), config_listener_find,
+    {"listeners.NAME.", sizeof(struct config_listener), change_listener,
      n_listeners, listeners},
-    {"devices.NAME.", sizeof(struct config_device), config_device_find,
-     n_devices, devices},
+    {"devices.NAME.", sizeof(struct config_device), change_device, n_devices,
+     devices},
     {"destinations.NAME.", sizeof(struct config_destination),
-     config_destination_find, n_destinations, destinations},
+     change_destination, n_destinations, destinations},
 };
 
 /* Each begins with its name. */
@@ -167,7 +198,7 @@ static void compare_nouns(struct run *r, const struct noun *k,
 {
 	for (size_t i = 0; i < k->count(before); i++) {
 		const char *name = at(k, before, i);
-		int j = k->find(after, name);
+		int j = k->find(after, before, i);
 
 		if (j < 0)
 			tell_noun(r, k, name, "declared", "");
@@ -176,7 +207,7 @@ static void compare_nouns(struct run *r, const struct noun *k,
 				      at(k, after, (size_t)j));
 	}
 	for (size_t j = 0; j < k->count(after); j++)
-		if (k->find(before, at(k, after, j)) < 0)
+		if (k->find(before, after, j) < 0)
 			tell_noun(r, k, at(k, after, j), "", "declared");
 }
 

@@ -26,4 +26,11 @@ typedef void config_change_fn(void *arg, const struct config_change *c);
 enum err config_changes(const struct config *before, const struct config *after,
 			config_change_fn *fn, void *arg) MUST_CHECK;
 
+/* Index in `in` of what is number i in `of`, by name; -1: not there. Quick
+ * where it stands at the same place. */
+int change_listener(const struct config *in, const struct config *of, size_t i);
+int change_device(const struct config *in, const struct config *of, size_t i);
+int change_destination(const struct config *in, const struct config *of,
+		       size_t i);
+
 #endif

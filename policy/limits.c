@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <pthread.h>
 
+#include "policy/change.h"
 #include "proxy/lib/mem.h"
 
 /* Credit is kept in tokens * per_ms, so that nothing is rounded: a
@@ -28,6 +29,23 @@ static void refill(struct limit_bucket *b, uint64_t now_ms)
 	if (b->credit > full)
 		b->credit = full;
 	b->last_ms = now_ms;
+}
+
+void limit_bucket_change(struct limit_bucket *b, struct config_rate rate,
+			 uint64_t now_ms)
+{
+	struct config_rate old = b->rate;
+	double share;
+
+	if (old.n == rate.n && old.per_ms == rate.per_ms)
+		return;
+	if (old.n > 0)
+		refill(b, now_ms);
+	share = old.n > 0
+		    ? (double)b->credit / ((double)old.n * (double)old.per_ms)
+		    : 1;
+	limit_bucket_init(b, rate, now_ms);
+	b->credit = (uint64_t)((double)b->credit * share);
 }
 
 bool limit_bucket_take(struct limit_bucket *b, uint64_t now_ms)
@@ -92,33 +110,72 @@ const char *limit_verdict_text(enum limit_verdict v)
 	return "?";
 }
 
+struct listener_count {
+	uint32_t now;
+	uint32_t associations, per_device; /* at most */
+	struct config_rate rate;
+	struct limit_bucket handshakes;
+};
+
 struct device_count {
-	uint32_t now;                 /* over all listeners */
+	uint32_t now;          /* over all listeners */
+	uint32_t associations; /* at most; 0: the listener's per_device */
+	struct config_rate rate;
 	struct limit_bucket *buckets; /* one for each listener */
 };
 
 struct limits {
 	pthread_mutex_t lock;
 	const struct config *cfg; /* borrowed */
-	uint32_t *listeners;
+	struct listener_count *listeners;
 	struct device_count *devices;
 	struct limit_bucket *buckets; /* all of them */
 };
 
-static void start_buckets(struct limits *l, uint64_t now_ms)
+static void take_listeners(struct limits *l, const struct config *from,
+			   uint64_t now_ms)
 {
-	const struct config *cfg = l->cfg;
+	for (size_t i = 0; i < l->cfg->n_listeners; i++) {
+		struct listener_count *c = &l->listeners[i];
+		int at = change_listener(from, l->cfg, i);
+		const struct config_listener *v;
 
-	for (size_t d = 0; d < cfg->n_devices; d++) {
-		struct config_rate own = cfg->devices[d].limits.rate;
+		if (at < 0)
+			continue;
+		v = &from->listeners[at];
+		c->associations = v->limits.associations;
+		c->per_device = v->limits.per_device;
+		c->rate = v->limits.rate;
+		limit_bucket_change(&c->handshakes, v->limits.handshakes,
+				    now_ms);
+	}
+}
 
-		l->devices[d].buckets = l->buckets + d * cfg->n_listeners;
-		for (size_t i = 0; i < cfg->n_listeners; i++)
-			limit_bucket_init(
-			    &l->devices[d].buckets[i],
-			    own.n > 0 ? own : cfg->listeners[i].limits.rate,
+static void take_devices(struct limits *l, const struct config *from,
+			 uint64_t now_ms)
+{
+	for (size_t i = 0; i < l->cfg->n_devices; i++) {
+		struct device_count *d = &l->devices[i];
+		int at = change_device(from, l->cfg, i);
+
+		if (at >= 0) {
+			d->associations = from->devices[at].limits.associations;
+			d->rate = from->devices[at].limits.rate;
+		}
+		for (size_t j = 0; j < l->cfg->n_listeners; j++)
+			limit_bucket_change(
+			    &d->buckets[j],
+			    d->rate.n > 0 ? d->rate : l->listeners[j].rate,
 			    now_ms);
 	}
+}
+
+void limits_take(struct limits *l, const struct config *fresh, uint64_t now_ms)
+{
+	pthread_mutex_lock(&l->lock);
+	take_listeners(l, fresh, now_ms);
+	take_devices(l, fresh, now_ms);
+	pthread_mutex_unlock(&l->lock);
 }
 
 enum err limits_new(const struct config *cfg, uint64_t now_ms,
@@ -141,7 +198,9 @@ enum err limits_new(const struct config *cfg, uint64_t now_ms,
 		mem_free(l);
 		return ERR_NOMEM;
 	}
-	start_buckets(l, now_ms);
+	for (size_t d = 0; d < cfg->n_devices; d++)
+		l->devices[d].buckets = l->buckets + d * cfg->n_listeners;
+	limits_take(l, cfg, now_ms);
 	*out = l;
 	return ERR_OK;
 }
@@ -157,25 +216,36 @@ void limits_free(struct limits *l)
 	mem_free(l);
 }
 
+uint64_t limits_handshake(struct limits *l, size_t listener, uint64_t now_ms)
+{
+	struct limit_bucket *b = &l->listeners[listener].handshakes;
+	uint64_t wait = 0;
+
+	pthread_mutex_lock(&l->lock);
+	if (!limit_bucket_take(b, now_ms))
+		wait = limit_bucket_wait(b, now_ms);
+	pthread_mutex_unlock(&l->lock);
+	return wait;
+}
+
 enum limit_verdict limits_connect(struct limits *l, size_t listener)
 {
 	enum limit_verdict v = LIMIT_PASS;
 
 	pthread_mutex_lock(&l->lock);
-	if (l->listeners[listener] >=
-	    l->cfg->listeners[listener].limits.associations)
+	if (l->listeners[listener].now >= l->listeners[listener].associations)
 		v = LIMIT_LISTENER_FULL;
 	else
-		l->listeners[listener]++;
+		l->listeners[listener].now++;
 	pthread_mutex_unlock(&l->lock);
 	return v;
 }
 
 static uint32_t most_of(const struct limits *l, size_t listener, size_t device)
 {
-	uint32_t own = l->cfg->devices[device].limits.associations;
+	uint32_t own = l->devices[device].associations;
 
-	return own > 0 ? own : l->cfg->listeners[listener].limits.per_device;
+	return own > 0 ? own : l->listeners[listener].per_device;
 }
 
 enum limit_verdict limits_associate(struct limits *l, size_t listener,
@@ -198,8 +268,8 @@ enum limit_verdict limits_associate(struct limits *l, size_t listener,
 void limits_disconnect(struct limits *l, size_t listener, int device)
 {
 	pthread_mutex_lock(&l->lock);
-	assert(l->listeners[listener] > 0);
-	l->listeners[listener]--;
+	assert(l->listeners[listener].now > 0);
+	l->listeners[listener].now--;
 	if (device >= 0) {
 		assert(l->devices[device].now > 0);
 		l->devices[device].now--;
@@ -212,7 +282,7 @@ uint32_t limits_listener_count(struct limits *l, size_t listener)
 	uint32_t n;
 
 	pthread_mutex_lock(&l->lock);
-	n = l->listeners[listener];
+	n = l->listeners[listener].now;
 	pthread_mutex_unlock(&l->lock);
 	return n;
 }

@@ -23,6 +23,10 @@ struct limit_bucket {
 /* Starts full. rate.n 0: never refuses. */
 void limit_bucket_init(struct limit_bucket *b, struct config_rate rate,
 		       uint64_t now_ms);
+/* Another rate, with as great a share of the tokens as there was; full if there
+ * was no rate before. Nothing happens when it is the same. */
+void limit_bucket_change(struct limit_bucket *b, struct config_rate rate,
+			 uint64_t now_ms);
 /* Take one token if there is one. */
 bool limit_bucket_take(struct limit_bucket *b, uint64_t now_ms);
 /* Milliseconds until the next token; 0 if there is one now. */
@@ -44,10 +48,18 @@ const char *limit_verdict_name(enum limit_verdict v);
 
 struct limits; /* counters for every listener and device; locked */
 
-/* cfg must outlive it. ERR_NOMEM. */
+/* cfg must outlive it (names); its limits are copied. ERR_NOMEM. */
 enum err limits_new(const struct config *cfg, uint64_t now_ms,
 		    struct limits **out) MUST_CHECK;
+/* Take up the limits of another configuration, by the names of listeners and
+ * devices: those that it does not have keep theirs. Who is here already stays,
+ * even above a new limit; a rate that changes keeps the credit that fits. */
+void limits_take(struct limits *l, const struct config *fresh, uint64_t now_ms);
 void limits_free(struct limits *l);
+
+/* May a handshake begin on a listener (limits.handshakes)? 0: yes, and it takes
+ * a token; or in how many ms to ask again. */
+uint64_t limits_handshake(struct limits *l, size_t listener, uint64_t now_ms);
 
 /* A connection was accepted on a listener: takes a place unless it answers
  * LIMIT_LISTENER_FULL. */

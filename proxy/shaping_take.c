@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/change.h"
 #include "proxy/lib/mem.h"
 #include "proxy/shaping_int.h"
 
@@ -83,18 +84,19 @@ struct shaping_place shaping_place(const struct shaping *s, size_t i)
 
 /* What fresh says of it; NULL: nothing. */
 static const struct config_shape *find(const struct config *fresh,
-				       struct shaping_place p)
+				       const struct shaping *s, size_t i)
 {
+	struct shaping_place p = shaping_place(s, i);
 	int at;
 
 	switch (p.level) {
 	case SHAPER_TOTAL:
 		break;
 	case SHAPER_DESTINATION:
-		at = config_destination_find(fresh, p.name);
+		at = change_destination(fresh, s->config, p.index);
 		return at >= 0 ? &fresh->destinations[at].rate : NULL;
 	case SHAPER_DEVICE:
-		at = config_device_find(fresh, p.name);
+		at = change_device(fresh, s->config, p.index);
 		return at >= 0 ? &fresh->devices[at].rate : NULL;
 	}
 	return &fresh->rate;
@@ -107,8 +109,7 @@ static enum err copy_all(const struct shaping *s, const struct config *fresh,
 	enum err e = ERR_OK;
 
 	for (size_t i = 0; e == ERR_OK && i < s->n; i++) {
-		const struct config_shape *from =
-		    find(fresh, shaping_place(s, i));
+		const struct config_shape *from = find(fresh, s, i);
 
 		if (from == NULL)
 			from = s->shapes != NULL ? &s->shapes[i] : &none;

@@ -16,7 +16,8 @@ static const char text[] =
     "listeners:\n"
     "  one: {address: 10.0.0.1:104, protocol: dicom, ae_titles: [A],\n"
     "    limits: {associations: 4, per_device: 3, rate: 10/s}}\n"
-    "  two: {address: 10.0.0.1:105, protocol: dicom, ae_titles: [A]}\n"
+    "  two: {address: 10.0.0.1:105, protocol: dicom, ae_titles: [A],\n"
+    "    limits: {handshakes: 5/s}}\n"
     "devices:\n"
     "  ct: {ae_title: CT, address: 10.1.4.20}\n"
     "  mr: {ae_title: MR, address: 10.1.4.21,\n"
@@ -137,6 +138,87 @@ static void every_verdict_has_words(void **state)
 		assert_non_null(strstr(
 		    limit_verdict_text((enum limit_verdict)v), "limits."));
 	}
+}
+
+static void a_changed_rate_keeps_the_share_of_tokens(void **state)
+{
+	struct limit_bucket b;
+
+	(void)state;
+	limit_bucket_init(&b, (struct config_rate){4, 1000}, 0);
+	for (int i = 0; i < 4; i++)
+		assert_true(limit_bucket_take(&b, 0));
+	limit_bucket_change(&b, (struct config_rate){100, 1000}, 500);
+	for (int i = 0; i < 50; i++)
+		assert_true(limit_bucket_take(&b, 500));
+	assert_false(limit_bucket_take(&b, 500));
+	limit_bucket_change(&b, (struct config_rate){0, 0}, 500);
+	assert_true(limit_bucket_take(&b, 500));
+	limit_bucket_change(&b, (struct config_rate){1, 1000}, 600);
+	assert_true(limit_bucket_take(&b, 600));
+	assert_false(limit_bucket_take(&b, 600));
+	/* the same once more gives no second token */
+	limit_bucket_change(&b, (struct config_rate){1, 1000}, 600);
+	assert_false(limit_bucket_take(&b, 600));
+}
+
+static struct config *load(const char *yaml)
+{
+	static struct config_errors e;
+	struct config *c = NULL;
+
+	if (config_load_from_memory(yaml, strlen(yaml), "t", &c, &e) != ERR_OK)
+		config_errors_print(&e, stderr);
+	assert_non_null(c);
+	return c;
+}
+
+static const char later[] =
+    "listeners:\n"
+    "  new: {address: 10.0.0.1:106, protocol: dicom, ae_titles: [A]}\n"
+    "  one: {address: 10.0.0.1:104, protocol: dicom, ae_titles: [A],\n"
+    "    limits: {associations: 2, per_device: 1, rate: 1/s}}\n"
+    "devices:\n"
+    "  ct: {ae_title: CT, address: 10.1.4.20, limits: {associations: 2}}\n";
+
+static void a_reload_brings_other_limits(void **state)
+{
+	struct config *fresh = load(later);
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(limits_connect(l, 0), LIMIT_PASS);
+	assert_int_equal(limits_associate(l, 0, 0, 0), LIMIT_PASS);
+	assert_int_equal(limits_associate(l, 0, 0, 0), LIMIT_PASS);
+	limits_take(l, fresh, 0);
+	config_free(fresh); /* nothing of it is needed */
+	/* who is here stays */
+	assert_int_equal(limits_listener_count(l, 0), 3);
+	assert_int_equal(limits_connect(l, 0), LIMIT_LISTENER_FULL);
+	assert_int_equal(limits_associate(l, 0, 0, 0), LIMIT_DEVICE_FULL);
+	limits_disconnect(l, 0, 0);
+	limits_disconnect(l, 0, 0);
+	/* 8 of 10 a second were left, that is 0.8 of 1 */
+	assert_int_equal(limits_associate(l, 0, 0, 0), LIMIT_DEVICE_TOO_FAST);
+	assert_int_equal(limits_associate(l, 0, 0, 200), LIMIT_PASS);
+	/* mr is not in the new one, nor is two: as before */
+	assert_int_equal(limits_connect(l, 1), LIMIT_PASS);
+	assert_int_equal(limits_associate(l, 1, 1, 0), LIMIT_PASS);
+	assert_int_equal(limits_associate(l, 1, 1, 0), LIMIT_DEVICE_FULL);
+}
+
+static void handshakes_have_a_rate_of_their_own(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(limits_handshake(l, 1, 0), 0);
+	assert_int_equal(limits_handshake(l, 1, 0), 200);
+	assert_int_equal(limits_handshake(l, 1, 199), 1);
+	assert_int_equal(limits_handshake(l, 1, 200), 0);
+	assert_int_equal(limits_handshake(l, 1, 200), 200);
+	/* where none is configured */
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(limits_handshake(l, 0, 0), 0);
 }
 
 static void *come_and_go(void *arg)
@@ -293,14 +375,8 @@ static void names_and_addresses_that_change_become_one_kind(void **state)
 
 static int setup(void **state)
 {
-	static struct config_errors e;
-
 	(void)state;
-	if (config_load_from_memory(text, strlen(text), "t", &cfg, &e) !=
-	    ERR_OK) {
-		config_errors_print(&e, stderr);
-		return -1;
-	}
+	cfg = load(text);
 	return limits_new(cfg, 0, &l) == ERR_OK ? 0 : -1;
 }
 
@@ -326,6 +402,9 @@ int main(void)
 	    FRESH(a_listener_is_full_at_its_limit),
 	    FRESH(a_device_is_full_at_its_limit_over_all_listeners),
 	    FRESH(a_device_may_not_be_too_fast),
+	    cmocka_unit_test(a_changed_rate_keeps_the_share_of_tokens),
+	    FRESH(a_reload_brings_other_limits),
+	    FRESH(handshakes_have_a_rate_of_their_own),
 	    cmocka_unit_test(every_verdict_has_words),
 	    FRESH(threads_may_share_the_counters),
 	    cmocka_unit_test(repeats_become_counts),
