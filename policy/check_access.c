@@ -1,5 +1,6 @@
 /* Devices: who overlaps with whom, who cannot arrive, what leads nowhere. */
 #include <string.h>
+#include <strings.h>
 
 #include "policy/check.h"
 #include "policy/match.h"
@@ -36,6 +37,38 @@ static bool common_listener(const struct config_device *a,
 	return false;
 }
 
+static bool common_text(const struct config_texts *a,
+			const struct config_texts *b)
+{
+	for (size_t i = 0; i < a->n; i++)
+		for (size_t j = 0; j < b->n; j++)
+			if (strcasecmp(a->v[i], b->v[j]) == 0)
+				return true;
+	return false;
+}
+
+static bool common_fingerprint(const struct config_fingerprints *a,
+			       const struct config_fingerprints *b)
+{
+	for (size_t i = 0; i < a->n; i++)
+		for (size_t j = 0; j < b->n; j++)
+			if (strcmp(a->v[i], b->v[j]) == 0)
+				return true;
+	return false;
+}
+
+/* Both are known by something of their certificates that the other has not. */
+static bool certificates_differ(const struct config_device *x,
+				const struct config_device *y)
+{
+#define DIFFER(kind, common)                                                   \
+	(x->certificate.kind.n > 0 && y->certificate.kind.n > 0 &&             \
+	 !common(&x->certificate.kind, &y->certificate.kind))
+	return DIFFER(fingerprints, common_fingerprint) ||
+	       DIFFER(subjects, common_text) || DIFFER(sans, common_text);
+#undef DIFFER
+}
+
 static void check_overlap(const struct config_device *a,
 			  const struct config_device *b,
 			  struct config_errors *e)
@@ -47,6 +80,8 @@ static void check_overlap(const struct config_device *a,
 		return;
 	if (a->called.n > 0 && b->called.n > 0 &&
 	    match_common_ae(&a->called, &b->called) == NULL)
+		return;
+	if (certificates_differ(a, b))
 		return;
 	problem_error(e, b->at,
 		      "devices '%s' (line %d) and '%s' both have AE title "

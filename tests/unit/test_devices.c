@@ -305,16 +305,19 @@ static void load(const char *devices, const char *why)
 	char all[1024];
 	enum err result;
 
-	snprintf(all, sizeof(all),
-		 "listeners:\n"
-		 "  a: {address: 10.0.0.1:104, protocol: dicom, ae_titles: "
-		 "A}\n"
-		 "  b: {address: 127.0.0.1:105, protocol: dicom, ae_titles: "
-		 "B}\n"
-		 "destinations: {d: {protocol: directory, path: x}}\n"
-		 "routes: [{forward: d}]\n"
-		 "devices:\n%s",
-		 devices);
+	snprintf(
+	    all, sizeof(all),
+	    "listeners:\n"
+	    "  a: {address: 10.0.0.1:104, protocol: dicom, ae_titles: "
+	    "A}\n"
+	    "  b: {address: 127.0.0.1:105, protocol: dicom, ae_titles: "
+	    "B}\n"
+	    "  c: {address: 10.0.0.1:2762, protocol: dicom-tls, ae_titles: "
+	    "C, tls: {ca: a, certificate: b, key: c}}\n"
+	    "destinations: {d: {protocol: directory, path: x}}\n"
+	    "routes: [{forward: d}]\n"
+	    "devices:\n%s",
+	    devices);
 	result = config_load_from_memory(all, strlen(all), "t", &c, &e);
 	config_free(c);
 	if (why == NULL) {
@@ -332,7 +335,7 @@ static void overlapping_devices_are_an_error(void **state)
 	(void)state;
 	load("  x: {ae_title: X, address: 10.0.0.0/24}\n"
 	     "  y: {ae_title: [Y, X], address: [10.9.0.0/16, 10.0.0.7]}\n",
-	     "devices 'x' (line 7) and 'y' both have AE title 'X' and address "
+	     "devices 'x' (line 8) and 'y' both have AE title 'X' and address "
 	     "10.0.0.7");
 	load("  x: {ae_title: X, address: 10.0.0.0/24}\n"
 	     "  y: {ae_title: X, address: 10.0.1.0/24}\n",
@@ -349,6 +352,25 @@ static void overlapping_devices_are_an_error(void **state)
 	     NULL);
 }
 
+static void certificates_tell_devices_apart(void **state)
+{
+	(void)state;
+	load("  x: {ae_title: '*', address: 10.0.0.0/24, certificate: "
+	     "{san: x.example}}\n"
+	     "  y: {ae_title: '*', address: 10.0.0.0/24, certificate: "
+	     "{san: [y.example, z.example]}}\n",
+	     NULL);
+	load("  x: {ae_title: '*', address: 10.0.0.0/24, certificate: "
+	     "{san: x.example}}\n"
+	     "  y: {ae_title: '*', address: 10.0.0.0/24, certificate: "
+	     "{san: [y.example, X.Example]}}\n",
+	     "both have AE title '*'");
+	load("  x: {ae_title: X, address: 10.0.0.0/24, certificate: "
+	     "{san: x.example}}\n"
+	     "  y: {ae_title: X, address: 10.0.0.0/24}\n",
+	     "both have AE title 'X'");
+}
+
 static void devices_that_cannot_arrive_are_an_error(void **state)
 {
 	(void)state;
@@ -356,7 +378,8 @@ static void devices_that_cannot_arrive_are_an_error(void **state)
 	     "cannot arrive at any listener");
 	load("  x: {ae_title: X, address: 10.0.0.4, listeners: b}\n",
 	     "cannot arrive at any listener");
-	load("  x: {ae_title: X, address: 10.0.0.4, certificate: {san: x}}\n",
+	load("  x: {ae_title: X, address: 10.0.0.4, listeners: a, "
+	     "certificate: {san: x}}\n",
 	     "cannot arrive at any listener");
 	load("  x: {ae_title: X, address: 10.0.0.4, called: B}\n",
 	     "no listener that device 'x' reaches answers");
@@ -405,6 +428,7 @@ int main(void)
 	    cmocka_unit_test(ranges_may_end_inside_a_byte),
 	    cmocka_unit_test(every_reason_has_a_name),
 	    cmocka_unit_test(overlapping_devices_are_an_error),
+	    cmocka_unit_test(certificates_tell_devices_apart),
 	    cmocka_unit_test(devices_that_cannot_arrive_are_an_error),
 	};
 
