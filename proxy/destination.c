@@ -7,6 +7,7 @@
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
+#include "proxy/link/frame.h"
 #include "proxy/net/tls.h"
 
 static void choose(const char *configured, const char *device,
@@ -39,6 +40,7 @@ static enum err load_tls(struct destination *d, char why[TLS_WHY_LEN])
 	    .key = or_null(c->key),
 	    .tls13_only = d->config->protocol == CONFIG_LINK ||
 			  c->min_version == CONFIG_TLS_1_3,
+	    .alpn = d->config->protocol == CONFIG_LINK ? LINK_ALPN : NULL,
 	};
 
 	return tls_client_new(&o, &d->tls, why);
