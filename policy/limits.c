@@ -219,11 +219,12 @@ void limits_free(struct limits *l)
 uint64_t limits_handshake(struct limits *l, size_t listener, uint64_t now_ms)
 {
 	struct limit_bucket *b = &l->listeners[listener].handshakes;
-	uint64_t wait = 0;
+	uint64_t wait;
 
 	pthread_mutex_lock(&l->lock);
-	if (!limit_bucket_take(b, now_ms))
-		wait = limit_bucket_wait(b, now_ms);
+	(void)limit_bucket_take(b,
+				now_ms); /* none: it has begun all the same */
+	wait = limit_bucket_wait(b, now_ms);
 	pthread_mutex_unlock(&l->lock);
 	return wait;
 }

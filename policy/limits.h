@@ -57,8 +57,8 @@ enum err limits_new(const struct config *cfg, uint64_t now_ms,
 void limits_take(struct limits *l, const struct config *fresh, uint64_t now_ms);
 void limits_free(struct limits *l);
 
-/* May a handshake begin on a listener (limits.handshakes)? 0: yes, and it takes
- * a token; or in how many ms to ask again. */
+/* A handshake begins on a listener (limits.handshakes): takes a token, and
+ * returns in how many ms there will be another, 0: there is one. */
 uint64_t limits_handshake(struct limits *l, size_t listener, uint64_t now_ms);
 
 /* A connection was accepted on a listener: takes a place unless it answers

@@ -1,5 +1,6 @@
 #include "proxy/admission.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,12 +9,23 @@
 #include "proxy/lib/mem.h"
 #include "store/ledger.h"
 
+/* Listeners that would have more handshakes than they may. */
+struct queue {
+	uint64_t pauses;    /* not reported yet */
+	unsigned waiting;   /* most of them at once, likewise */
+	uint64_t logged_ms; /* 0: no report is due */
+};
+
 struct admission {
 	const struct config *cfg;
 	struct ledger *ledger;
 	struct limits *limits;
 	struct refusals *refusals;
+	pthread_mutex_t lock; /* of the queues */
+	struct queue *queues; /* by listener */
 };
+
+enum { QUEUE_WINDOW_MS = 60 * 1000 };
 
 static uint64_t now_ms(void)
 {
@@ -30,7 +42,10 @@ enum err admission_new(const struct config *cfg, struct ledger *ledger,
 		return ERR_NOMEM;
 	a->cfg = cfg;
 	a->ledger = ledger;
-	e = limits_new(cfg, now_ms(), &a->limits);
+	(void)pthread_mutex_init(&a->lock, NULL);
+	a->queues = mem_zarray(cfg->n_listeners + 1, sizeof(*a->queues));
+	if (a->queues != NULL)
+		e = limits_new(cfg, now_ms(), &a->limits);
 	if (e == ERR_OK)
 		e = refusals_new(&a->refusals);
 	if (e != ERR_OK) {
@@ -47,8 +62,69 @@ void admission_free(struct admission *a)
 		return;
 	limits_free(a->limits);
 	refusals_free(a->refusals);
+	mem_free(a->queues);
+	(void)pthread_mutex_destroy(&a->lock);
 	mem_free(a);
 }
+
+void admission_take(struct admission *a, const struct config *fresh)
+{
+	limits_take(a->limits, fresh, now_ms());
+}
+
+/* ---- handshakes -------------------------------------------------------- */
+
+/* Under the lock. */
+static void report_queue(struct admission *a, size_t listener)
+{
+	struct queue *q = &a->queues[listener];
+
+	if (q->pauses > 0)
+		log_event(LOG_WARN, "handshakes-limited-again",
+			  "listener=%s times=%llu most_waiting=%u",
+			  a->cfg->listeners[listener].name,
+			  (unsigned long long)q->pauses, q->waiting);
+	*q = (struct queue){.pauses = 0};
+}
+
+void admission_waited(struct admission *a, size_t listener, unsigned n)
+{
+	struct queue *q = &a->queues[listener];
+
+	(void)pthread_mutex_lock(&a->lock);
+	if (q->logged_ms == 0) {
+		q->logged_ms = now_ms();
+		log_event(LOG_WARN, "handshakes-limited",
+			  "listener=%s waiting=%u cause=\"more TLS handshakes "
+			  "than listeners.NAME.limits.handshakes allows\" "
+			  "effect=\"new connections wait\" remedy=\"see who "
+			  "connects so often, or raise it\"",
+			  a->cfg->listeners[listener].name, n);
+	} else {
+		q->pauses++;
+		q->waiting = n > q->waiting ? n : q->waiting;
+	}
+	(void)pthread_mutex_unlock(&a->lock);
+}
+
+static void flush_queues(struct admission *a, bool all)
+{
+	uint64_t now = now_ms();
+
+	(void)pthread_mutex_lock(&a->lock);
+	for (size_t i = 0; i < a->cfg->n_listeners; i++)
+		if (a->queues[i].logged_ms > 0 &&
+		    (all || now - a->queues[i].logged_ms >= QUEUE_WINDOW_MS))
+			report_queue(a, i);
+	(void)pthread_mutex_unlock(&a->lock);
+}
+
+uint64_t admission_handshake(struct admission *a, size_t listener)
+{
+	return limits_handshake(a->limits, listener, now_ms());
+}
+
+/* ---- who comes and goes ------------------------------------------------ */
 
 enum limit_verdict admission_connect(struct admission *a, size_t listener)
 {
@@ -165,4 +241,5 @@ void admission_refuse(struct admission *a, const struct refusal_facts *f)
 void admission_flush(struct admission *a, bool all)
 {
 	refusals_flush(a->refusals, now_ms(), all, on_repeats, a);
+	flush_queues(a, all);
 }

@@ -8,6 +8,7 @@
 #define PROXY_ADMISSION_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "policy/config.h"
 #include "policy/limits.h"
@@ -20,6 +21,16 @@ struct ledger;
 enum err admission_new(const struct config *cfg, struct ledger *ledger,
 		       struct admission **out) MUST_CHECK;
 void admission_free(struct admission *a);
+
+/* Limits of another configuration (limits_take()). */
+void admission_take(struct admission *a, const struct config *fresh);
+
+/* A TLS handshake begins on a listener. Returns for how many ms no further
+ * connection should be accepted there, 0: it may at once. */
+uint64_t admission_handshake(struct admission *a, size_t listener);
+/* So many connections had to wait for that. The first time in a minute it is
+ * logged, further ones are counted. */
+void admission_waited(struct admission *a, size_t listener, unsigned n);
 
 /* A connection arrived: takes a place on the listener if it answers
  * LIMIT_PASS, to be given back with admission_leave(). */

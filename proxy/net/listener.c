@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -118,6 +119,16 @@ void listener_resume(struct listener *l)
 		return;
 	l->paused = false;
 	uv_poll_start(&l->poll, UV_READABLE, on_poll);
+}
+
+unsigned listener_waiting(const struct listener *l)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+		return 0;
+	return info.tcpi_unacked; /* of a socket that listens: its queue */
 }
 
 uint16_t listener_port(const struct listener *l)

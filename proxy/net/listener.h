@@ -40,6 +40,9 @@ void listener_close(struct listener *l, void (*on_closed)(void *arg),
 void listener_pause(struct listener *l);
 void listener_resume(struct listener *l);
 
+/* Connections that the kernel holds, not accepted yet; 0: none, or unknown. */
+unsigned listener_waiting(const struct listener *l);
+
 /* The port in use, also when 0 was asked for. */
 uint16_t listener_port(const struct listener *l);
 /* Connections dropped because the process had no descriptor left. Counted
