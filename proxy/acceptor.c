@@ -14,6 +14,7 @@
 #include "proxy/net/listener.h"
 #include "proxy/net/tls.h"
 #include "proxy/net/worker.h"
+#include "proxy/throttle.h"
 
 enum { BACKLOG = 512, PORT_TEXT_LEN = CONFIG_HOST_LEN + 16 };
 
@@ -21,6 +22,7 @@ struct port { /* one listener */
 	struct acceptor *acceptor;
 	size_t index;
 	struct listener *listener; /* NULL: closed */
+	struct throttle *throttle; /* NULL: no TLS there */
 };
 
 struct acceptor {
@@ -88,9 +90,14 @@ static void on_accept(void *arg, int fd, const struct sockaddr *peer)
 {
 	struct port *p = arg;
 	struct acceptor *a = p->acceptor;
-	enum limit_verdict v = admission_connect(a->opt.admission, p->index);
+	enum limit_verdict v;
 	struct handover *h;
 
+	if (!throttle_accepted(p->throttle, fd)) {
+		close(fd);
+		return;
+	}
+	v = admission_connect(a->opt.admission, p->index);
 	if (v != LIMIT_PASS) {
 		refuse(p, fd, peer, v);
 		return;
@@ -146,6 +153,9 @@ static enum err open_port(struct acceptor *a, size_t i, char why[768])
 	a->ports[i].index = i;
 	e = listener_open(a->opt.loop, address, BACKLOG, on_accept,
 			  &a->ports[i], &a->ports[i].listener, why);
+	if (e == ERR_OK && l->protocol != CONFIG_DICOM)
+		e = throttle_open(a->opt.loop, a->opt.admission, i,
+				  a->ports[i].listener, &a->ports[i].throttle);
 	if (e == ERR_OK)
 		log_event(LOG_INFO, "listening",
 			  "listener=%s protocol=%s address=%s port=%u", l->name,
@@ -167,6 +177,7 @@ static void start_envs(struct acceptor *a)
 		    .destinations = a->opt.destinations,
 		    .commitment = a->opt.commitment,
 		    .shaper = a->opt.shaper,
+		    .early = a->opt.early,
 		    .admission = a->opt.admission,
 		    .tls = a->tls,
 		    .worker = a->opt.workers[i],
@@ -229,6 +240,7 @@ static void close_ports(struct acceptor *a)
 	for (size_t i = 0; i < a->opt.config->n_listeners; i++) {
 		if (a->ports == NULL || a->ports[i].listener == NULL)
 			continue;
+		throttle_close(a->ports[i].throttle);
 		listener_close(a->ports[i].listener, NULL, NULL);
 		a->ports[i].listener = NULL;
 	}

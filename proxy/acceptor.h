@@ -16,6 +16,7 @@ struct commitment;
 struct config;
 struct destination;
 struct ledger;
+struct early_desk;
 struct shaper;
 struct spool;
 struct worker;
@@ -30,6 +31,7 @@ struct acceptor_options {
 	struct destination *const *destinations; /* by index in config */
 	struct commitment *commitment; /* takes reports; NULL: none do */
 	struct shaper *shaper;         /* NULL: nothing is limited */
+	struct early_desk *early;      /* hears of long instances; or NULL */
 	struct admission *admission;
 	struct worker *const *workers;
 	size_t n_workers;

@@ -18,6 +18,7 @@ struct capabilities;
 struct commitment;
 struct config;
 struct destination;
+struct early_desk;
 struct ledger;
 struct shaper;
 struct spool;
@@ -33,6 +34,7 @@ struct association_env {
 	struct destination *const *destinations; /* by index in config */
 	struct commitment *commitment;           /* NULL: none is served */
 	struct shaper *shaper;                   /* NULL: nothing is limited */
+	struct early_desk *early; /* hears of long instances; or NULL */
 	struct admission *admission;
 	struct tls_context *const *tls; /* by listener; NULL: plaintext */
 	struct worker *worker;

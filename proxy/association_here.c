@@ -108,7 +108,8 @@ static struct store_origin origin_of(const struct association *a)
 				     .association = a->facts.row.id,
 				     .peer = a->facts.row.peer,
 				     .calling_ae = a->facts.row.calling_ae,
-				     .called_ae = a->facts.row.called_ae};
+				     .called_ae = a->facts.row.called_ae,
+				     .early = a->env->early};
 }
 
 static bool serve_store(struct association *a, const struct agreed_context *c)

@@ -204,8 +204,9 @@ static bool directory_is_open(const void *lane)
 	return true;
 }
 
-const struct lane_ops directory_ops = {directory_give, directory_close,
-				       directory_is_open};
+const struct lane_ops directory_ops = {.give = directory_give,
+				       .close = directory_close,
+				       .is_open = directory_is_open};
 
 enum err directory_new(const struct directory_env *env, struct directory **out)
 {

@@ -12,6 +12,7 @@ struct answer {
 	struct feed *feed;
 	struct task *task; /* NULL: dropped meanwhile */
 	uint32_t first;
+	bool early; /* asked by its transfer id */
 	enum err e;
 	uint32_t n;
 	struct place places[LEDGER_PLACES_MAX];
@@ -56,6 +57,28 @@ static struct feed_slot *free_slot(struct feed *f)
 
 /* ---- places ------------------------------------------------------------ */
 
+/* Of one that came in meanwhile it tells the truth, too. */
+static void take_early(struct task *t, const struct answer *a)
+{
+	if (a->n == 0)
+		return;
+	t->places_first = a->first;
+	t->n_places = a->n;
+	memcpy(t->places, a->places, a->n * sizeof(a->places[0]));
+	if (t->early)
+		t->item.chunks = a->first + a->n - 1;
+}
+
+static void take_places(struct task *t, const struct answer *a)
+{
+	t->n_places = a->n;
+	t->places_first = a->first;
+	if (a->n > 0)
+		memcpy(t->places, a->places, a->n * sizeof(a->places[0]));
+	else
+		t->failed_index = UINT32_MAX; /* cannot be had */
+}
+
 static void on_places_posted(struct msg *m)
 {
 	struct answer *a = CONTAINER_OF(m, struct answer, msg);
@@ -66,13 +89,10 @@ static void on_places_posted(struct msg *m)
 	f->in_flight--;
 	if (t != NULL) {
 		t->places_asked = false;
-		t->n_places = a->n;
-		t->places_first = a->first;
-		if (a->n > 0)
-			memcpy(t->places, a->places,
-			       a->n * sizeof(a->places[0]));
+		if (a->early)
+			take_early(t, a);
 		else
-			t->failed_index = UINT32_MAX; /* cannot be had */
+			take_places(t, a);
 	}
 	mem_free(a);
 	if (t != NULL)
@@ -94,19 +114,23 @@ static void on_places(void *arg, enum err e, const struct place *places,
 	(void)worker_post(a->feed->worker, &a->msg);
 }
 
-static enum err ask_places(struct feed *f, struct task *t, uint32_t first)
+/* On the ledger's thread. */
+static void on_transfer(void *arg, const struct ledger_transfer *t)
 {
-	uint32_t left = t->item.chunks - first;
-	unsigned n = left < LEDGER_PLACES_MAX ? left : LEDGER_PLACES_MAX;
+	on_places(arg, t->e, t->places, t->n);
+}
+
+/* NULL: no memory. */
+static struct answer *question(struct feed *f, struct task *t, uint32_t first)
+{
 	struct answer *a;
-	enum err e;
 
 	if (t->places == NULL)
 		t->places = mem_zarray(LEDGER_PLACES_MAX, sizeof(*t->places));
 	a = mem_zalloc(sizeof(*a));
 	if (t->places == NULL || a == NULL) {
 		mem_free(a);
-		return ERR_NOMEM;
+		return NULL;
 	}
 	a->msg.run = on_places_posted;
 	a->feed = f;
@@ -115,13 +139,44 @@ static enum err ask_places(struct feed *f, struct task *t, uint32_t first)
 	list_push_back(&f->answers, &a->node);
 	f->in_flight++;
 	t->places_asked = true;
+	return a;
+}
+
+static void not_asked(struct answer *a)
+{
+	list_remove(&a->node);
+	a->feed->in_flight--;
+	a->task->places_asked = false;
+	mem_free(a);
+}
+
+static enum err ask_places(struct feed *f, struct task *t, uint32_t first)
+{
+	uint32_t left = t->item.chunks - first;
+	unsigned n = left < LEDGER_PLACES_MAX ? left : LEDGER_PLACES_MAX;
+	struct answer *a = question(f, t, first);
+	enum err e;
+
+	if (a == NULL)
+		return ERR_NOMEM;
 	e = ledger_places(f->ledger, t->item.seq, first, n, on_places, a);
-	if (e != ERR_OK) {
-		list_remove(&a->node);
-		f->in_flight--;
-		t->places_asked = false;
-		mem_free(a);
-	}
+	if (e != ERR_OK)
+		not_asked(a);
+	return e;
+}
+
+enum err feed_ask_early(struct feed *f, struct task *t)
+{
+	struct answer *a = question(f, t, t->next);
+	enum err e;
+
+	if (a == NULL)
+		return ERR_NOMEM;
+	a->early = true;
+	e = ledger_transfer(f->ledger, &t->item.transfer, t->next,
+			    LEDGER_PLACES_MAX, on_transfer, a);
+	if (e != ERR_OK)
+		not_asked(a);
 	return e;
 }
 
@@ -133,6 +188,8 @@ static enum err place_of(struct feed *f, struct task *t, uint32_t index,
 		*out = t->places[index - t->places_first];
 		return ERR_OK;
 	}
+	if (t->early) /* moved, which is rare: it goes when it is whole */
+		return ERR_NOTFOUND;
 	if (index == 0 && !t->places_stale) {
 		*out = t->item.first;
 		return ERR_OK;

@@ -74,6 +74,11 @@ void feed_fill(struct feed *f);
 enum err feed_get(struct feed *f, struct task *t, const uint8_t **data,
 		  size_t *len) MUST_CHECK;
 
+/* t is early (task.h): ask the ledger how far it has come. The answer sets
+ * item.chunks to one less than the chunks that are durable; then ready runs.
+ * Errors as ledger_transfer(). */
+enum err feed_ask_early(struct feed *f, struct task *t) MUST_CHECK;
+
 /* Chunk t->next was used: moves t on to the following one. */
 void feed_release(struct feed *f, struct task *t);
 

@@ -148,6 +148,7 @@ static enum err open_dest(struct scheduler *s, size_t i)
 	d->config = c;
 	list_init(&d->holds);
 	list_init(&d->unposted);
+	list_init(&d->flights);
 	(void)uv_timer_init(s->opt.loop, &d->timer);
 	s->n_dests++; /* from here on it is closed with the others */
 	d->destination = s->opt.destinations[i];
@@ -237,6 +238,8 @@ enum err scheduler_start(const struct scheduler_options *opt,
 		return e;
 	}
 	capability_on_want(opt->capabilities, on_want, s);
+	if (opt->early != NULL)
+		early_desk_listen(opt->early, early_heard, s);
 	for (size_t i = 0; i < s->n_dests; i++)
 		run_dest(&s->dests[i]);
 	*out = s;
@@ -248,6 +251,7 @@ enum err scheduler_start(const struct scheduler_options *opt,
 static void free_dest(struct dest *d)
 {
 	hold_free_all(d);
+	early_free(d);
 	window_free(d);
 	sched_flush_outcomes(d);
 	while (!list_empty(&d->unposted))
@@ -348,8 +352,11 @@ void scheduler_stop(struct scheduler *s, uint64_t grace_ms,
 	s->stopped_arg = arg;
 	if (s->opt.capabilities != NULL)
 		capability_on_want(s->opt.capabilities, NULL, NULL);
+	if (s->opt.early != NULL)
+		early_desk_listen(s->opt.early, NULL, NULL);
 	for (size_t i = 0; i < s->n_dests; i++) {
 		s->dests[i].stopped = true;
+		early_stop(&s->dests[i]);
 		(void)uv_timer_stop(&s->dests[i].timer);
 	}
 	orders_cancel(s);

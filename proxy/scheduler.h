@@ -10,6 +10,10 @@
  * to one destination and keeps its arrival order. A study's instances prefer
  * one association.
  *
+ * Cut-through (early.h): a long instance that still comes in may begin to
+ * travel on a line that has nothing else to do; its end waits until it is whole
+ * and its delivery's turn has come.
+ *
  * All functions run on the main loop's thread unless they say otherwise. */
 #ifndef PROXY_SCHEDULER_H
 #define PROXY_SCHEDULER_H
@@ -24,6 +28,7 @@ struct capabilities;
 struct commitment;
 struct config;
 struct destination;
+struct early_desk;
 struct ledger;
 struct mailbox;
 struct scheduler; /* opaque */
@@ -43,6 +48,7 @@ struct scheduler_options {
 	struct ledger *ledger;
 	struct capabilities *capabilities;
 	struct commitment *commitment; /* takes reports; NULL: none do */
+	struct early_desk *early; /* long instances that come in; or NULL */
 	/* By the index in config, from destinations_open(). */
 	struct destination *const *destinations;
 	struct worker *const *workers; /* senders live on these */

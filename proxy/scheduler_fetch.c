@@ -67,6 +67,8 @@ static void take(struct dest *d, const struct ledger_item *li)
 	h = hold_of(d, it);
 	if (h != NULL && hold_take(d, h, it))
 		note_skipped(d, li, h);
+	else if (h == NULL)
+		early_meet(d, it);
 }
 
 /* Go down to level: what is passed over has nothing. False: that level has a
@@ -116,13 +118,23 @@ static void take_all(struct dest *d, const struct batch *b)
 	}
 }
 
-static bool all_read(const struct dest *d)
+static bool at_end(const struct dest *d)
 {
 	for (unsigned i = 0; i < LEVELS; i++) {
 		if (!d->levels[i].end)
 			return false;
 	}
-	return d->rescan_at_ms == 0;
+	return true;
+}
+
+static bool all_read(const struct dest *d)
+{
+	return at_end(d) && d->rescan_at_ms == 0;
+}
+
+bool fetch_is_done(const struct dest *d)
+{
+	return !d->fetching && at_end(d) && !atomic_load(&d->hinted);
 }
 
 static void on_batch(struct msg *m)

@@ -6,6 +6,7 @@
  * scheduler_run.c       who sends what next
  * scheduler_result.c    what came of it
  * scheduler_hold.c      contexts and AE pairs that wait
+ * scheduler_early.c     what still comes in: cut-through
  * scheduler_orders.c    what an operator does
  *
  * Everything here lives on the main loop's thread. */
@@ -17,6 +18,7 @@
 
 #include "policy/config.h"
 #include "proxy/destination.h"
+#include "proxy/early.h"
 #include "proxy/heap.h"
 #include "proxy/idmap.h"
 #include "proxy/lane.h"
@@ -82,6 +84,7 @@ struct lane {
 	const struct lane_ops *ops;
 	void *impl;             /* NULL: not made yet */
 	unsigned n;             /* tasks given */
+	bool early;             /* one that still comes in has it */
 	uint64_t not_before_ms; /* monotonic */
 	unsigned failures;
 	char calling_ae[17], called_ae[17]; /* of the last task */
@@ -136,6 +139,9 @@ struct dest {
 	struct list holds;
 	size_t n_holds;
 	struct list unposted; /* of struct unposted */
+	struct list flights;  /* scheduler_early.c; empty: none comes in */
+	unsigned n_flying;    /* of them, given to a lane */
+	uint64_t early_not_before_ms;
 
 	/* Figures. */
 	_Atomic bool hinted;
@@ -157,6 +163,7 @@ struct scheduler {
 	struct dest *dests;
 	size_t n_dests;
 	uint64_t random;
+	uint64_t last_flight;
 	int64_t started_ms; /* wall */
 	struct msg hint_msg;
 	_Atomic bool hint_posted;
@@ -210,6 +217,8 @@ void fetch_more(struct dest *d);
 void fetch_again(struct dest *d);
 /* Read from the beginning after ms at the latest: something was left out. */
 void fetch_rescan(struct dest *d, uint64_t ms);
+/* All that is due is in the window, as far as is known. */
+bool fetch_is_done(const struct dest *d);
 
 /* scheduler_run.c */
 
@@ -218,6 +227,10 @@ void run_dest(struct dest *d);
 /* first * 2^n, at most max, 20 per cent either way. */
 uint64_t run_backoff(struct scheduler *s, uint64_t first, uint64_t max,
 		     unsigned n);
+/* Give it, of which the rest still comes in, to a lane that has nothing else
+ * to do. NULL: there is none, or no memory. */
+struct lane *run_give_early(struct dest *d, const struct item *it,
+			    uint64_t flight, void (*done)(struct msg *m));
 
 /* scheduler_result.c */
 void result_done(struct msg *m); /* task.done */
@@ -241,6 +254,24 @@ void hold_count_again(struct dest *d);
 /* Holds that nothing in the queue falls under any more are over. */
 void hold_prune(struct dest *d);
 void hold_free_all(struct dest *d);
+
+/* scheduler_early.c */
+
+/* early_desk.fn; arg: the scheduler. */
+void early_heard(void *arg, const struct early_news *news);
+/* it came into the window: it may be flying already. */
+void early_meet(struct dest *d, struct item *it);
+/* it has to wait until what flies has come back. */
+bool early_bars(struct dest *d, const struct item *it);
+/* What is whole finds no lane: what is not goes back. */
+void early_give_way(struct dest *d);
+/* Let one begin, if nothing else is to be done. */
+void early_run(struct dest *d, uint64_t now_ms);
+/* When to run again, monotonic ms; 0: for no reason of these. */
+uint64_t early_due(const struct dest *d, uint64_t now_ms);
+/* The scheduler stops. */
+void early_stop(struct dest *d);
+void early_free(struct dest *d);
 
 /* Try all that waits now: by order of an operator. */
 void run_all_now(struct dest *d);

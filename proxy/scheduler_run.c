@@ -41,8 +41,15 @@ static bool sender_open_lane(const void *impl)
 	return sender_is_open(impl);
 }
 
-static const struct lane_ops sender_ops = {sender_give_task, sender_close_lane,
-					   sender_open_lane};
+static void sender_tell_note(void *impl, struct lane_note *note)
+{
+	sender_tell(impl, note);
+}
+
+static const struct lane_ops sender_ops = {.give = sender_give_task,
+					   .close = sender_close_lane,
+					   .is_open = sender_open_lane,
+					   .tell = sender_tell_note};
 
 static struct worker *least_loaded(const struct scheduler *s)
 {
@@ -138,17 +145,20 @@ static size_t lanes_for(const struct dest *d, const struct item *it)
 	return kept && !task_is_urgent(&it->li) ? d->n_lanes - 1 : d->n_lanes;
 }
 
+/* depth: tasks that a lane may have with it. */
 static struct lane *choose(struct dest *d, const struct item *it,
-			   uint64_t now_ms)
+			   unsigned depth, uint64_t now_ms)
 {
 	size_t n = lanes_for(d, it);
-	unsigned depth = d->trying || it->isolate ? 1 : LANE_DEPTH;
 	struct lane *best = NULL;
+
+	if (d->trying || it->isolate)
+		depth = 1;
 
 	for (size_t i = 0; i < n; i++) {
 		struct lane *l = &d->lanes[i];
 
-		if (l->n >= depth || l->not_before_ms > now_ms)
+		if (l->n >= depth || l->early || l->not_before_ms > now_ms)
 			continue;
 		if (best == NULL || cost(l, it) < cost(best, it))
 			best = l;
@@ -158,13 +168,13 @@ static struct lane *choose(struct dest *d, const struct item *it,
 
 /* ---- giving ------------------------------------------------------------ */
 
-static enum err give(struct dest *d, struct lane *l, struct item *it)
+static struct task *make_task(struct lane *l, const struct item *it)
 {
 	struct task *t = mem_zalloc(sizeof(*t));
 
 	if (t == NULL || make_lane(l) != ERR_OK) {
 		mem_free(t);
-		return ERR_NOMEM;
+		return NULL;
 	}
 	t->item = it->li;
 	memcpy(t->calling_ae, it->calling_ae, sizeof(t->calling_ae));
@@ -173,13 +183,42 @@ static enum err give(struct dest *d, struct lane *l, struct item *it)
 	memcpy(l->called_ae, it->called_ae, sizeof(l->called_ae));
 	memcpy(l->study, it->li.study, sizeof(l->study));
 	t->lane = l;
+	return t;
+}
+
+static void hand_over(struct lane *l, struct task *t)
+{
+	l->n++;
+	l->dest->in_flight++;
+	l->ops->give(l->impl, t);
+}
+
+static enum err give(struct dest *d, struct lane *l, struct item *it)
+{
+	struct task *t = make_task(l, it);
+
+	if (t == NULL)
+		return ERR_NOMEM;
 	t->done = result_done;
 	heap_remove(&d->ready, &it->heap);
 	it->state = ITEM_FLYING;
-	l->n++;
-	d->in_flight++;
-	l->ops->give(l->impl, t);
+	hand_over(l, t);
 	return ERR_OK;
+}
+
+struct lane *run_give_early(struct dest *d, const struct item *it,
+			    uint64_t flight, void (*done)(struct msg *m))
+{
+	struct lane *l = choose(d, it, 1, sched_now());
+	struct task *t = l != NULL ? make_task(l, it) : NULL;
+
+	if (t == NULL)
+		return NULL;
+	t->early = true;
+	t->flight = flight;
+	t->done = done;
+	hand_over(l, t);
+	return l;
 }
 
 static void dispatch(struct dest *d, uint64_t now_ms)
@@ -192,15 +231,19 @@ static void dispatch(struct dest *d, uint64_t now_ms)
 
 		if (d->alone != NULL && d->alone->state == ITEM_FLYING)
 			return; /* until it is through */
+		if (early_bars(d, it))
+			return;
 		if (it->isolate)
 			d->alone = it;
 		if (d->alone != NULL && d->in_flight > 0)
 			return; /* the others first */
 		if (d->alone != NULL)
 			it = d->alone;
-		l = choose(d, it, now_ms);
-		if (l == NULL)
+		l = choose(d, it, LANE_DEPTH, now_ms);
+		if (l == NULL) {
+			early_give_way(d);
 			return;
+		}
 		if (give(d, l, it) != ERR_OK) {
 			d->not_before_ms = now_ms + OPEN_FIRST_MS;
 			return;
@@ -238,6 +281,7 @@ static void set_timer(struct dest *d, uint64_t now_ms)
 	}
 	if (!list_empty(&d->unposted))
 		sooner(&at, now_ms + 100);
+	sooner(&at, early_due(d, now_ms));
 	if (at == UINT64_MAX)
 		(void)uv_timer_stop(&d->timer);
 	else
@@ -268,5 +312,6 @@ void run_dest(struct dest *d)
 	if (!d->held_by_operator && d->not_before_ms <= now &&
 	    list_empty(&d->unposted))
 		dispatch(d, now);
+	early_run(d, now);
 	set_timer(d, now);
 }

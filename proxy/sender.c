@@ -245,6 +245,7 @@ void sender_give(struct sender *s, struct task *t)
 	t->next = 0;
 	t->failed_index = 0;
 	t->places_stale = false;
+	t->ask_at_ns = 0;
 	if (!worker_post(s->env.worker, &t->msg)) { /* it is stopping */
 		t->end = TASK_RETURNED;
 		t->verdict = outcome_of_failure(FAIL_STOPPED);

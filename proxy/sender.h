@@ -22,6 +22,7 @@
 
 struct commitment;
 struct destination;
+struct lane_note;
 struct recent;
 struct sender; /* opaque */
 
@@ -47,6 +48,9 @@ enum err sender_new(const struct sender_env *env,
 
 /* t is the sender's until done. */
 void sender_give(struct sender *s, struct task *t);
+
+/* About a task with early set (lane.h); note is the sender's. */
+void sender_tell(struct sender *s, struct lane_note *note);
 
 /* End: release the association, or abort it when an instance is outstanding;
  * tasks come back (TASK_RETURNED, the outstanding one FAIL_STOPPED). closed

@@ -4,7 +4,8 @@
  * sender_ul.c     the association: PS3.8 table 9-10 acted out
  * sender_store.c  messages out: C-STORE and DIMSE-N requests
  * sender_pace.c   how much may leave now
- * sender_in.c     messages in: responses, and requests of the peer */
+ * sender_in.c     messages in: responses, and requests of the peer
+ * sender_early.c  instances that still come in */
 #ifndef PROXY_SENDER_INT_H
 #define PROXY_SENDER_INT_H
 
@@ -107,6 +108,7 @@ struct sender {
 	enum sender_phase phase;
 	const struct sender_context *context;
 	size_t offset; /* into the chunk being sent */
+	bool starved;  /* the rest of it still comes in */
 	bool have_status;
 	uint16_t status; /* came before all was sent */
 	uint16_t error_id;
@@ -172,6 +174,8 @@ void sender_pace_unsent(struct sender *s, size_t n);
 void sender_pace_count(struct sender *s, size_t n);
 /* Bytes of one fragment. */
 size_t sender_fragment_max(const struct sender *s);
+/* Try again in ms. */
+void sender_pump_in(struct sender *s, uint64_t ms);
 /* Nothing is sent for now. */
 void sender_pace_stop(struct sender *s);
 
@@ -186,6 +190,14 @@ void sender_answered(struct sender *s);
 bool sender_send_answer(struct sender *s);
 /* The association is gone: nothing is to be answered any more. */
 void sender_forget_asked(struct sender *s);
+
+/* sender_early.c */
+
+/* Something of t can be sent now. Else sender_early_wait(). */
+bool sender_early_has(const struct task *t);
+void sender_early_wait(struct sender *s, struct task *t);
+/* Something of it is sent. */
+void sender_early_flows(struct sender *s);
 
 /* sender_assoc.c */
 

@@ -46,6 +46,12 @@ static void on_pace(uv_timer_t *timer)
 		sender_pump(s);
 }
 
+void sender_pump_in(struct sender *s, uint64_t ms)
+{
+	uv_update_time(s->pace.loop);
+	(void)uv_timer_start(&s->pace, on_pace, ms, 0);
+}
+
 size_t sender_pace(struct sender *s, size_t want)
 {
 	size_t most = sender_fragment_max(s), n;
@@ -58,9 +64,7 @@ size_t sender_pace(struct sender *s, size_t want)
 			&wait_ns);
 	if (n == 0) {
 		s->pacing = true;
-		uv_update_time(s->pace.loop);
-		(void)uv_timer_start(&s->pace, on_pace,
-				     (wait_ns + 999999) / 1000000, 0);
+		sender_pump_in(s, (wait_ns + 999999) / 1000000);
 	} else if (n < want && n >= most) { /* whole fragments */
 		shaper_return(&s->shape, n % most);
 		n -= n % most;

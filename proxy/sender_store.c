@@ -126,6 +126,11 @@ static bool send_data(struct sender *s, struct task *t)
 	bool last;
 	enum err e;
 
+	if (!sender_early_has(t)) {
+		sender_early_wait(s, t);
+		return false;
+	}
+	sender_early_flows(s);
 	if (t->item.chunks == 0) { /* an empty data set: one empty fragment */
 		if (has_data_set(t) &&
 		    send_fragments(s, s->context->id, (const uint8_t *)"", 0, 0,
@@ -141,7 +146,7 @@ static bool send_data(struct sender *s, struct task *t)
 		unreadable(s, t, e);
 		return false;
 	}
-	last = t->next + 1 == t->item.chunks;
+	last = !t->early && t->next + 1 == t->item.chunks;
 	n = sender_pace(s, len - s->offset);
 	if (n == 0 && len > s->offset)
 		return false;
@@ -246,6 +251,7 @@ static bool begin(struct sender *s, struct task *t)
 	s->context = c;
 	s->offset = 0;
 	s->have_status = false;
+	s->starved = false;
 	s->comment[0] = '\0';
 	s->error_id = 0;
 	s->phase = PHASE_SENDING;

@@ -432,7 +432,9 @@ static void time_up(struct sender *s)
 						    : FAIL_SEND_TIMEOUT;
 	struct verdict v = outcome_of_failure(f);
 
-	sender_fail(s, &v, NULL, true);
+	sender_fail(s, &v,
+		    s->starved ? "the device does not send the rest" : NULL,
+		    true);
 	sender_event(s, UL_EVT15);
 }
 
@@ -452,6 +454,9 @@ void sender_on_timer(struct sender *s)
 		sender_event(s, UL_EVT15); /* it never came to its end */
 	} else if (s->ul == UL_STA6 && s->phase == PHASE_NONE) {
 		sender_event(s, UL_EVT11); /* idle */
+	} else if (s->ul == UL_STA6 && s->phase == PHASE_SENDING &&
+		   s->starved) {
+		time_up(s);
 	} else if (s->ul == UL_STA6) {
 		out = stream_bytes_out(s->stream);
 		if (s->pacing && s->phase == PHASE_SENDING) {

@@ -27,6 +27,7 @@
 #include "proxy/commitment.h"
 #include "proxy/control.h"
 #include "proxy/destination.h"
+#include "proxy/early.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
@@ -35,6 +36,7 @@
 #include "proxy/net/tls.h"
 #include "proxy/net/worker.h"
 #include "proxy/notify.h"
+#include "proxy/reload.h"
 #include "proxy/scheduler.h"
 #include "proxy/shaping.h"
 #include "proxy/store_scp.h"
@@ -74,8 +76,10 @@ struct server {
 	pthread_mutex_t scheduler_lock; /* the ledger thread asks, too */
 	struct scheduler *scheduler;    /* NULL before and after it runs */
 	struct scheduler *ending;       /* while it stops */
+	struct early_desk early;
 	struct admission *admission;
 	struct acceptor *acceptor;
+	struct reload *reload;
 	struct control *control;
 
 	enum phase phase;
@@ -278,6 +282,7 @@ static enum err open_loop(struct server *s)
 		return ERR_IO;
 	s->loop_open = true;
 	e = mailbox_init(&s->mailbox, &s->loop);
+	early_desk_init(&s->early, &s->mailbox);
 	s->mailbox_open = e == ERR_OK;
 	return e;
 }
@@ -318,6 +323,7 @@ static enum err start_scheduler(struct server *s)
 				      .capabilities = s->capabilities,
 				      .destinations = s->destinations,
 				      .commitment = s->commitment,
+				      .early = &s->early,
 				      .workers = s->workers + s->n_workers / 2,
 				      .n_workers = s->n_workers / 2};
 	struct scheduler *scheduler;
@@ -335,6 +341,14 @@ static int count_open(void *arg)
 	return (int)acceptor_open(s->acceptor);
 }
 
+static void on_reload_asked(void *arg, const char *by, reload_done_fn *done,
+			    void *done_arg)
+{
+	struct server *s = arg;
+
+	reload_start(s->reload, by, done, done_arg);
+}
+
 static enum err start_control(struct server *s)
 {
 	struct control_options o = {.config = s->config,
@@ -344,7 +358,9 @@ static enum err start_control(struct server *s)
 				    .destinations = s->destinations,
 				    .commitment = s->commitment,
 				    .mailbox = &s->mailbox,
+				    .shaping = &s->shaping,
 				    .associations = count_open,
+				    .reload = on_reload_asked,
 				    .arg = s};
 
 	return control_start(&o, &s->control, s->why);
@@ -360,6 +376,7 @@ static enum err start_acceptor(struct server *s)
 				     .destinations = s->destinations,
 				     .commitment = s->commitment,
 				     .shaper = s->shaping.shaper,
+				     .early = &s->early,
 				     .admission = s->admission,
 				     .workers = s->workers,
 				     .n_workers = s->n_workers / 2};
@@ -370,6 +387,28 @@ static enum err start_acceptor(struct server *s)
 static enum err start_admission(struct server *s)
 {
 	return admission_new(s->config, s->ledger, &s->admission);
+}
+
+static void on_hours(uv_timer_t *t);
+
+static void on_reshape(void *arg)
+{
+	struct server *s = arg;
+
+	on_hours(&s->hours);
+}
+
+static enum err start_reload(struct server *s)
+{
+	struct reload_options o = {.loop = &s->loop,
+				   .config = s->config,
+				   .shaping = &s->shaping,
+				   .admission = s->admission,
+				   .ledger = s->ledger,
+				   .reshape = on_reshape,
+				   .arg = s};
+
+	return reload_new(&o, &s->reload);
 }
 
 static enum err start_tls(struct server *s)
@@ -396,6 +435,7 @@ static enum err start_all(struct server *s)
 	    {"storage commitment", start_commitment},
 	    {"scheduler", start_scheduler},
 	    {"admission", start_admission},
+	    {"reload", start_reload},
 	    {"listeners", start_acceptor},
 	    {"control socket", start_control},
 	};
@@ -453,6 +493,7 @@ static void on_tick(uv_timer_t *t)
 	struct server *s = t->data;
 
 	admission_flush(s->admission, false);
+	shaping_sample(&s->shaping, clock_mono_ns());
 	watch_spool(s);
 	watch_clock(s);
 }
@@ -564,12 +605,11 @@ static void on_stop_signal(uv_signal_t *sig, int number)
 
 static void on_hup(uv_signal_t *sig, int number)
 {
-	(void)sig;
+	struct server *s = sig->data;
+
 	(void)number;
-	log_event(LOG_WARN, "no-reload",
-		  "cause=\"SIGHUP was received, but the configuration is read "
-		  "at start only\" remedy=\"restart the service; nothing that "
-		  "was acknowledged is lost by that\"");
+	if (s->phase == PHASE_RUNNING)
+		reload_start(s->reload, "SIGHUP", NULL, NULL);
 }
 
 static void start_handles(struct server *s)
@@ -635,6 +675,7 @@ static void take_apart(struct server *s)
 	}
 	if (s->admission != NULL)
 		admission_flush(s->admission, true);
+	reload_free(s->reload);
 	admission_free(s->admission);
 	destinations_close(s->destinations, s->config->n_destinations);
 	shaping_end(&s->shaping);

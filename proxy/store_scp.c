@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/dicom/identify.h"
+#include "proxy/early.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 #include "proxy/net/worker.h"
@@ -25,6 +26,12 @@ struct store_op {
 	bool identifying;
 	struct identify identify;
 	struct instance instance;
+
+	/* Cut-through: told of at told bytes, the next time at tell_at. */
+	const struct config *config;
+	struct early_desk *desk;
+	struct early *early;
+	uint64_t came, told, tell_at; /* bytes; UINT64_MAX: never */
 
 	/* From the writer thread: each is in the mailbox at most once. */
 	struct msg done, writable;
@@ -56,6 +63,7 @@ static void refuse_with(struct store_op *op, enum err e)
 
 static void drop_put(struct store_op *op)
 {
+	early_end(&op->early, false);
 	spool_put_abort(op->put);
 	op->put = NULL;
 }
@@ -76,6 +84,7 @@ static void on_done_msg(struct msg *m)
 	atomic_fetch_sub(&pending, 1);
 	if (!op->refused && op->result != ERR_OK)
 		refuse_with(op, op->result);
+	early_end(&op->early, op->result == ERR_OK && !op->refused);
 	if (!op->orphan)
 		op->events->on_done(op->arg, op->status, op->comment);
 	op_free(op);
@@ -167,6 +176,26 @@ static void fill_instance(struct instance *in, const struct store_origin *o,
 	fill_destinations(in, c->route);
 }
 
+/* ---- cut-through ------------------------------------------------------- */
+
+static void watch_length(struct store_op *op, const struct store_origin *o)
+{
+	op->config = o->config;
+	op->desk = o->early;
+	op->tell_at = o->early != NULL ? early_next(o->config, &op->instance, 0)
+				       : UINT64_MAX;
+}
+
+static void tell_length(struct store_op *op)
+{
+	early_tell(op->desk, &op->early, &op->instance, spool_put_id(op->put),
+		   op->told, op->came);
+	op->told = op->came;
+	op->tell_at = early_next(op->config, &op->instance, op->came);
+}
+
+/* ---- in ---------------------------------------------------------------- */
+
 enum err store_begin(struct spool *spool, struct worker *w,
 		     const struct store_origin *origin,
 		     const struct agreed_context *context,
@@ -187,6 +216,7 @@ enum err store_begin(struct spool *spool, struct worker *w,
 	op->comment = "";
 	put_events.arg = op;
 	fill_instance(&op->instance, origin, context, rq);
+	watch_length(op, origin);
 	e = spool_put_begin(spool, &op->instance, &put_events, &op->put);
 	if (e != ERR_OK) {
 		op->put = NULL;
@@ -209,10 +239,14 @@ void store_data(struct store_op *op, const uint8_t *bytes, size_t n)
 	if (op->identifying)
 		(void)identify_feed(&op->identify, bytes, n);
 	e = spool_put_data(op->put, bytes, n);
-	if (e == ERR_OK)
+	if (e != ERR_OK) {
+		drop_put(op);
+		refuse_with(op, e);
 		return;
-	drop_put(op);
-	refuse_with(op, e);
+	}
+	op->came += n;
+	if (op->came >= op->tell_at)
+		tell_length(op);
 }
 
 bool store_full(const struct store_op *op)

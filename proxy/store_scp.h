@@ -1,7 +1,8 @@
 /* store_scp.h - one C-STORE as its SCP: data set fragments in, one status out.
  *
  * The data set streams into the spool; its identifiers are read in passing.
- * Success is given only when the spool says that all of it is durable.
+ * Success is given only when the spool says that all of it is durable. A long
+ * one is told of while it comes (early.h).
  *
  *   begin --> data* --> end --> done(status)       the usual way
  *     \--------\---------\----> abort              no done
@@ -18,6 +19,7 @@
 #include "proxy/lib/err.h"
 #include "proxy/negotiate.h"
 
+struct early_desk;
 struct instance;
 struct spool;
 struct store_op; /* opaque */
@@ -30,6 +32,7 @@ struct store_origin {
 	uint64_t association;
 	const char *peer;
 	const char *calling_ae, *called_ae;
+	struct early_desk *early; /* is told of long ones; NULL: nobody is */
 };
 
 /* Set what of an instance or message follows from the association and its

@@ -24,6 +24,9 @@ enum task_end {
 	TASK_ANSWERED,   /* verdict speaks of this instance */
 	TASK_NOT_OPENED, /* no association: verdict speaks of the destination */
 	TASK_RETURNED,   /* not begun, nothing to say: give it out again */
+	TASK_ARRIVED,    /* a link: it is in the far spool, and that is written
+			  * down; there is nothing more to do here */
+	TASK_WITHDRAWN,  /* a link: as an operator said, who wrote it down */
 };
 
 struct task {
@@ -37,6 +40,14 @@ struct task {
 	struct ledger_item item;
 	char calling_ae[17], called_ae[17]; /* as used there */
 
+	/* Cut-through: the instance still comes in, and item.delivery, length
+	 * and chunks are not known; item.chunks counts those that may be sent.
+	 * Cleared by lane_note.whole: from then on it is like any other.
+	 * Coming back with early set it says nothing of the instance. */
+	bool early;
+	uint64_t flight;    /* the scheduler's; 0: it is an ordinary one */
+	uint64_t ask_at_ns; /* the sender's: monotonic, for more of it */
+
 	/* The sender's. */
 	uint64_t given_ns; /* monotonic */
 	uint32_t next;     /* chunk to be sent next */
@@ -49,6 +60,7 @@ struct task {
 	/* The result. */
 	enum task_end end;
 	struct verdict verdict;
+	uint64_t wait_ms;             /* not again before; 0: as you like */
 	uint64_t association;         /* outbound, of the ledger; 0 none */
 	char detail[LEDGER_TEXT_LEN]; /* "" or more than the verdict says */
 };

@@ -31,7 +31,7 @@ static int setup(void **state)
 
 	kit_open(&f->k);
 	kit_config(&f->k, three_lanes);
-	assert_int_equal(shaper_new(1, 0, &f->shaper), ERR_OK);
+	assert_int_equal(shaper_new(1, 1, &f->shaper), ERR_OK);
 	*state = f;
 	return 0;
 }
