@@ -191,7 +191,7 @@ def free_port():
     raise Failed('no free port between %d and %d' % (FIRST_PORT, LAST_PORT))
 
 
-def await_port(port, process, seconds=60):
+def await_port(port, process, seconds=60, host='127.0.0.1'):
     """Until something listens there. Returns the seconds it took."""
     begun = time.monotonic()
     while time.monotonic() - begun < seconds:
@@ -199,7 +199,7 @@ def await_port(port, process, seconds=60):
             raise Failed('%s ended by itself\n%s'
                          % (process.name, process.tail()))
         try:
-            socket.create_connection(('127.0.0.1', port), 1).close()
+            socket.create_connection((host, port), 1).close()
             return time.monotonic() - begun
         except OSError:
             time.sleep(0.002)
@@ -242,10 +242,11 @@ class Sink:
     """The far end; mTLS pinned to one suite and group, or plaintext."""
 
     def __init__(self, work, pki=None, port=None, digests=None, group=GROUP,
-                 resumption=True):
+                 resumption=True, wrapper=(), host='127.0.0.1'):
         self.port = port or free_port()
         self.stream = 'TLSv1.3/%s/%s' % (SUITE, GROUP_NAMES[group])
-        argv = [BUILD / 'sink', '--port', self.port, '--pdu', PDU]
+        argv = [*wrapper, BUILD / 'sink', '--port', self.port, '--pdu', PDU,
+                '--listen', host]
         if pki:
             argv += ['--tls', '--cert', pki / 'sink.pem', '--key',
                      pki / 'sink.key', '--ca', pki / 'ca.pem', '--suites',
@@ -257,7 +258,7 @@ class Sink:
         self.process = Process('sink', argv, work / 'sink.log',
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                text=True)
-        await_port(self.port, self.process)
+        await_port(self.port, self.process, host=host)
 
     def ask(self, line):
         self.process.p.stdin.write(line + '\n')
@@ -328,20 +329,36 @@ def loadgen(port, called, prefix, associations=1, size=512 * 1024,
 
 
 class Line:
-    """A slow line to a port; see line.c."""
+    """A slow line to a port; see line.c. more: its other options, with
+    underscores; also: more ports that end there, in order."""
 
-    def __init__(self, work, to, mbit, delay, queue):
+    def __init__(self, work, to, mbit, delay, queue, also=(), wrapper=(),
+                 listen='127.0.0.1', **more):
         self.port = free_port()
-        self.process = Process('line', [
-            BUILD / 'line', '--port', self.port, '--to', to, '--mbit', mbit,
-            '--delay', delay, '--queue', queue], work / 'line.log',
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        await_port(self.port, self.process)
+        self.also = [free_port() for _ in also]
+        argv = [*wrapper, BUILD / 'line', '--port', self.port, '--to', to,
+                '--mbit', mbit, '--delay', delay, '--queue', queue,
+                '--listen', listen]
+        if also:
+            argv += ['--also', ','.join('%d-%d' % pair for pair in
+                                        zip(self.also, also))]
+        for name, value in more.items():
+            argv += ['--' + name.replace('_', '-'), value]
+        self.process = Process('line', argv, work / 'line.log',
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               text=True)
+        await_port(self.port, self.process, host=listen)
+
+    def say(self, text):
+        self.process.p.stdin.write(text + '\n')
+        self.process.p.stdin.flush()
+        answer = self.process.p.stdout.readline()
+        if not answer:
+            raise Failed('the line ended\n' + self.process.tail())
+        return json.loads(answer)
 
     def stat(self):
-        self.process.p.stdin.write('stat\n')
-        self.process.p.stdin.flush()
-        return json.loads(self.process.p.stdout.readline())
+        return self.say('stat')
 
     def stop(self):
         self.process.stop()

@@ -14,6 +14,7 @@
 #include "tests/bench/dcm.h"
 #include "tests/bench/wire.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
@@ -49,9 +50,10 @@ static struct {
 static struct {
 	uint64_t port, pdu, count;
 	bool tls;
-	const char *digests;
+	const char *digests, *listen;
 	struct wire_tls_options o;
 } opt = {
+    .listen = "127.0.0.1",
     .pdu = 131072,
     .o = {.server = true,
 	  .suites = "TLS_AES_256_GCM_SHA384",
@@ -414,11 +416,12 @@ static int listen_on(uint16_t port)
 	struct sockaddr_in a = {
 	    .sin_family = AF_INET,
 	    .sin_port = htons(port),
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr *sa = (void *)&a;
 
+	if (inet_pton(AF_INET, opt.listen, &a.sin_addr) != 1)
+		args_refuse("--listen is an IPv4 address");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, sa, sizeof(a)) != 0 || listen(fd, 4096) != 0) {
 		perror("sink: listen");
@@ -524,6 +527,7 @@ static const char intro[] =
 
 static const struct arg table[] = {
     {"port", ARG_NUMBER, &opt.port, ""},
+    {"listen", ARG_TEXT, &opt.listen, "IPv4 address, default 127.0.0.1"},
     {"pdu", ARG_NUMBER, &opt.pdu, "maximum advertised, default 128K"},
     {"count", ARG_NUMBER, &opt.count, "end after so many distinct instances"},
     {"digests", ARG_TEXT, &opt.digests, "file for 'UID SHA-256' lines"},
