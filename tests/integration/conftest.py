@@ -7,6 +7,7 @@ import pytest
 
 import culvert
 import dicom
+import linked
 import relayed
 
 PYDICOM = pathlib.Path('/usr/lib/python3/dist-packages/pydicom/data/test_files')
@@ -168,6 +169,25 @@ def both(daemons, tmp_path, pki):
     yield make
     for b in made:
         b.stop()
+
+
+@pytest.fixture(scope='session')
+def link_pki(tmp_path_factory):
+    """The certificates of linked.make_pki()."""
+    return linked.make_pki(tmp_path_factory.mktemp('link-pki'))
+
+
+@pytest.fixture
+def links(daemons, tmp_path, link_pki):
+    """links(...) -> linked.Setting: edges, a line each, a cloud."""
+    made = []
+
+    def make(**kw):
+        made.append(linked.Setting(daemons, tmp_path, link_pki, **kw))
+        return made[-1]
+    yield make
+    for s in made:
+        s.stop()
 
 
 @pytest.fixture(scope='session')

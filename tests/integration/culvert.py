@@ -75,7 +75,8 @@ class Culvert:
         for listener in self.config['listeners'].values():
             listener.setdefault('address', '127.0.0.1:%d' % free_port())
             listener.setdefault('protocol', 'dicom')
-            listener.setdefault('ae_titles', ['CULVERT'])
+            if listener['protocol'] != 'link':
+                listener.setdefault('ae_titles', ['CULVERT'])
         self.path = self.root / 'culvert.yaml'
         self.write()
         self.process = None
