@@ -304,3 +304,5 @@ ALL = {
     'link-rtt': distance,
     'link-query': query,
 }
+
+VARIANTS = [Clinic, Shaped, ClinicTls, ShapedTls]
