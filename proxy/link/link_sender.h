@@ -87,7 +87,8 @@ enum err link_sender_new(const struct link_sender_env *env,
 extern const struct lane_ops link_sender_ops;
 
 /* It is not to be sent any more: what the far end holds of it unfinished is
- * freed there. A task of it comes back (TASK_RETURNED). */
+ * freed there. A task of it comes back (TASK_WITHDRAWN), unless it is too
+ * late. */
 void link_sender_withdraw(struct link_sender *s, const struct transfer_id *id,
 			  enum link_withdraw why);
 
@@ -96,14 +97,14 @@ struct link_sender_status {
 	uint32_t connections; /* open */
 	char node[LINK_NODE_MAX + 1];
 	char peer[64];
-	uint32_t transfers; /* offered, not arrived */
-	uint64_t in_flight; /* bytes of chunks, unanswered */
-	uint64_t window;    /* bytes that may be */
-	uint64_t rate;      /* bytes/s, as measured; 0: not known */
-	uint64_t delay_us;  /* 0: not known */
-	uint64_t rtt_us;    /* 0: not known */
-	uint64_t sent;      /* bytes of chunks since start */
-	uint64_t again;     /* of them, sent once more */
+	uint32_t transfers;          /* offered, not arrived */
+	uint64_t in_flight;          /* bytes of chunks, unanswered */
+	uint64_t window;             /* bytes that may be */
+	uint64_t rate;               /* bytes/s, as measured; 0: not known */
+	uint64_t delay_us;           /* 0: not known */
+	uint64_t rtt_us;             /* 0: not known */
+	uint64_t sent;               /* bytes of chunks since start */
+	uint64_t again;              /* of them, sent once more */
 	uint64_t arrived, delivered; /* since start */
 	int64_t open_ms;             /* wall, 0: closed */
 	char text[LINK_SENDER_TEXT_LEN]; /* why it is closed, or "" */

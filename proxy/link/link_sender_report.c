@@ -1,0 +1,262 @@
+/* link_sender_report.c - to the scheduler, the spool, the log. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
+#include "proxy/link/link_sender_int.h"
+
+/* ---- words ------------------------------------------------------------- */
+
+char *link_text(struct link_bytes text, char *out, size_t size)
+{
+	size_t n = text.len < size ? text.len : size - 1;
+
+	if (n > 0)
+		memcpy(out, text.p, n);
+	out[n] = '\0';
+	return out;
+}
+
+#define WAIT "nothing: it is tried again by itself"
+
+struct verdict link_verdict_of_refusal(uint16_t code)
+{
+	static const struct {
+		const char *code, *remedy;
+		enum fate fate;
+		bool of_destination;
+	} rows[] = {
+	    [LINK_REFUSED_NO_SPACE] = {"link-no-space",
+				       "the far spool is full: see what waits "
+				       "there, or raise its quota",
+				       FATE_RETRY, true},
+	    [LINK_REFUSED_STORE] = {"link-store", "look after the far disk",
+				    FATE_RETRY, true},
+	    [LINK_REFUSED_BUSY] = {"link-busy", WAIT, FATE_RETRY, true},
+	    [LINK_REFUSED_NO_ROUTE] = {"link-no-route",
+				       "give the far end a route for it; it is "
+				       "then released by itself",
+				       FATE_HOLD_CONTEXT, false},
+	    [LINK_REFUSED_NOT_ACCEPTED] = {"link-not-accepted",
+					   "enable it at the far archive; it "
+					   "is then released by itself",
+					   FATE_HOLD_CONTEXT, false},
+	    [LINK_REFUSED_TOO_LARGE] = {"link-too-large",
+					"raise the far end's limit", FATE_RETRY,
+					false},
+	    [LINK_REFUSED_META] = {"link-metadata",
+				   "compare the versions at both ends",
+				   FATE_QUARANTINE, false},
+	    [LINK_REFUSED_ROOT] = {"link-root",
+				   "check memory and disks at both ends, then "
+				   "try again",
+				   FATE_QUARANTINE, false},
+	    [LINK_REFUSED_CONFLICT] = {"link-conflict",
+				       "look for a copied spool at this end",
+				       FATE_QUARANTINE, false},
+	};
+	struct verdict v = {.fate = FATE_RETRY,
+			    .code = "link-refused",
+			    .cause = link_refusal_text(code),
+			    .remedy = WAIT};
+
+	if (code < ARRAY_LEN(rows) && rows[code].code != NULL) {
+		v.fate = rows[code].fate;
+		v.of_destination = rows[code].of_destination;
+		v.code = rows[code].code;
+		v.remedy = rows[code].remedy;
+	}
+	return v;
+}
+
+struct verdict link_verdict_of_bye(uint16_t code)
+{
+	struct verdict v = {.fate = FATE_RETRY,
+			    .of_destination = true,
+			    .code = "link-ended",
+			    .cause = link_bye_text(code),
+			    .remedy = WAIT};
+
+	switch (code) {
+	case LINK_BYE_VERSION:
+		v.fate = FATE_HOLD_DESTINATION;
+		v.code = "link-version";
+		v.remedy = "install versions that have one in common";
+		break;
+	case LINK_BYE_LIMITS:
+		v.fate = FATE_HOLD_DESTINATION;
+		v.code = "link-limits";
+		v.remedy = "compare window and transfers at both ends, and "
+			   "whether the far end takes transfers";
+		break;
+	case LINK_BYE_UNDECLARED:
+		v.fate = FATE_HOLD_DESTINATION;
+		v.code = "link-undeclared";
+		v.remedy = "declare a device with this certificate and "
+			   "services: [link] at the far end";
+		break;
+	case LINK_BYE_SELF:
+		v.fate = FATE_HOLD_DESTINATION;
+		v.code = "link-self";
+		v.remedy = "the destination is this Culvert itself, or its "
+			   "spool was copied: check the address";
+		break;
+	default: /* a number of the wire */
+		break;
+	}
+	return v;
+}
+
+struct verdict link_verdict_of_bad(void)
+{
+	return (struct verdict){
+	    .fate = FATE_QUARANTINE,
+	    .code = "link-bad-chunk",
+	    .cause = "the far end found one chunk wrong three times",
+	    .remedy = "check the memory of both machines and whatever stands "
+		      "between, then try again"};
+}
+
+/* ---- the scheduler ------------------------------------------------------ */
+
+void link_report_task(struct link_tx *tx, enum task_end end,
+		      const struct verdict *v, const char *detail)
+{
+	struct link_sender *s = tx->s;
+	struct task *t = tx->work->task;
+
+	link_tx_end_work(tx);
+	t->end = end;
+	t->verdict = *v;
+	(void)snprintf(t->detail, sizeof(t->detail), "%s",
+		       detail != NULL ? detail : "");
+	t->msg.run = t->done;
+	(void)mailbox_post(s->env.main, &t->msg);
+}
+
+static void on_news(struct msg *m)
+{
+	struct link_news *n = CONTAINER_OF(m, struct link_news, msg);
+
+	n->sender->env.news(n->sender->env.arg, n);
+	mem_free(n);
+}
+
+void link_report_news(struct link_sender *s, const struct link_tx *tx,
+		      struct link_news news)
+{
+	struct link_news *n = mem_zalloc(sizeof(*n));
+
+	if (n == NULL)
+		return; /* only shown, or heard again on the next link */
+	*n = news;
+	n->sender = s;
+	if (tx != NULL) {
+		n->id = tx->id;
+		n->delivery = tx->known ? tx->delivery : 0;
+		n->length = tx->known ? tx->length : 0;
+		n->attempts = tx->attempts;
+	}
+	n->msg.run = on_news;
+	(void)mailbox_post(s->env.main, &n->msg);
+}
+
+/* ---- outcomes ----------------------------------------------------------- */
+
+/* False: the spool does not take it now. */
+static bool post(struct link_sender *s, const struct outcome *o)
+{
+	struct link_tx *tx;
+	uint64_t number = 0;
+
+	if (spool_outcome_number(s->env.spool, o, &number) == ERR_BUSY)
+		return false;
+	tx = link_tx_find(s, &o->id);
+	if (tx != NULL && tx->state == LINK_TX_SETTLING &&
+	    o->kind != OUTCOME_ARRIVED)
+		tx->number = number;
+	return true;
+}
+
+static void keep(struct link_sender *s, const struct outcome *o)
+{
+	struct tx_outcome *u = mem_zalloc(sizeof(*u));
+
+	if (u == NULL) {
+		log_event(LOG_ERROR, "outcome-lost",
+			  "destination=%s cause=\"out of memory\"",
+			  s->config->name);
+		return; /* asked for again after a restart */
+	}
+	u->outcome = *o;
+	list_push_back(&s->unwritten, &u->node);
+}
+
+void link_report_outcome(struct link_tx *tx, enum outcome_kind kind)
+{
+	struct link_sender *s = tx->s;
+	struct outcome o = {.id = tx->id,
+			    .kind = kind,
+			    .status = tx->status,
+			    .at_ms = clock_wall_ms()};
+
+	(void)snprintf(o.destination, sizeof(o.destination), "%s",
+		       s->config->name);
+	if (!list_empty(&s->unwritten) || !post(s, &o))
+		keep(s, &o);
+}
+
+void link_report_flush(struct link_sender *s)
+{
+	LIST_EACH(n, tmp, &s->unwritten)
+	{
+		struct tx_outcome *u = CONTAINER_OF(n, struct tx_outcome, node);
+
+		if (!post(s, &u->outcome))
+			return;
+		list_remove(n);
+		mem_free(u);
+	}
+}
+
+/* ---- the log ------------------------------------------------------------ */
+
+void link_report_resumed(const struct link_tx *tx)
+{
+	const struct tx_work *w = tx->work;
+	char id[TRANSFER_TEXT_LEN];
+
+	log_event(LOG_INFO, "transfer-resumed",
+		  "destination=%s transfer=%s chunks=%u had=%u to_send=%u",
+		  tx->s->config->name, transfer_id_text(&tx->id, id),
+		  tx->chunks, w->n_have, tx->chunks - w->n_have);
+}
+
+void link_report_refused(const struct link_tx *tx, const struct link_frame *f)
+{
+	char id[TRANSFER_TEXT_LEN], text[LINK_TEXT_MAX + 1] = "another root";
+	uint16_t code = LINK_REFUSED_CONFLICT;
+
+	if (f->type == LINK_REFUSED) {
+		code = f->why.code;
+		link_text(f->why.text, text, sizeof(text));
+	}
+	log_event(LOG_WARN, "transfer-refused",
+		  "destination=%s transfer=%s reason=%u cause=\"%s\" "
+		  "text=\"%s\"",
+		  tx->s->config->name, transfer_id_text(&tx->id, id), code,
+		  link_refusal_text(code), text);
+}
+
+void link_report_bad(const struct link_tx *tx, const struct link_frame *f,
+		     unsigned times)
+{
+	char id[TRANSFER_TEXT_LEN];
+
+	log_event(LOG_WARN, "chunk-refused",
+		  "destination=%s transfer=%s chunk=%u times=%u cause=\"%s\"",
+		  tx->s->config->name, transfer_id_text(&tx->id, id),
+		  f->bad.index, times, link_bad_text(f->bad.reason));
+}
