@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 enum {
 	MINUTE_S = 60,
@@ -123,6 +124,32 @@ int64_t timetable_next(const struct config_shape *shape,
 			return at;
 	}
 	return INT64_MAX;
+}
+
+static const char *const day_names[] = {"mon", "tue", "wed", "thu",
+					"fri", "sat", "sun"};
+
+char *timetable_text(const struct config_hours *h, char out[TIMETABLE_TEXT_LEN])
+{
+	const char *before = "";
+	size_t n = 0;
+	int last;
+
+	for (int day = 0; day < 7; day = last + 1) {
+		last = day;
+		if ((h->days & 1u << day) == 0)
+			continue;
+		while (last < 6 && (h->days & 1u << (last + 1)) != 0)
+			last++;
+		n += (size_t)snprintf(out + n, TIMETABLE_TEXT_LEN - n,
+				      "%s%s%s%s", before, day_names[day],
+				      last > day ? "-" : "",
+				      last > day ? day_names[last] : "");
+		before = ",";
+	}
+	(void)snprintf(out + n, TIMETABLE_TEXT_LEN - n, " %02d:%02d-%02d:%02d",
+		       h->from / 60, h->from % 60, h->to / 60, h->to % 60);
+	return out;
 }
 
 uint64_t timetable_most(const struct config_shape *shape)

@@ -20,6 +20,11 @@
 const struct config_hours *timetable_entry(const struct config_shape *shape,
 					   const struct zone *zone, int64_t t);
 
+/* "mon-fri 07:00-19:00", "mon,wed 22:00-06:00". Returns out. */
+enum { TIMETABLE_TEXT_LEN = 64 };
+char *timetable_text(const struct config_hours *h,
+		     char out[TIMETABLE_TEXT_LEN]);
+
 /* The limit at t (seconds since the epoch, UTC) in that zone (NULL: UTC), in
  * bits per second; 0: none. */
 uint64_t timetable_limit(const struct config_shape *shape,

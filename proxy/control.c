@@ -18,17 +18,15 @@
 #include <unistd.h>
 
 #include "policy/config.h"
-#include "proxy/commitment.h"
 #include "proxy/control_export.h"
 #include "proxy/control_io.h"
-#include "proxy/destination.h"
+#include "proxy/control_status.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "proxy/net/mailbox.h"
 #include "proxy/scheduler.h"
 #include "store/ledger.h"
-#include "store/spool.h"
 
 enum {
 	CONNECTIONS = 8,     /* served at once */
@@ -80,6 +78,7 @@ struct call {
 	struct transfer_id transfer;
 	bool has_transfer;
 	char op[16];
+	char by[32]; /* "uid 1000" */
 };
 
 static void call_drop(struct call *c)
@@ -179,108 +178,45 @@ static json_t *call_wait(struct call *c)
 	return answer;
 }
 
-/* ---- status ------------------------------------------------------------ */
-
-static json_t *endpoint_of(const struct destination_health *h)
-{
-	return json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:s}", "endpoint",
-			 h->endpoint, "circuit", circuit_name(h->circuit),
-			 "failures", (int)h->failures, "weight", (int)h->weight,
-			 "tried", (json_int_t)h->picked, "answered_ms",
-			 (json_int_t)h->answered_ms, "failed_ms",
-			 (json_int_t)h->failed_ms, "echo_ms",
-			 (json_int_t)h->echoed_ms, "error", h->why);
-}
-
-static json_t *endpoints_of(struct destination *d)
-{
-	struct destination_health h;
-	json_t *list = json_array();
-
-	for (size_t i = 0; destination_health(d, i, &h); i++)
-		json_array_append_new(list, endpoint_of(&h));
-	return list;
-}
-
-static json_t *status_of(const struct destination_status *d,
-			 struct destination *destination)
-{
-	return json_pack(
-	    "{s:s,s:s,s:s,s:s,s:I,s:I,s:i,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:s,"
-	    "s:s,s:b,s:o}",
-	    "name", d->name, "protocol", d->protocol, "endpoint", d->endpoint,
-	    "state", destination_state_name(d->state), "queued",
-	    (json_int_t)d->queued, "held", (json_int_t)d->held, "in_flight",
-	    (int)d->in_flight, "associations", (int)d->associations, "retrying",
-	    (int)d->retrying, "until_ms", (json_int_t)d->until_wall_ms,
-	    "success_ms", (json_int_t)d->success_wall_ms, "error_ms",
-	    (json_int_t)d->error_wall_ms, "delivered", (json_int_t)d->delivered,
-	    "delivered_bytes", (json_int_t)d->delivered_bytes, "failures",
-	    (json_int_t)d->failures, "error", d->error, "held_why", d->held_why,
-	    "alert", (int)d->alert, "endpoints", endpoints_of(destination));
-}
-
-static json_t *spool_json(struct spool *spool)
-{
-	struct spool_stats s;
-
-	spool_stats(spool, &s);
-	return json_pack(
-	    "{s:I,s:I,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:s}", "quota",
-	    (json_int_t)s.quota, "used", (json_int_t)s.used, "segments",
-	    (int)s.segments, "retired", (int)s.retired, "stored",
-	    (json_int_t)s.stored, "stored_bytes", (json_int_t)s.stored_bytes,
-	    "records", (json_int_t)s.records, "flushes", (json_int_t)s.flushes,
-	    "prepare_flushes", (json_int_t)s.prepare_flushes, "full",
-	    (int)s.full, "failed", (int)s.failed, "alert", s.alert);
-}
-
-static json_t *ledger_json(struct ledger *ledger)
-{
-	struct ledger_stats *s = mem_zalloc(sizeof(*s));
-	json_t *j;
-
-	if (s == NULL)
-		return json_null();
-	ledger_stats(ledger, s);
-	j = json_pack("{s:I,s:I,s:b,s:b,s:b,s:s}", "applied",
-		      (json_int_t)s->applied, "instances",
-		      (json_int_t)s->instances, "writable", (int)s->writable,
-		      "rebuilding", (int)s->rebuilding, "accepting",
-		      (int)ledger_accepting(ledger), "alert", s->alert);
-	mem_free(s);
-	return j;
-}
-
-static json_t *commitment_json(struct commitment *commitment)
-{
-	struct commitment_stats s;
-
-	commitment_stats(commitment, &s);
-	return json_pack(
-	    "{s:i,s:i,s:I,s:I,s:I}", "waiting", (int)s.waiting, "asked",
-	    (int)s.asked, "oldest_ms", (json_int_t)s.oldest_ms, "reported",
-	    (json_int_t)s.reported, "committed", (json_int_t)s.committed);
-}
+/* ---- status and reload ------------------------------------------------- */
 
 static void run_status(struct call *c)
 {
-	struct control *ctl = c->control;
-	const struct control_options *o = &ctl->opt;
-	struct destination_status d;
-	json_t *list = json_array();
+	const struct control *ctl = c->control;
 
-	for (size_t i = 0; scheduler_status(o->scheduler, i, &d); i++)
-		json_array_append_new(list, status_of(&d, o->destinations[i]));
-	call_answer(
-	    c,
-	    json_pack("{s:b,s:s,s:s,s:I,s:i,s:o,s:o,s:o,s:o}", "ok", 1, "node",
-		      o->config->node, "version", CULVERT_VERSION, "uptime_ms",
-		      (json_int_t)(clock_wall_ms() - ctl->started_ms),
-		      "associations", o->associations(o->arg), "spool",
-		      spool_json(o->spool), "ledger", ledger_json(o->ledger),
-		      "commitment", commitment_json(o->commitment),
-		      "destinations", list));
+	call_answer(c, control_status(&ctl->opt, ctl->started_ms));
+}
+
+static void on_reloaded(void *arg, const struct reload_result *result)
+{
+	call_answer(arg, control_reloaded(result));
+}
+
+static void run_reload(struct call *c)
+{
+	const struct control_options *o = &c->control->opt;
+
+	o->reload(o->arg, c->by, on_reloaded, c);
+}
+
+/* The user the kernel names. */
+static void name_user(int fd, char *out, size_t size)
+{
+	struct ucred who = {0};
+	socklen_t len = sizeof(who);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0)
+		snprintf(out, size, "uid %u", who.uid);
+}
+
+static json_t *do_reload(struct control *ctl, int fd)
+{
+	struct call *c = call_new(ctl, run_reload);
+
+	if (c == NULL)
+		return control_error("out of memory");
+	name_user(fd, c->by, sizeof(c->by));
+	return call_wait(c);
 }
 
 /* ---- orders ------------------------------------------------------------ */
@@ -345,15 +281,12 @@ static void audit_order(struct control *ctl, int fd, enum audit_kind kind,
 {
 	struct audit_event *e = mem_zalloc(sizeof(*e));
 	char text[3][80];
-	struct ucred who = {0};
-	socklen_t len = sizeof(who);
 	struct audit_json j;
 
 	if (e == NULL)
 		return;
 	e->kind = kind;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0)
-		snprintf(e->user, sizeof(e->user), "uid %u", who.uid);
+	name_user(fd, e->user, sizeof(e->user));
 	snprintf(e->destination, sizeof(e->destination), "%s", destination);
 	j = audit_json_begin(e->detail, sizeof(e->detail));
 	audit_json_text(&j, "order", op);
@@ -431,6 +364,8 @@ static void serve_request(struct control *ctl, int fd, const json_t *request)
 
 		answer =
 		    c != NULL ? call_wait(c) : control_error("out of memory");
+	} else if (strcmp(op, "reload") == 0) {
+		answer = do_reload(ctl, fd);
 	} else if (is_order(op)) {
 		answer = do_order(ctl, fd, request);
 	} else {

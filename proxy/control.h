@@ -8,6 +8,7 @@
  *   {"op":"retry"|"hold"|"release"|"discard", "destination":D, "transfer":T}
  *   {"op":"redirect", "destination":D, "transfer":T, "to":D2}
  *   {"op":"export", "transfer":T}
+ *   {"op":"reload"}
  *
  *   {"ok":true, ...} or {"ok":false, "error":"cause; remedy"}
  *
@@ -21,6 +22,7 @@
 #include <stddef.h>
 
 #include "proxy/lib/err.h"
+#include "proxy/reload.h"
 
 struct commitment;
 struct config;
@@ -29,6 +31,7 @@ struct destination;
 struct ledger;
 struct mailbox;
 struct scheduler;
+struct shaping;
 struct spool;
 
 /* All borrowed; must outlive it. */
@@ -41,7 +44,11 @@ struct control_options {
 	struct commitment *commitment;
 	struct mailbox
 	    *mailbox; /* the main loop's: scheduler calls run there */
+	struct shaping *shaping;        /* looked at on the main loop only */
 	int (*associations)(void *arg); /* inbound ones open now; any thread */
+	/* reload_start(), on the main loop */
+	void (*reload)(void *arg, const char *by, reload_done_fn *done,
+		       void *done_arg);
 	void *arg;
 };
 

@@ -7,16 +7,11 @@
  *      --senders ended--> stopped: the loop has nothing left and returns */
 #include "proxy/server.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -28,6 +23,7 @@
 #include "proxy/control.h"
 #include "proxy/destination.h"
 #include "proxy/early.h"
+#include "proxy/host.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
@@ -121,29 +117,6 @@ static void audit_plain(struct server *s, enum audit_kind kind,
 
 /* ---- start ------------------------------------------------------------- */
 
-/* Make the last component only: a parent that is missing is more likely a
- * disk that is not mounted than a wish for a new directory. */
-static enum err make_directory(struct server *s, const char *option,
-			       const char *path)
-{
-	struct stat st;
-
-	if (mkdir(path, 0700) == 0) {
-		log_event(LOG_INFO, "directory-made", "option=%s path=%s",
-			  option, path);
-		return ERR_OK;
-	}
-	if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return ERR_OK;
-	snprintf(s->why, sizeof(s->why),
-		 "%s: cannot use the directory %s: %s; make it, or its parent, "
-		 "and give it to the daemon's user; a disk that is not mounted "
-		 "looks like this too",
-		 option, path,
-		 errno == EEXIST ? "not a directory" : strerror(errno));
-	return ERR_IO;
-}
-
 static void on_queued(void *arg, const char *destination, uint64_t count)
 {
 	struct server *s = arg;
@@ -176,46 +149,23 @@ static enum err open_spool(struct server *s)
 				  .high_water = c->spool.high_water,
 				  .low_water = c->spool.low_water,
 				  .segment = (size_t)c->spool.segment};
-	enum err e = make_directory(s, "spool.path", c->spool.path);
+	enum err e =
+	    host_directory("spool.path", c->spool.path, s->why, sizeof(s->why));
 
 	return e != ERR_OK ? e : spool_open(&o, &s->spool, s->why);
 }
 
-/* Two daemons with two spools and one ledger would write over each other. */
-static enum err lock_records(struct server *s)
-{
-	const char *path = s->config->records.path;
-	char file[CONFIG_PATH_LEN + 16];
-
-	snprintf(file, sizeof(file), "%s/records.lock", path);
-	s->records_lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (s->records_lock >= 0 &&
-	    flock(s->records_lock, LOCK_EX | LOCK_NB) == 0)
-		return ERR_OK;
-	if (s->records_lock >= 0 && errno == EWOULDBLOCK) {
-		snprintf(
-		    s->why, sizeof(s->why),
-		    "records.path: another daemon uses the ledger in %.500s; "
-		    "stop it, or give this one its own records.path",
-		    path);
-		return ERR_BUSY;
-	}
-	snprintf(
-	    s->why, sizeof(s->why),
-	    "records.path: cannot lock %.500s: %s; give the directory to the "
-	    "daemon's user",
-	    file, strerror(errno));
-	return ERR_IO;
-}
-
 static enum err open_ledger(struct server *s)
 {
+	const char *path = s->config->records.path;
 	struct ledger_options o = {
-	    .path = s->config->records.path, .on_queued = on_queued, .arg = s};
-	enum err e = make_directory(s, "records.path", s->config->records.path);
+	    .path = path, .on_queued = on_queued, .arg = s};
+	enum err e =
+	    host_directory("records.path", path, s->why, sizeof(s->why));
 
 	if (e == ERR_OK)
-		e = lock_records(s);
+		e = host_lock_records(path, &s->records_lock, s->why,
+				      sizeof(s->why));
 	return e != ERR_OK ? e : ledger_open(&o, s->spool, &s->ledger, s->why);
 }
 
@@ -687,19 +637,6 @@ static void take_apart(struct server *s)
 	spool_close(s->spool);
 }
 
-/* Associations are descriptors: take as many as the system gives. */
-static void raise_descriptors(void)
-{
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
-		return;
-	r.rlim_cur = r.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &r) != 0)
-		log_event(LOG_WARN, "descriptors", "cause=\"%s\"",
-			  strerror(errno));
-}
-
 int server_run(const struct config *config)
 {
 	struct server *s = mem_zalloc(sizeof(*s));
@@ -710,7 +647,7 @@ int server_run(const struct config *config)
 	s->config = config;
 	s->records_lock = -1;
 	pthread_mutex_init(&s->scheduler_lock, NULL);
-	raise_descriptors();
+	host_raise_descriptors();
 	e = start_all(s);
 	if (e == ERR_OK) {
 		start_handles(s);

@@ -74,6 +74,8 @@ struct shaping_report {
 	int64_t next_s;      /* when the limit changes, since the epoch; 0:
 				not in the year ahead */
 	uint64_t next_limit; /* to what; 0: none */
+	char next[24];       /* as the site's clock shows it, "2026-05-04
+				19:00"; "" with next_s 0 */
 	uint64_t out, in;    /* bits per second over the last samples */
 };
 

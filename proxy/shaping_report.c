@@ -1,6 +1,7 @@
 /* shaping_report.c - the limits as a person wants to see them. */
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 #include "policy/timetable.h"
 #include "proxy/shaping_int.h"
@@ -62,11 +63,17 @@ static void look_ahead(const struct shaping *s, const struct config_shape *sh,
 		       int64_t t, struct shaping_report *out)
 {
 	int64_t next = timetable_next(sh, s->zone, t);
+	time_t local;
+	struct tm tm;
 
 	if (next == INT64_MAX)
 		return;
 	out->next_s = next;
 	out->next_limit = timetable_limit(sh, s->zone, next);
+	local = (time_t)(next + zone_offset(s->zone, next));
+	if (gmtime_r(&local, &tm) != NULL)
+		(void)strftime(out->next, sizeof(out->next), "%Y-%m-%d %H:%M",
+			       &tm);
 }
 
 bool shaping_report(const struct shaping *s, size_t *at, int64_t wall_ms,

@@ -185,6 +185,7 @@ static void a_report_says_what_counts_now_and_next(void **state)
 	assert_int_equal(r.burst, 125000);
 	assert_int_equal(r.entry->from, 7 * 60);
 	assert_int_equal(r.next_s, utc_ms(5, 4, 17, 0) / 1000);
+	assert_string_equal(r.next, "2026-05-04 19:00");
 	assert_int_equal(r.next_limit, 200000000);
 	near(r.out, 8000000);
 	assert_int_equal(r.in, 0);

@@ -537,6 +537,24 @@ static void mistakes_in_a_rate_are_explained(void **state)
 	warned(ALL "rate: {burst: 64KiB}\n", "a burst and no limit");
 }
 
+static void is_text(unsigned days, int from, int to, const char *text)
+{
+	struct config_hours h = {(uint8_t)days, (uint16_t)from, (uint16_t)to,
+				 0};
+	char out[TIMETABLE_TEXT_LEN];
+
+	assert_string_equal(timetable_text(&h, out), text);
+}
+
+static void an_entry_is_short_in_words(void **state)
+{
+	(void)state;
+	is_text(0x1f, 7 * 60, 19 * 60, "mon-fri 07:00-19:00");
+	is_text(0x7f, 0, 24 * 60, "mon-sun 00:00-24:00");
+	is_text(0x55, 22 * 60 + 30, 6 * 60, "mon,wed,fri,sun 22:30-06:00");
+	is_text(0x60, 0, 1, "sat-sun 00:00-00:01");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,6 +577,7 @@ int main(void)
 	    cmocka_unit_test(a_timetable_is_loaded_and_dumped),
 	    cmocka_unit_test(destinations_and_devices_have_rates_too),
 	    cmocka_unit_test(mistakes_in_a_rate_are_explained),
+	    cmocka_unit_test(an_entry_is_short_in_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

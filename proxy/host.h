@@ -1,0 +1,24 @@
+/* host.h - what a daemon needs of the machine before it starts. */
+#ifndef PROXY_HOST_H
+#define PROXY_HOST_H
+
+#include <stddef.h>
+
+#include "proxy/lib/err.h"
+
+/* The directory of an option is there, or is made: its last component only, as
+ * a parent that is missing is more likely a disk that is not mounted than a
+ * wish for a new directory. ERR_IO: why says so. */
+enum err host_directory(const char *option, const char *path, char *why,
+			size_t size) MUST_CHECK;
+
+/* Hold the ledger in that directory: two daemons with two spools and one ledger
+ * would write over each other. *fd holds it until it is closed; it may be set,
+ * too, on an error. ERR_BUSY, ERR_IO: why says so. */
+enum err host_lock_records(const char *path, int *fd, char *why,
+			   size_t size) MUST_CHECK;
+
+/* Associations are descriptors: take as many as the system gives. */
+void host_raise_descriptors(void);
+
+#endif
