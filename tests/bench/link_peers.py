@@ -8,7 +8,7 @@ import time
 import peers
 from harness import (BUILD, PDU, SUITE, Failed, Line, Process, Sink,
                      await_port, cpu_seconds, free_port, loadgen, memory_mb,
-                     new_prefix, remove)
+                     new_prefix, remove, settle)
 
 
 
@@ -204,7 +204,10 @@ class Culvert(OverLine, peers.Culvert):
             services=self.services)
 
     def run(self):
-        return peers.Culvert.start(self)
+        peers.Culvert.start(self)
+        for pid in self.pids().values():
+            settle(pid)  # it prepares its spool
+        return self
 
     def load(self, prefix, called=None, **load):
         return loadgen(self.port, called or self.called, prefix, quiet=True,

@@ -254,3 +254,16 @@ def test_it_tells_its_numbers_at_the_end_and_when_asked(line):
     stat = it.end()
     assert stat['up'] == 5 and stat['down'] == 0
     assert stat['up_stat']['first_ns'] < stat['up_stat']['last_ns']
+
+
+def test_further_ports_share_the_line(line):
+    other = socket.create_server(('127.0.0.1', 0))
+    port = free_port()
+    it = line('--mbit', 100, '--delay', 0.01, '--also',
+              '%d-%d' % (port, other.getsockname()[1]))
+    a = socket.create_connection(('127.0.0.1', port))
+    b = other.accept()[0]
+    a.sendall(b'hello')
+    assert b.recv(5) == b'hello'
+    assert it.say('stat')['up'] == 5
+    other.close()
