@@ -21,6 +21,7 @@ int cli_serve(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_echo(int argc, char **argv);
 int cli_status(int argc, char **argv);
+int cli_reload(int argc, char **argv);
 int cli_queue(int argc, char **argv);
 int cli_association(int argc, char **argv);
 int cli_refused(int argc, char **argv);

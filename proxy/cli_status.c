@@ -4,6 +4,7 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
+#include "proxy/cli_rates.h"
 #include "proxy/cli_table.h"
 #include "proxy/control.h"
 #include "store/ledger_view.h"
@@ -210,6 +211,7 @@ static int status(const struct config *cfg, bool as_json)
 		       number_of(answer, "associations"));
 		rc = print_verdict(answer) == 0 ? CLI_OK : CLI_FAILED;
 		print_destinations(answer);
+		cli_rates(answer);
 		print_spool(answer);
 		print_commitment(answer);
 		print_devices(cfg);

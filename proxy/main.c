@@ -15,6 +15,7 @@ static const struct {
     {"serve", cli_serve, "run the daemon"},
     {"check", cli_check, "validate a configuration, explain what is wrong"},
     {"status", cli_status, "queues, destinations and devices at a glance"},
+    {"reload", cli_reload, "take up a changed configuration, as far as it can"},
     {"queue", cli_queue, "list, show and steer what waits to be delivered"},
     {"association", cli_association, "what a peer proposed and what it got"},
     {"refused", cli_refused, "who was turned away, why, and the remedy"},
