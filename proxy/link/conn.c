@@ -308,7 +308,9 @@ static void input_failed(struct link_conn *c, enum err e)
 		return;
 	}
 	c->broken = c->in.why;
-	c->broken_type = c->in.head.type;
+	/* a header that is none stays in hold */
+	c->broken_type =
+	    buf_len(&c->hold) > 0 ? *buf_data(&c->hold) : c->in.head.type;
 	take(c, LINK_CONN_EV_RX_BROKEN, NULL);
 }
 

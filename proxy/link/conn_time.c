@@ -6,6 +6,7 @@
 enum {
 	TICK_ASKING_MS = LINK_PING_MIN_US / 1000,
 	TICK_MS = 500,
+	TICK_PAUSED_MS = 250, /* and between two PINGs then */
 	/* A tick that is so late was held up here: what came meanwhile has
 	 * not been read yet. */
 	LATE_US = 1500 * 1000,
@@ -24,19 +25,23 @@ uint64_t conn_now_us(void)
 /* ---- what a tick does ---------------------------------------------------
  */
 
+static uint64_t quiet_max_us(const struct link_conn *c)
+{
+	if (stream_read_paused(c->stream))
+		return TICK_PAUSED_MS * 1000 / 2;
+	return 1000 * (uint64_t)c->terms.keepalive_ms;
+}
+
 static void ping(struct link_conn *c, uint64_t now_us)
 {
-	bool paused = stream_read_paused(c->stream);
-	uint64_t quiet_us = now_us - c->sent_us;
+	bool due;
 
-	if (c->asking && !paused) {
-		if (link_silence_ping(&c->silence, now_us))
-			conn_put_stamp(c, LINK_PING, now_us);
-	} else if (paused
-		       ? quiet_us >= TICK_MS * 1000
-		       : quiet_us >= 1000 * (uint64_t)c->terms.keepalive_ms) {
+	if (c->asking && !stream_read_paused(c->stream))
+		due = link_silence_ping(&c->silence, now_us);
+	else
+		due = now_us - c->sent_us >= quiet_max_us(c);
+	if (due)
 		conn_put_stamp(c, LINK_PING, now_us);
-	}
 }
 
 /* Enough in the kernel to keep the line busy, no more: what is urgent must not
@@ -100,6 +105,8 @@ static uint64_t wanted_period(const struct link_conn *c)
 	case LINK_CONN_FIRST:
 		return c->first_ms;
 	case LINK_CONN_OPEN:
+		if (c->stream != NULL && stream_read_paused(c->stream))
+			return TICK_PAUSED_MS;
 		return c->asking ? TICK_ASKING_MS : TICK_MS;
 	case LINK_CONN_START:
 	case LINK_CONN_CLOSING: /* the stream has a deadline */
@@ -137,8 +144,10 @@ void link_conn_asking(struct link_conn *c, bool on)
 
 void link_conn_pause(struct link_conn *c)
 {
-	if (c->stream != NULL)
-		stream_read_pause(c->stream);
+	if (c->stream == NULL)
+		return;
+	stream_read_pause(c->stream);
+	conn_timer_arm(c);
 }
 
 void link_conn_resume(struct link_conn *c)
@@ -147,6 +156,7 @@ void link_conn_resume(struct link_conn *c)
 		return;
 	link_silence_heard(&c->silence, conn_now_us());
 	stream_read_resume(c->stream);
+	conn_timer_arm(c);
 }
 
 /* ---- facts -------------------------------------------------------------- */
