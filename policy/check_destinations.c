@@ -32,12 +32,7 @@ static const struct rule rules[] = {
     {"calling_ae_title", ALLOWED, ALLOWED, MEANINGLESS, MEANINGLESS, ""},
     {"rate.limit", ALLOWED, ALLOWED, ALLOWED, MEANINGLESS, ""},
     {"rate.timetable", ALLOWED, ALLOWED, ALLOWED, MEANINGLESS, ""},
-    {"associations", ALLOWED, ALLOWED, MEANINGLESS, ALLOWED, ""},
-    {"link.connections", MEANINGLESS, MEANINGLESS, ALLOWED, MEANINGLESS, ""},
-    {"link.window", MEANINGLESS, MEANINGLESS, ALLOWED, MEANINGLESS, ""},
-    {"link.transfers", MEANINGLESS, MEANINGLESS, ALLOWED, MEANINGLESS, ""},
     {"congestion", ALLOWED, ALLOWED, ALLOWED, MEANINGLESS, ""},
-    {"cut_through", ALLOWED, ALLOWED, ALLOWED, MEANINGLESS, ""},
 };
 
 static enum need need_of(const struct rule *r, enum config_protocol p)

@@ -74,9 +74,10 @@ static void quoted_text_is_escaped_and_cut(void **state)
 
 static void the_examples_load_without_a_warning(void **state)
 {
-	static const char *const files[] = {"conf/minimal.yaml",
-					    "conf/edge.yaml", "conf/cloud.yaml",
-					    "conf/worklist.yaml"};
+	static const char *const files[] = {
+	    "conf/minimal.yaml",   "conf/edge.yaml",
+	    "conf/cloud.yaml",     "conf/worklist.yaml",
+	    "conf/link-edge.yaml", "conf/link-cloud.yaml"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
@@ -104,22 +105,28 @@ static void the_smallest_useful_file_has_about_twenty_lines(void **state)
 
 static void every_option_stands_in_an_example(void **state)
 {
-	char *edge = slurp("conf/edge.yaml");
-	char *worklist = slurp("conf/worklist.yaml");
+	static const char *const files[] = {
+	    "conf/edge.yaml", "conf/worklist.yaml", "conf/link-edge.yaml",
+	    "conf/link-cloud.yaml"};
 	const struct option *o;
 	char key[64];
 
 	(void)state;
 	for (size_t i = 0; (o = option_at(i)) != NULL; i++) {
 		const char *dot = strrchr(o->path, '.');
+		bool found = false;
 
 		snprintf(key, sizeof(key),
 			 "%s:", dot != NULL ? dot + 1 : o->path);
-		if (strstr(edge, key) == NULL && strstr(worklist, key) == NULL)
+		for (size_t f = 0; f < ARRAY_LEN(files); f++) {
+			char *text = slurp(files[f]);
+
+			found = found || strstr(text, key) != NULL;
+			mem_free(text);
+		}
+		if (!found)
 			fail_msg("no example has %s", o->path);
 	}
-	mem_free(edge);
-	mem_free(worklist);
 }
 
 static void the_reference_has_every_option(void **state)
@@ -354,6 +361,8 @@ static void a_dump_loads_to_the_same_configuration(void **state)
 	same_when_dumped_and_loaded("conf/edge.yaml");
 	same_when_dumped_and_loaded("conf/cloud.yaml");
 	same_when_dumped_and_loaded("conf/worklist.yaml");
+	same_when_dumped_and_loaded("conf/link-edge.yaml");
+	same_when_dumped_and_loaded("conf/link-cloud.yaml");
 }
 
 static void a_dump_leaves_out_implicit_destinations(void **state)
@@ -480,14 +489,26 @@ static void required_keys_are_asked_for(void **state)
 	    "is not a name for a device");
 }
 
-static void later_features_are_named_as_such(void **state)
+static void a_link_needs_what_it_needs(void **state)
 {
 	(void)state;
 	bad(LISTENER DEVICE "destinations: {c: {protocol: link}}\n",
-	    "the chunk link is not in this version");
+	    "has protocol link and needs 'tls.ca'");
 	bad("listeners: {in: {address: 0.0.0.0:1, protocol: link, ae_titles: "
 	    "A}}\n",
-	    "the chunk link is not in this version");
+	    "'ae_titles' has no meaning for listener 'in'");
+	bad("listeners: {in: {address: 0.0.0.0:1, protocol: link}}\n",
+	    "has protocol link and needs 'tls.certificate'");
+	bad("listeners: {in: {address: 0.0.0.0:1, protocol: dicom}}\n",
+	    "listener 'in' needs 'ae_titles'");
+	bad(LISTENER "devices: {edge: {ae_title: A, address: 10.0.0.1, "
+		     "services: [link]}}\n",
+	    "so it needs a certificate");
+}
+
+static void later_features_are_named_as_such(void **state)
+{
+	(void)state;
 	bad(ALL "records: {retention: 6y}\n",
 	    "retention is not in this version");
 	bad(ALL "status: {address: 127.0.0.1:8104}\n",
@@ -542,6 +563,7 @@ int main(void)
 	    cmocka_unit_test(wrong_values_say_what_is_meant),
 	    cmocka_unit_test(wrong_addresses_are_explained),
 	    cmocka_unit_test(required_keys_are_asked_for),
+	    cmocka_unit_test(a_link_needs_what_it_needs),
 	    cmocka_unit_test(later_features_are_named_as_such),
 	    cmocka_unit_test(errors_are_collected_and_bounded),
 	};
