@@ -139,7 +139,7 @@ static bool san_fits(const struct config_device *d,
 	return false;
 }
 
-static bool certificate_fits(const struct config_device *d,
+bool device_certificate_fits(const struct config_device *d,
 			     const struct device_certificate *c)
 {
 	if (!match_needs_certificate(d))
@@ -172,7 +172,7 @@ static enum fit fit_of(const struct inquiry *in, const struct config_device *d)
 		return FIT_CALLING_AE;
 	if (!match_ae_or_any(&d->called, in->called))
 		return FIT_LISTENER;
-	if (!certificate_fits(d, in->q->certificate))
+	if (!device_certificate_fits(d, in->q->certificate))
 		return FIT_CALLED_AE;
 	return FIT_ALL;
 }

@@ -73,6 +73,16 @@ struct device_verdict {
 bool device_match(const struct config *cfg, const struct device_query *q,
 		  struct device_verdict *out);
 
+/* The same for a chunk link, which has no AE titles: the device is the first
+ * with service link whose listener, address and certificate fit. q->calling_ae
+ * and q->called_ae are not looked at. */
+bool device_match_link(const struct config *cfg, const struct device_query *q,
+		       struct device_verdict *out);
+
+/* Whether a certificate is what was declared of d; c NULL: none was shown. */
+bool device_certificate_fits(const struct config_device *d,
+			     const struct device_certificate *c);
+
 /* Whether any device at all is declared for peer on that listener: a cheap
  * test at accept time, before a byte was read. */
 bool device_address_declared(const struct config *cfg, size_t listener,

@@ -12,12 +12,23 @@ static bool takes(const struct config_route *r, const struct route_query *q,
 	       match_ae_or_any(&r->called, called);
 }
 
+/* What comes over a link is storage. */
+static bool may(const struct config *cfg, const struct route_query *q)
+{
+	const struct config_device *d = &cfg->devices[q->device];
+
+	if (cfg->listeners[q->listener].protocol == CONFIG_LINK)
+		return q->service == CONFIG_STORAGE &&
+		       device_may(d, CONFIG_LINK_SERVICE);
+	return device_may(d, q->service);
+}
+
 const struct config_route *route_resolve(const struct config *cfg,
 					 const struct route_query *q)
 {
 	char called[CONFIG_AE_LEN];
 
-	if (!device_may(&cfg->devices[q->device], q->service))
+	if (!may(cfg, q))
 		return NULL;
 	match_trim_ae(q->called_ae, called);
 	for (size_t i = 0; i < cfg->n_routes; i++)

@@ -145,10 +145,8 @@ static size_t split_sans(char *text, const char **out, size_t max)
 }
 
 const struct device_certificate *
-association_certificate(const struct stream *s, struct peer_certificate *room)
+association_certificate_of(struct peer_certificate *room)
 {
-	if (!stream_tls_info(s, &room->info))
-		return NULL;
 	room->certificate = (struct device_certificate){
 	    .fingerprint = room->info.fingerprint,
 	    .subject = room->info.subject,
@@ -158,17 +156,21 @@ association_certificate(const struct stream *s, struct peer_certificate *room)
 	return &room->certificate;
 }
 
-static void take_tls(struct association_facts *f, const struct stream *s)
+const struct device_certificate *
+association_certificate(const struct stream *s, struct peer_certificate *room)
 {
-	struct tls_info info;
+	return stream_tls_info(s, &room->info)
+		   ? association_certificate_of(room)
+		   : NULL;
+}
 
-	if (!stream_tls_info(s, &info))
-		return;
-	SET(f->row.tls_version, info.version);
-	SET(f->row.tls_suite, info.suite);
-	SET(f->row.tls_group, info.group);
-	SET(f->row.fingerprint, info.fingerprint);
-	SET(f->row.subject, info.subject);
+static void take_tls(struct association_facts *f, const struct tls_info *info)
+{
+	SET(f->row.tls_version, info->version);
+	SET(f->row.tls_suite, info->suite);
+	SET(f->row.tls_group, info->group);
+	SET(f->row.fingerprint, info->fingerprint);
+	SET(f->row.subject, info->subject);
 }
 
 /* ---- rows -------------------------------------------------------------- */
@@ -247,6 +249,7 @@ void association_record_begin(struct association_facts *f,
 	struct ledger_context *contexts =
 	    mem_zarray(ASSOC_MAX_CONTEXTS, sizeof(*contexts));
 	char calling[80], called[80];
+	struct tls_info info;
 	struct buf text;
 
 	buf_init(&text, PROPOSED_ROOM);
@@ -255,7 +258,8 @@ void association_record_begin(struct association_facts *f,
 	f->end.id = f->row.id;
 	SET(f->row.device, device);
 	SET(f->row.result, "accepted");
-	take_tls(f, s);
+	if (stream_tls_info(s, &info))
+		take_tls(f, &info);
 	if (contexts != NULL) {
 		describe_contexts(contexts, &text, rq, ac);
 		f->row.contexts = contexts;
@@ -275,6 +279,18 @@ void association_record_begin(struct association_facts *f,
 	    f->row.tls_version[0] != '\0' ? " tls=" : "", f->row.tls_version);
 	buf_free(&text);
 	mem_free(contexts);
+}
+
+void association_record_link(struct association_facts *f, struct ledger *ledger,
+			     const struct tls_info *info)
+{
+	f->row.id = ledger_association_id(ledger);
+	f->end.id = f->row.id;
+	SET(f->row.result, "link");
+	if (info != NULL)
+		take_tls(f, info);
+	ledger_association_begin(ledger, &f->row);
+	audit(f, ledger, AUDIT_ASSOCIATION_ACCEPTED, "", "");
 }
 
 static void audit_studies(const struct association_facts *f,
@@ -297,8 +313,17 @@ static void audit_studies(const struct association_facts *f,
 	}
 }
 
-void association_record_end(struct association_facts *f, struct ledger *ledger,
-			    const char *why, uint64_t duration_ns)
+void association_record_studies(struct association_facts *f,
+				struct ledger *ledger)
+{
+	audit_studies(f, ledger);
+	f->n_studies = 0;
+	f->more_instances = 0;
+}
+
+void association_record_close(struct association_facts *f,
+			      struct ledger *ledger, const char *why,
+			      uint64_t duration_ns)
 {
 	f->end.ended_ms = clock_wall_ms();
 	f->end.duration_ns = duration_ns;
@@ -306,6 +331,12 @@ void association_record_end(struct association_facts *f, struct ledger *ledger,
 	ledger_association_end(ledger, &f->end);
 	audit_studies(f, ledger);
 	audit(f, ledger, AUDIT_ASSOCIATION_ENDED, "", "");
+}
+
+void association_record_end(struct association_facts *f, struct ledger *ledger,
+			    const char *why, uint64_t duration_ns)
+{
+	association_record_close(f, ledger, why, duration_ns);
 	log_event(LOG_INFO, "assoc-ended",
 		  "assoc=%llu device=%s stores=%u echos=%u failures=%u "
 		  "ms=%llu why=\"%s\"",

@@ -61,12 +61,26 @@ struct peer_certificate {
 };
 const struct device_certificate *
 association_certificate(const struct stream *s, struct peer_certificate *room);
+/* The same, when room->info is filled already. */
+const struct device_certificate *
+association_certificate_of(struct peer_certificate *room);
 
 /* The association is accepted: f->row gets its id, unless it has one. */
 void association_record_begin(struct association_facts *f,
 			      struct ledger *ledger, const char *device,
 			      const struct assoc *rq, const struct assoc *ac,
 			      const struct stream *s);
+/* The same of a chunk link, which has no contexts; the device is in the row.
+ * info NULL: plaintext. No log line. */
+void association_record_link(struct association_facts *f, struct ledger *ledger,
+			     const struct tls_info *info);
+/* Audit rows of the studies counted so far, which are counted anew. */
+void association_record_studies(struct association_facts *f,
+				struct ledger *ledger);
+/* association_record_end() without the log line. */
+void association_record_close(struct association_facts *f,
+			      struct ledger *ledger, const char *why,
+			      uint64_t duration_ns);
 /* It has ended, and why. bytes are those of the stream. */
 void association_record_end(struct association_facts *f, struct ledger *ledger,
 			    const char *why, uint64_t duration_ns);
