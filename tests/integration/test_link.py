@@ -203,3 +203,23 @@ def test_the_archive_refuses_one(links, scps, tls, pki):
     s.cloud.cli('queue', 'retry', '--destination', 'far', check=True)
     wait_only(s.edge, 'delivered', 4)
     assert stored_by(scp) == digests
+
+
+def test_the_edge_takes_what_the_far_archive_takes(links, scps, tls, pki):
+    """The link tells which transfer syntaxes; devices are answered by it."""
+    scp = scps(tls=tls.server())
+    scp.accept = lambda abstract, syntaxes, calling: \
+        dicom.EVLE if dicom.EVLE in syntaxes else None
+    s = links(far=linked.archive_at(pki, scp.port))
+    sent, digests = linked.several(1, prefix='1.2.3.822')
+    assert dicom.send(s.edge.port(), sent) == [0]
+    wait_only(s.edge, 'delivered', 1)
+    jpeg_ls = dicom.PREFIX + '1.2.4.80'
+
+    def answered():
+        a = dicom.Association(s.edge.port(), [
+            (1, dicom.CT, [jpeg_ls]), (3, dicom.CT, [jpeg_ls, dicom.EVLE])])
+        a.release()
+        return a.accepted
+    until('mirrored', lambda: answered() == {3: dicom.EVLE})
+    assert stored_by(scp) == digests

@@ -399,19 +399,19 @@ def test_a_far_store_that_is_not_what_it_was(links, scps, tls, pki, how):
     assert len(scp.stored) == 12
 
 
-def test_two_edges_with_one_certificate_and_spool(links, link_pki, daemons):
+def test_two_edges_with_one_certificate_and_spool(links, link_pki):
     """A copied edge: the sessions replace each other, and an alert says so."""
     s = links()
     sent, digests = linked.several(2, prefix='1.2.3.872')
     assert dicom.send(s.edge.port(), sent) == [0] * 2
     wait_only(s.edge, 'delivered', 2)
-    spool = os.urandom(16)
-    for n in range(14):
+    spool, before = os.urandom(16), None
+    for _ in range(14):
         peer = Client(s.cloud.port('links'), link_pki, 'edge-1')
         peer.greet(spool=spool)
-        if n:
-            assert last.bye()[0] == BYE['REPLACED']
-        last = peer
+        if before:
+            assert before.bye()[0] == BYE['REPLACED']
+        before = peer
     s.cloud.wait_log(r' link-replaced-often ')
     s.far.wait(digests)
     wait_state(s.edge, 'delivered', 2)
