@@ -152,7 +152,7 @@ static enum err open_dest(struct scheduler *s, size_t i)
 	(void)uv_timer_init(s->opt.loop, &d->timer);
 	s->n_dests++; /* from here on it is closed with the others */
 	d->destination = s->opt.destinations[i];
-	d->n_lanes = c->associations;
+	d->n_lanes = c->protocol == CONFIG_LINK ? 1 : c->associations;
 	d->lanes = mem_zarray(d->n_lanes, sizeof(*d->lanes));
 	if (d->lanes == NULL)
 		return ERR_NOMEM;
@@ -161,6 +161,8 @@ static enum err open_dest(struct scheduler *s, size_t i)
 	e = recent_new(&d->recent);
 	if (e == ERR_OK && c->protocol == CONFIG_DIRECTORY)
 		e = open_directory(d);
+	else if (e == ERR_OK && c->protocol == CONFIG_LINK)
+		e = run_make_lane(&d->lanes[0]); /* something may wait there */
 	else if (e == ERR_OK)
 		e = open_prober(d);
 	d->held_by_operator = keep_is_held(s->opt.config, c->name);
@@ -424,6 +426,13 @@ static void fill_holds(const struct dest *d, struct destination_status *st)
 	}
 }
 
+static void fill_counts(const struct ledger_destination_stats *from,
+			struct destination_status *st)
+{
+	st->queued = from->count[DELIVERY_QUEUED];
+	st->arrived = from->count[DELIVERY_ARRIVED];
+}
+
 static void fill_queued(struct scheduler *s, struct destination_status *st)
 {
 	struct ledger_stats *stats = mem_zalloc(sizeof(*stats));
@@ -433,8 +442,7 @@ static void fill_queued(struct scheduler *s, struct destination_status *st)
 	ledger_stats(s->opt.ledger, stats);
 	for (size_t i = 0; i < stats->n_destinations; i++) {
 		if (strcmp(stats->destinations[i].name, st->name) == 0)
-			st->queued =
-			    stats->destinations[i].count[DELIVERY_QUEUED];
+			fill_counts(&stats->destinations[i], st);
 	}
 	mem_free(stats);
 }
@@ -490,6 +498,7 @@ bool scheduler_status(struct scheduler *s, size_t i,
 	(void)snprintf(out->error, sizeof(out->error), "%s", d->error);
 	fill_queued(s, out);
 	fill_lanes(d, out);
+	link_status(d, out);
 	fill_holds(d, out);
 	out->state = state_of(d, out);
 	fill_until(d, out);

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "proxy/lib/err.h"
+#include "proxy/link/link_sender.h"
 
 struct capabilities;
 struct commitment;
@@ -144,6 +145,9 @@ struct destination_status {
 	uint64_t failures;                   /* attempts since start */
 	char error[512]; /* the last failure: cause and remedy; "" none */
 	char held_why[512];
+	bool is_link;
+	struct link_sender_status link; /* is_link */
+	uint64_t arrived; /* is_link: in the far spool, not delivered */
 	bool alert; /* needs a person: error or held_why says what */
 };
 

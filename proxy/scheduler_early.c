@@ -376,7 +376,7 @@ static void begun(struct scheduler *s, const struct early_news *news)
 		uint64_t at = d != NULL ? d->config->cut_through : 0;
 
 		if (at <= news->before || at > news->came || d->stopped ||
-		    d->config->protocol == CONFIG_DIRECTORY ||
+		    d->config->protocol == CONFIG_DIRECTORY || link_is(d) ||
 		    find(d, &news->transfer) != NULL)
 			continue;
 		add(d, news);

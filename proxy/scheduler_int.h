@@ -8,6 +8,7 @@
  * scheduler_hold.c      contexts and AE pairs that wait
  * scheduler_early.c     what still comes in: cut-through
  * scheduler_orders.c    what an operator does
+ * scheduler_link.c      a destination that is a link
  *
  * Everything here lives on the main loop's thread. */
 #ifndef PROXY_SCHEDULER_INT_H
@@ -23,6 +24,7 @@
 #include "proxy/idmap.h"
 #include "proxy/lane.h"
 #include "proxy/lib/list.h"
+#include "proxy/link/link_sender.h"
 #include "proxy/prober.h"
 #include "proxy/reader.h"
 #include "proxy/recent.h"
@@ -65,6 +67,7 @@ struct item {
 	uint64_t delivered_then; /* dest.delivered at the first suspect one */
 	int64_t suspect_ms;      /* wall, of the first one */
 	bool isolate;            /* to be tried alone */
+	bool withdrawn; /* flying, but an order has ended it */
 	struct hold *hold;       /* it is that hold's probe */
 };
 
@@ -84,6 +87,7 @@ struct lane {
 	const struct lane_ops *ops;
 	void *impl;             /* NULL: not made yet */
 	unsigned n;             /* tasks given */
+	uint64_t bytes;         /* of them */
 	bool early;             /* one that still comes in has it */
 	uint64_t not_before_ms; /* monotonic */
 	unsigned failures;
@@ -222,6 +226,8 @@ bool fetch_is_done(const struct dest *d);
 
 /* scheduler_run.c */
 
+/* If it is not made yet. */
+enum err run_make_lane(struct lane *l) MUST_CHECK;
 /* Do what can be done now, set the timer for what comes next. */
 void run_dest(struct dest *d);
 /* first * 2^n, at most max, 20 per cent either way. */
@@ -278,5 +284,15 @@ void run_all_now(struct dest *d);
 
 /* scheduler_orders.c */
 void orders_cancel(struct scheduler *s);
+
+/* scheduler_link.c */
+bool link_is(const struct dest *d);
+/* Tasks that the lane may have, before it takes this one. */
+unsigned link_depth(const struct dest *d, const struct item *it);
+enum err link_lane(struct lane *l, struct worker *worker) MUST_CHECK;
+/* It is not to be sent any more. Nothing, if d is no link. */
+void link_withdraw(const struct dest *d, const struct transfer_id *id,
+		   enum link_withdraw why);
+void link_status(const struct dest *d, struct destination_status *out);
 
 #endif

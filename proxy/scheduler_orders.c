@@ -35,18 +35,21 @@ static const struct {
 } rows[] = {
     [ORDER_RETRY] = {{[DELIVERY_QUEUED] = true,
 		      [DELIVERY_HELD] = true,
-		      [DELIVERY_QUARANTINED] = true},
+		      [DELIVERY_QUARANTINED] = true,
+		      [DELIVERY_ARRIVED] = true},
 		     OUTCOME_RELEASED},
     [ORDER_HOLD] = {{[DELIVERY_QUEUED] = true}, OUTCOME_HELD},
     [ORDER_RELEASE] = {{[DELIVERY_HELD] = true}, OUTCOME_RELEASED},
     [ORDER_DISCARD] = {{[DELIVERY_QUEUED] = true,
 			[DELIVERY_HELD] = true,
 			[DELIVERY_QUARANTINED] = true,
-			[DELIVERY_UNCOMMITTED] = true},
+			[DELIVERY_UNCOMMITTED] = true,
+			[DELIVERY_ARRIVED] = true},
 		       OUTCOME_DISCARDED},
     [ORDER_REDIRECT] = {{[DELIVERY_QUEUED] = true,
 			 [DELIVERY_HELD] = true,
-			 [DELIVERY_QUARANTINED] = true},
+			 [DELIVERY_QUARANTINED] = true,
+			 [DELIVERY_ARRIVED] = true},
 			OUTCOME_REDIRECTED},
 };
 
@@ -108,6 +111,27 @@ static void retry_queued(struct dest *d, struct item *it,
 	d->not_before_ms = 0;
 }
 
+/* Whether it must be let go to where it is on its way. */
+static bool is_on_its_way(const struct order *o, const struct dest *d,
+			  const struct item *it)
+{
+	if (it == NULL || it->state != ITEM_FLYING)
+		return false;
+	return !link_is(d) || o->kind == ORDER_RETRY;
+}
+
+/* What the far end of a link holds of it is of no use any more. */
+static void withdraw(struct order *o, const struct dest *d,
+		     const struct item *it, const struct view_delivery *v)
+{
+	if (o->kind == ORDER_DISCARD)
+		link_withdraw(d, &v->transfer, LINK_WITHDRAW_DISCARDED);
+	if (o->kind == ORDER_REDIRECT)
+		link_withdraw(d, &v->transfer, LINK_WITHDRAW_REROUTED);
+	if (o->kind == ORDER_HOLD && it != NULL && it->state == ITEM_FLYING)
+		link_withdraw(d, &v->transfer, LINK_WITHDRAW_DISCARDED);
+}
+
 /* False: it is on its way. */
 static bool apply(struct order *o, struct dest *d,
 		  const struct view_delivery *v)
@@ -115,14 +139,17 @@ static bool apply(struct order *o, struct dest *d,
 	struct item *it = window_find(d, v->delivery);
 	struct dest *to = sched_dest(o->s, o->to);
 
-	if (it != NULL && it->state == ITEM_FLYING)
+	if (is_on_its_way(o, d, it))
 		return false;
 	if (o->kind == ORDER_RETRY && v->state == DELIVERY_QUEUED) {
 		retry_queued(d, it, v);
 		return true;
 	}
 	write_outcome(o, d, v);
-	if (it != NULL)
+	withdraw(o, d, it, v);
+	if (it != NULL && it->state == ITEM_FLYING)
+		it->withdrawn = true;
+	else if (it != NULL)
 		window_drop(d, it, true);
 	if (rows[o->kind].outcome == OUTCOME_RELEASED) {
 		window_forget_done(d, v->delivery);
@@ -142,11 +169,18 @@ static bool follows_others(const struct order *o, const struct view_delivery *v)
 	       strcmp(v->listener, COMMITMENT_LISTENER) != 0;
 }
 
+/* The far end of a link has it and delivers it: only if a person names it. */
+static bool is_there(const struct order *o, const struct view_delivery *v)
+{
+	return !o->has_transfer && v->state == DELIVERY_ARRIVED;
+}
+
 static void consider(struct order *o, const struct view_delivery *v)
 {
 	struct dest *d = sched_dest(o->s, v->destination);
 
-	if (d == NULL || !rows[o->kind].fits[v->state] || follows_others(o, v))
+	if (d == NULL || is_there(o, v) || !rows[o->kind].fits[v->state] ||
+	    follows_others(o, v))
 		return;
 	if (v->state == DELIVERY_QUEUED && window_is_done(d, v->delivery))
 		return; /* the ledger does not know yet */

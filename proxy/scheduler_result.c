@@ -103,6 +103,15 @@ static void delivered(struct dest *d, struct item *it, const struct task *t)
 	window_drop(d, it, true);
 }
 
+/* In the far spool, and written down as that. */
+static void arrived(struct dest *d, struct lane *l, struct item *it)
+{
+	if (it->hold != NULL)
+		hold_release(d, it->hold);
+	well(d, l);
+	window_drop(d, it, true);
+}
+
 static void quarantine(struct dest *d, struct item *it, const struct task *t)
 {
 	it->li.attempts++;
@@ -121,6 +130,8 @@ static void back_off(struct dest *d, struct item *it, const struct task *t)
 	uint64_t wait = run_backoff(d->s, d->config->retry.first,
 				    d->config->retry.max, it->failures++);
 
+	if (wait < t->wait_ms)
+		wait = t->wait_ms;
 	it->li.attempts++;
 	record_attempt(d, it, t, wait);
 	if (it->hold == NULL && d->waiting.n >= WAITING_MAX) {
@@ -296,6 +307,32 @@ static void answered(struct dest *d, struct lane *l, struct item *it,
 	}
 }
 
+static void came_back(struct dest *d, struct lane *l, struct item *it,
+		      const struct task *t)
+{
+	if (it->withdrawn) {
+		window_drop(d, it, true);
+		return;
+	}
+	switch (t->end) {
+	case TASK_ANSWERED:
+		answered(d, l, it, t);
+		break;
+	case TASK_NOT_OPENED:
+		unopened(d, l, it, t);
+		break;
+	case TASK_RETURNED:
+		window_ready(d, it);
+		break;
+	case TASK_ARRIVED:
+		arrived(d, l, it);
+		break;
+	case TASK_WITHDRAWN:
+		window_drop(d, it, true);
+		break;
+	}
+}
+
 void result_done(struct msg *m)
 {
 	struct task *t = CONTAINER_OF(m, struct task, msg);
@@ -304,16 +341,12 @@ void result_done(struct msg *m)
 	struct item *it = window_find(d, t->item.delivery);
 
 	l->n--;
+	l->bytes -= t->item.length;
 	d->in_flight--;
 	it->state = ITEM_BLOCKED; /* in no heap, until it is decided */
 	if (d->alone == it)
 		d->alone = NULL;
-	if (t->end == TASK_ANSWERED)
-		answered(d, l, it, t);
-	else if (t->end == TASK_NOT_OPENED)
-		unopened(d, l, it, t);
-	else
-		window_ready(d, it);
+	came_back(d, l, it, t);
 	mem_free(t);
 	run_dest(d);
 	sched_settled(d->s);

@@ -91,7 +91,7 @@ static enum err make_directory(struct lane *l, struct directory **out)
 	return directory_new(&env, out);
 }
 
-static enum err make_lane(struct lane *l)
+enum err run_make_lane(struct lane *l)
 {
 	struct directory *directory;
 	struct sender *sender;
@@ -99,6 +99,8 @@ static enum err make_lane(struct lane *l)
 
 	if (l->impl != NULL)
 		return ERR_OK;
+	if (link_is(l->dest))
+		return link_lane(l, least_loaded(l->dest->s));
 	if (l->dest->config->protocol == CONFIG_DIRECTORY) {
 		e = make_directory(l, &directory);
 		l->ops = &directory_ops;
@@ -152,7 +154,7 @@ static struct lane *choose(struct dest *d, const struct item *it,
 	size_t n = lanes_for(d, it);
 	struct lane *best = NULL;
 
-	if (d->trying || it->isolate)
+	if ((d->trying || it->isolate) && depth > 1)
 		depth = 1;
 
 	for (size_t i = 0; i < n; i++) {
@@ -172,7 +174,7 @@ static struct task *make_task(struct lane *l, const struct item *it)
 {
 	struct task *t = mem_zalloc(sizeof(*t));
 
-	if (t == NULL || make_lane(l) != ERR_OK) {
+	if (t == NULL || run_make_lane(l) != ERR_OK) {
 		mem_free(t);
 		return NULL;
 	}
@@ -189,6 +191,7 @@ static struct task *make_task(struct lane *l, const struct item *it)
 static void hand_over(struct lane *l, struct task *t)
 {
 	l->n++;
+	l->bytes += t->item.length;
 	l->dest->in_flight++;
 	l->ops->give(l->impl, t);
 }
@@ -239,7 +242,8 @@ static void dispatch(struct dest *d, uint64_t now_ms)
 			return; /* the others first */
 		if (d->alone != NULL)
 			it = d->alone;
-		l = choose(d, it, LANE_DEPTH, now_ms);
+		l = choose(d, it, link_is(d) ? link_depth(d, it) : LANE_DEPTH,
+			   now_ms);
 		if (l == NULL) {
 			early_give_way(d);
 			return;
