@@ -32,7 +32,7 @@ GOALS := $(filter-out $(OFFLINE),$(or $(MAKECMDGOALS),all))
 NEEDS := build
 NEEDS += $(if $(filter demo,$(GOALS)),demo)
 NEEDS += $(if $(filter test test-unit test-integration tsan fault kills \
-	soak tests-%,$(GOALS)),test)
+	soak soak-% tests-%,$(GOALS)),test)
 NEEDS += $(if $(filter lint,$(GOALS)),lint)
 NEEDS += $(if $(filter fuzz,$(GOALS)),fuzz)
 NEEDS += $(if $(filter bench,$(GOALS)),bench)
@@ -106,7 +106,7 @@ CFLAGS_fuzz := -O1 -fno-omit-frame-pointer \
 LDFLAGS_fuzz := -fsanitize=fuzzer,address,$(UBSAN)
 
 # --- goals ---------------------------------------------------------------
-.PHONY: all demo kills soak test test-unit test-integration tests-build tsan \
+.PHONY: all demo kills soak soak-link test test-unit test-integration tests-build tsan \
 	lint fuzz fault bench bench-build fault-build install deb clean help \
 	FORCE
 
@@ -126,6 +126,8 @@ help:
 	@echo 'make fault [N=n]       crash and power-loss programs, n rounds'
 	@echo 'make kills [N=2000]    kill -9 at N random moments, under load'
 	@echo 'make soak [MINUTES=10] 500 devices with all services, under ASan'
+	@echo 'make soak-link [MINUTES=10] [MB=2000]  three edges in trouble for so'
+	@echo '                       long, one object of that size, cut and killed'
 	@echo 'make bench [SCENARIO=name]  the table of ratios, bench.json'
 	@echo 'make install [DESTDIR=] [PREFIX=/usr/local] [SYSCONFDIR=/etc]'
 	@echo 'make deb               build/culvert_VERSION_ARCH.deb'
@@ -177,6 +179,14 @@ kills: build/release/culvert
 # 500 devices at once, under ASan (for two minutes with every "make test").
 soak: build/asan/culvert
 	@CULVERT_SOAK='$(or $(MINUTES),10)' K='five_hundred_devices' \
+		tests/run.sh asan integration
+
+# Three edges and a cloud in trouble, and one large object over a line that is
+# cut (two minutes and 200 MB with every "make test").
+soak-link: build/asan/culvert bench-build
+	@CULVERT_LINK_MINUTES='$(or $(MINUTES),10)' \
+		CULVERT_LINK_MB='$(or $(MB),2000)' \
+		K='edges_in_trouble or survives_cuts_and_kills' \
 		tests/run.sh asan integration
 
 # The load generator and the sink; they share no code with Culvert.
