@@ -61,7 +61,8 @@ def cut_peers(bench, name, classes, profile, size, count, patience, rounds):
             p.start()
             samples.update(interleave(
                 bench, name, [(p.name, lambda p=p: cut_turn(
-                    bench, p, size, count, patience))], rounds))
+                    bench, p, size, count, patience if p.sink is ends.archive
+                    else min(patience, 60)))], rounds))
         except Failed as e:
             bench.note('%s, %s: %s' % (name, cls.name, e))
         finally:
