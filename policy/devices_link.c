@@ -75,7 +75,7 @@ static void refuse_certificate(const struct config *cfg,
 	snprintf(out->remedy, sizeof(out->remedy),
 		 "if it may come in, put its fingerprint, subject or SAN into "
 		 "devices.NAME.certificate of a device with services: [link] "
-		 "in %s",
+		 "in %.200s",
 		 cfg->file);
 }
 
@@ -89,7 +89,7 @@ static void refuse_address(const struct config *cfg,
 		 d->name);
 	snprintf(out->remedy, sizeof(out->remedy),
 		 "if this is the same machine on another line, add the address "
-		 "to devices.%s.address (%s:%d)",
+		 "to devices.%s.address (%.200s:%d)",
 		 d->name, cfg->file, d->at.line);
 }
 
@@ -104,7 +104,7 @@ static void refuse_listener(const struct config *cfg,
 	snprintf(out->cause, sizeof(out->cause),
 		 "device '%s' may not use listener '%s'", d->name, name);
 	snprintf(out->remedy, sizeof(out->remedy),
-		 "dial another port, or add %s to devices.%s.listeners (%s:%d)",
+		 "dial another port, or add %s to devices.%s.listeners (%.200s:%d)",
 		 name, d->name, cfg->file, d->at.line);
 }
 

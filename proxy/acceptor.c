@@ -10,6 +10,8 @@
 #include "proxy/association.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
+#include "proxy/link/frame.h"
+#include "proxy/link/receiver.h"
 #include "proxy/net/address.h"
 #include "proxy/net/listener.h"
 #include "proxy/net/tls.h"
@@ -37,18 +39,36 @@ struct acceptor {
 
 struct handover {
 	struct msg msg;
+	struct acceptor *acceptor;
 	struct association_env *env;
 	int fd;
 	size_t listener;
 };
+
+static bool is_link(const struct acceptor *a, size_t listener)
+{
+	return a->opt.config->listeners[listener].protocol == CONFIG_LINK;
+}
+
+static enum err begin(const struct handover *h)
+{
+	struct acceptor *a = h->acceptor;
+
+	if (!is_link(a, h->listener))
+		return association_begin(h->env, h->fd, h->listener);
+	return link_receiver_accept(a->opt.links, (size_t)(h->env - a->envs),
+				    h->fd, h->listener, a->tls[h->listener],
+				    &a->open);
+}
 
 static void on_handover(struct msg *m)
 {
 	struct handover *h = CONTAINER_OF(m, struct handover, msg);
 
 	struct worker *w = h->env->worker;
+	enum err e = begin(h);
 
-	if (association_begin(h->env, h->fd, h->listener) != ERR_OK)
+	if (e != ERR_OK && e != ERR_CANCELED)
 		log_event(LOG_ERROR, "accept-failed",
 			  "listener=%s cause=\"%s\"",
 			  h->env->config->listeners[h->listener].name,
@@ -109,7 +129,10 @@ static void on_accept(void *arg, int fd, const struct sockaddr *peer)
 		return;
 	}
 	h->msg.run = on_handover;
-	h->env = least_loaded(a);
+	h->acceptor = a;
+	h->env = is_link(a, p->index)
+		     ? &a->envs[link_receiver_worker(a->opt.links, peer)]
+		     : least_loaded(a);
 	h->fd = fd;
 	h->listener = p->index;
 	/* before the worker knows: the next of a burst goes elsewhere */
@@ -127,13 +150,14 @@ static void on_accept(void *arg, int fd, const struct sockaddr *peer)
 static enum err load_tls(struct acceptor *a, size_t i, char why[768])
 {
 	const struct config_listener *l = &a->opt.config->listeners[i];
-	struct tls_options o = {.profile = TLS_PROFILE_BCP195,
-				.ca = l->tls.ca,
-				.certificate = l->tls.certificate,
-				.key = l->tls.key,
-				.tls13_only =
-				    l->protocol == CONFIG_LINK ||
-				    l->tls.min_version == CONFIG_TLS_1_3};
+	struct tls_options o = {
+	    .profile = TLS_PROFILE_BCP195,
+	    .ca = l->tls.ca,
+	    .certificate = l->tls.certificate,
+	    .key = l->tls.key,
+	    .alpn = l->protocol == CONFIG_LINK ? LINK_ALPN : NULL,
+	    .tls13_only = l->protocol == CONFIG_LINK ||
+			  l->tls.min_version == CONFIG_TLS_1_3};
 
 	if (l->protocol == CONFIG_DICOM)
 		return ERR_OK;
@@ -223,6 +247,7 @@ unsigned acceptor_open(const struct acceptor *a)
 
 struct drain {
 	struct msg msg;
+	struct acceptor *acceptor;
 	struct association_env *env;
 	bool force;
 };
@@ -232,6 +257,8 @@ static void on_drain(struct msg *m)
 	struct drain *d = CONTAINER_OF(m, struct drain, msg);
 
 	association_drain(d->env, d->force);
+	link_receiver_drain(d->acceptor->opt.links,
+			    (size_t)(d->env - d->acceptor->envs), d->force);
 	mem_free(d);
 }
 
@@ -255,6 +282,7 @@ void acceptor_drain(struct acceptor *a, bool force)
 		if (d == NULL)
 			return; /* they end by their deadlines */
 		d->msg.run = on_drain;
+		d->acceptor = a;
 		d->env = &a->envs[i];
 		d->force = force;
 		if (!worker_post(a->opt.workers[i], &d->msg))

@@ -1,5 +1,6 @@
 /* acceptor.h - every listener on the main loop, and the hand-over of accepted
- * sockets to the least loaded worker. */
+ * sockets: of links to the worker of the peer's address (receiver.h), of all
+ * others to the least loaded worker. */
 #ifndef PROXY_ACCEPTOR_H
 #define PROXY_ACCEPTOR_H
 
@@ -17,6 +18,7 @@ struct config;
 struct destination;
 struct ledger;
 struct early_desk;
+struct link_receiver;
 struct shaper;
 struct spool;
 struct worker;
@@ -32,6 +34,7 @@ struct acceptor_options {
 	struct commitment *commitment; /* takes reports; NULL: none do */
 	struct shaper *shaper;         /* NULL: nothing is limited */
 	struct early_desk *early;      /* hears of long instances; or NULL */
+	struct link_receiver *links;   /* takes the sockets of link listeners */
 	struct admission *admission;
 	struct worker *const *workers;
 	size_t n_workers;

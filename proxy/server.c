@@ -27,6 +27,8 @@
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
+#include "proxy/link/frame.h"
+#include "proxy/link/receiver.h"
 #include "proxy/message_scp.h"
 #include "proxy/net/mailbox.h"
 #include "proxy/net/tls.h"
@@ -37,7 +39,9 @@
 #include "proxy/shaping.h"
 #include "proxy/store_scp.h"
 #include "store/ledger.h"
+#include "store/ledger_origin.h"
 #include "store/ledger_view.h"
+#include "store/seal.h"
 #include "store/spool.h"
 
 enum {
@@ -74,6 +78,8 @@ struct server {
 	struct scheduler *ending;       /* while it stops */
 	struct early_desk early;
 	struct admission *admission;
+	uint8_t epoch[LINK_ID_LEN];  /* of this start, for links */
+	struct link_receiver *links; /* under scheduler_lock, too */
 	struct acceptor *acceptor;
 	struct reload *reload;
 	struct control *control;
@@ -128,6 +134,16 @@ static void on_queued(void *arg, const char *destination, uint64_t count)
 	pthread_mutex_unlock(&s->scheduler_lock);
 }
 
+static void on_origin(void *arg, const struct ledger_origin *o)
+{
+	struct server *s = arg;
+
+	pthread_mutex_lock(&s->scheduler_lock);
+	if (s->links != NULL)
+		link_receiver_origin(s->links, o);
+	pthread_mutex_unlock(&s->scheduler_lock);
+}
+
 static struct scheduler *swap_scheduler(struct server *s,
 					struct scheduler *next)
 {
@@ -158,8 +174,10 @@ static enum err open_spool(struct server *s)
 static enum err open_ledger(struct server *s)
 {
 	const char *path = s->config->records.path;
-	struct ledger_options o = {
-	    .path = path, .on_queued = on_queued, .arg = s};
+	struct ledger_options o = {.path = path,
+				   .on_queued = on_queued,
+				   .on_origin = on_origin,
+				   .arg = s};
 	enum err e =
 	    host_directory("records.path", path, s->why, sizeof(s->why));
 
@@ -327,6 +345,7 @@ static enum err start_acceptor(struct server *s)
 				     .commitment = s->commitment,
 				     .shaper = s->shaping.shaper,
 				     .early = &s->early,
+				     .links = s->links,
 				     .admission = s->admission,
 				     .workers = s->workers,
 				     .n_workers = s->n_workers / 2};
@@ -361,10 +380,33 @@ static enum err start_reload(struct server *s)
 	return reload_new(&o, &s->reload);
 }
 
+static enum err start_links(struct server *s)
+{
+	struct link_receiver_options o = {.config = s->config,
+					  .spool = s->spool,
+					  .ledger = s->ledger,
+					  .capabilities = s->capabilities,
+					  .shaper = s->shaping.shaper,
+					  .admission = s->admission,
+					  .workers = s->workers,
+					  .n_workers = s->n_workers / 2,
+					  .epoch = s->epoch};
+	struct link_receiver *links;
+	enum err e = link_receiver_new(&o, &links);
+
+	if (e != ERR_OK)
+		return e;
+	pthread_mutex_lock(&s->scheduler_lock);
+	s->links = links;
+	pthread_mutex_unlock(&s->scheduler_lock);
+	return ERR_OK;
+}
+
 static enum err start_tls(struct server *s)
 {
-	(void)s;
-	return tls_global_init();
+	enum err e = tls_global_init();
+
+	return e == ERR_OK ? seal_random(s->epoch, sizeof(s->epoch)) : e;
 }
 
 /* Listeners come last: nobody is let in before all is ready. */
@@ -386,6 +428,7 @@ static enum err start_all(struct server *s)
 	    {"scheduler", start_scheduler},
 	    {"admission", start_admission},
 	    {"reload", start_reload},
+	    {"links", start_links},
 	    {"listeners", start_acceptor},
 	    {"control socket", start_control},
 	};
@@ -444,6 +487,7 @@ static void on_tick(uv_timer_t *t)
 
 	admission_flush(s->admission, false);
 	shaping_sample(&s->shaping, clock_mono_ns());
+	link_receiver_tick(s->links);
 	watch_spool(s);
 	watch_clock(s);
 }
@@ -510,9 +554,10 @@ static void give_up(void)
 }
 
 /* What was taken from a peer, and is not answered yet. */
-static unsigned unanswered(void)
+static unsigned unanswered(const struct server *s)
 {
-	return store_pending() + message_pending();
+	return store_pending() + message_pending() +
+	       link_receiver_pending(s->links);
 }
 
 static void on_drain_tick(uv_timer_t *t)
@@ -524,9 +569,9 @@ static void on_drain_tick(uv_timer_t *t)
 		acceptor_drain(s->acceptor, true);
 	if (waited > REPORT_GRACE_MS)
 		commitment_stop(s->commitment); /* answers what waits */
-	if (waited > STORE_GRACE_MS && unanswered() > 0)
+	if (waited > STORE_GRACE_MS && unanswered(s) > 0)
 		give_up();
-	if (acceptor_open(s->acceptor) == 0 && unanswered() == 0)
+	if (acceptor_open(s->acceptor) == 0 && unanswered(s) == 0)
 		settle(s);
 }
 
@@ -635,6 +680,7 @@ static void take_apart(struct server *s)
 		close(s->records_lock);
 	capability_free(s->capabilities);
 	spool_close(s->spool);
+	link_receiver_free(s->links);
 }
 
 int server_run(const struct config *config)
