@@ -179,6 +179,10 @@ class OverLine(peers.Peer):
         """What is measured at which end."""
         return {'': self.pid} if self.process else {}
 
+    def tail(self):
+        """What its logs say last."""
+        return self.process.tail() if self.process else ''
+
     def stop(self):
         super().stop()
         if self.line:
@@ -264,6 +268,9 @@ class Link(Culvert):
 
     def pids(self):
         return {'': self.pid, 'far ': self.far.pid}
+
+    def tail(self):
+        return '%s\n   far:\n%s' % (super().tail(), self.far.tail())
 
     def stop(self):
         super().stop()
@@ -359,8 +366,7 @@ def warm(p):
     p.sink.mark(prefix)
     p.load(prefix, size=2048, count=1)
     if p.sink.wait(1, 30, 30)['timeout']:
-        raise Failed('the first instance did not come\n'
-                     + p.process.tail() if p.process else '')
+        raise Failed('the first instance did not come\n' + p.tail())
 
 
 def turn(bench, p, size, count, patience=900, warmed=True):
@@ -377,8 +383,7 @@ def turn(bench, p, size, count, patience=900, warmed=True):
     stat = p.line.stat() if p.line else None
     if s['timeout'] or r['acknowledged'] < count:
         raise Failed('%d acknowledged, %d came (%s)\n%s' % (
-            r['acknowledged'], s['distinct'], s['error'],
-            p.process.tail() if p.process else ''))
+            r['acknowledged'], s['distinct'], s['error'], p.tail()))
     if p.stores:
         time.sleep(0.3)  # what it does lazily belongs to its bill
     payload = count * size
