@@ -51,6 +51,7 @@ void kit_open(struct kit *k)
 	assert_int_equal(capability_new(k->ledger, &k->capabilities), ERR_OK);
 	assert_int_equal(uv_loop_init(&k->loop), 0);
 	assert_int_equal(mailbox_init(&k->mailbox, &k->loop), ERR_OK);
+	early_desk_init(&k->early, &k->mailbox);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(worker_start(i, &k->workers[i]), ERR_OK);
 		k->scp[i].max_pdu = 16384;
@@ -120,6 +121,7 @@ void kit_schedule(struct kit *k)
 				      .spool = k->spool,
 				      .ledger = k->ledger,
 				      .capabilities = k->capabilities,
+				      .early = &k->early,
 				      .workers = k->workers,
 				      .n_workers = 2};
 	struct scheduler *s;
@@ -276,6 +278,77 @@ unsigned kit_put(struct kit *k, const struct kit_instance *i,
 	free(in);
 	return n;
 }
+
+/* ---- bit by bit -------------------------------------------------------- */
+
+struct kit_slow {
+	struct kit *k;
+	struct waiting w;
+	struct instance in;
+	struct spool_put *put;
+	struct early *early;
+	uint64_t came, told;
+	unsigned n;
+};
+
+struct kit_slow *kit_begin(struct kit *k, const struct kit_instance *i)
+{
+	struct kit_slow *s = calloc(1, sizeof(*s));
+	struct spool_put_events ev = {
+	    .on_done = on_put_done, .on_writable = on_writable, .arg = &s->w};
+
+	s->k = k;
+	s->n = k->n_put++;
+	pthread_mutex_init(&s->w.lock, NULL);
+	pthread_cond_init(&s->w.cond, NULL);
+	fill(&s->in, i, s->n);
+	assert_int_equal(spool_put_begin(k->spool, &s->in, &ev, &s->put),
+			 ERR_OK);
+	return s;
+}
+
+void kit_come(struct kit_slow *s, size_t n)
+{
+	uint8_t piece[65536];
+
+	while (n > 0) {
+		size_t part = n < sizeof(piece) ? n : sizeof(piece);
+
+		for (size_t b = 0; b < part; b++)
+			piece[b] = kit_byte(s->n, (size_t)s->came + b);
+		assert_int_equal(spool_put_data(s->put, piece, part), ERR_OK);
+		s->came += part;
+		n -= part;
+		if (spool_put_full(s->put))
+			await(&s->w, &s->w.writable);
+		if (s->came < early_next(s->k->config, &s->in, s->told))
+			continue;
+		early_tell(&s->k->early, &s->early, &s->in,
+			   spool_put_id(s->put), s->told, s->came);
+		s->told = s->came;
+	}
+}
+
+unsigned kit_whole(struct kit_slow *s)
+{
+	unsigned n = s->n;
+
+	assert_int_equal(spool_put_finish(s->put, &s->in), ERR_OK);
+	await(&s->w, &s->w.done);
+	assert_int_equal(s->w.e, ERR_OK);
+	early_end(&s->early, true);
+	free(s);
+	return n;
+}
+
+void kit_broken(struct kit_slow *s)
+{
+	spool_put_abort(s->put);
+	early_end(&s->early, false);
+	free(s);
+}
+
+/* ---- the ledger -------------------------------------------------------- */
 
 static void on_barrier(void *arg, enum err e)
 {

@@ -11,6 +11,7 @@
 #include "policy/config.h"
 #include "proxy/capability.h"
 #include "proxy/destination.h"
+#include "proxy/early.h"
 #include "proxy/net/mailbox.h"
 #include "proxy/net/worker.h"
 #include "proxy/scheduler.h"
@@ -27,6 +28,7 @@ struct kit {
 	struct capabilities *capabilities;
 	struct worker *workers[2];
 	struct config *config; /* by kit_config() */
+	struct early_desk early;
 	struct scheduler *scheduler;
 	struct destination **destinations; /* while it runs */
 	struct fake_scp scp[2];
@@ -68,6 +70,14 @@ struct kit_instance {
 unsigned kit_put(struct kit *k, const struct kit_instance *i,
 		 struct transfer_id *id);
 uint8_t kit_byte(unsigned n, size_t i);
+
+/* One that comes in bit by bit, and of which the scheduler is told, as an
+ * association does. It ends with kit_whole() or kit_broken(). */
+struct kit_slow;
+struct kit_slow *kit_begin(struct kit *k, const struct kit_instance *i);
+void kit_come(struct kit_slow *s, size_t n); /* so many bytes more */
+unsigned kit_whole(struct kit_slow *s);      /* its number */
+void kit_broken(struct kit_slow *s);
 /* All that was put is in the ledger. */
 void kit_barrier(struct kit *k);
 

@@ -443,6 +443,7 @@ static void keep(struct link *l, const uint8_t *p, size_t n)
 		memcpy(s->bytes + s->length, p, n);
 	}
 	s->length += n;
+	atomic_fetch_add(&l->f->data_bytes, n);
 }
 
 static bool on_pdv(struct link *l, const uint8_t *p, size_t n)

@@ -102,8 +102,9 @@ struct fake_scp {
 	_Atomic unsigned associations, open, releases, aborts, echoes;
 	_Atomic unsigned at_once; /* most stores of one UID at one time: 1 */
 	_Atomic size_t n_stores;
-	struct fake_store *stores; /* FAKE_MAX; under lock while it runs */
-	_Atomic unsigned n_roles;  /* items 54 of the last association */
+	_Atomic uint64_t data_bytes; /* of data sets, as they come */
+	struct fake_store *stores;   /* FAKE_MAX; under lock while it runs */
+	_Atomic unsigned n_roles;    /* items 54 of the last association */
 	_Atomic uint8_t role_scu, role_scp; /* of the last of them */
 	_Atomic unsigned n_answers;
 	struct fake_answer answer;    /* the last one */
