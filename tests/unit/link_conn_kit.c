@@ -88,8 +88,11 @@ static void on_frame(void *arg, const struct link_frame *f)
 		s->order[s->n_frames] = (uint8_t)f->type;
 	s->n_frames++;
 	s->last = f->type;
-	if (f->type != LINK_DATA)
+	if (f->type != LINK_DATA) {
+		if (s->n_frames == s->n_data + 1)
+			s->first_other = s->n_data;
 		return;
+	}
 	s->n_data++;
 	s->data_bytes += f->data.data.len;
 	for (size_t i = 0; i < f->data.data.len; i += 97)

@@ -21,6 +21,7 @@ struct side {
 	/* what happened */
 	int n_up, n_hello, n_join, n_joined, n_open, n_room, n_silent, n_closed;
 	int n_frames, n_data;
+	int first_other; /* frames before the first that is not DATA */
 	uint64_t data_bytes;
 	enum link_type last;
 	uint8_t order[64]; /* types of the first frames */
