@@ -312,8 +312,8 @@ void put_fail(struct spool_put *put, enum err e); /* the first one wins */
  */
 void put_stop_waiting(struct spool_put *put);
 /* May a new instance begin? Under lock. */
-enum err spool_admission(const struct spool *s, enum spool_room room)
-    MUST_CHECK;
+enum err spool_admission(const struct spool *s,
+			 enum spool_room room) MUST_CHECK;
 
 /* spool_partial_table.c, under lock */
 struct partial *partial_find(struct spool *s,
