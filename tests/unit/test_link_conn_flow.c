@@ -86,20 +86,28 @@ static void data_goes_in_records_of_its_own(void **state)
 {
 	struct link_frame f = link_kit_sample(LINK_WITHDRAW);
 	struct link_conn_figures a, b;
-	uint64_t record = LINK_FRAME_MAX + 5 + 1 + 16; /* RFC 8446, 5.2 */
+	struct transfer_id id = {{7}};
+	uint64_t frames = LINK_HEADER_LEN + 18; /* WITHDRAW */
+	uint64_t record = 5 + 1 + 16;           /* RFC 8446, 5.2 */
 
 	(void)state;
 	ck_both_open();
 	ck_run(20);
 	link_conn_figures(ck.client.c, &a);
 	assert_int_equal(link_conn_send(ck.client.c, &f), ERR_OK);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(link_conn_send_data(ck.client.c, &id, 0, 0,
+						     payload, 1000 + i),
+				 ERR_OK);
+		frames += LINK_DATA_HEAD + 1000 + i;
+	}
 	ck.client.next = 2;
 	fill(&ck.client);
-	UNTIL(ck.server.n_data == 2);
+	frames += 2 * LINK_FRAME_MAX;
+	UNTIL(ck.server.n_data == 4);
 	link_conn_figures(ck.client.c, &b);
-	assert_int_equal(b.bytes_out - a.bytes_out,
-			 2 * record + LINK_HEADER_LEN + 18 + 22);
-	assert_int_equal(b.frames_out - a.frames_out, 3);
+	assert_int_equal(b.bytes_out - a.bytes_out, frames + 5 * record);
+	assert_int_equal(b.frames_out - a.frames_out, 5);
 	assert_true(b.have_tcp && b.tcp.mss > 0 && b.tcp.pmtu > 0);
 	assert_true(b.tcp.congestion[0] != '\0');
 }
