@@ -74,8 +74,8 @@ uint64_t bucket_wait(const struct bucket *b, int64_t n)
 
 	if (b->rate == 0)
 		return 0;
-	if (n > (int64_t)b->burst)
-		return UINT64_MAX;
+	if (n > BUCKET_WAIT_MAX)
+		n = BUCKET_WAIT_MAX;
 	if (b->credit >= n * BYTE)
 		return 0;
 	missing = (uint64_t)(n * BYTE - b->credit);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUCKET_BURST_MAX = 64 * 1024 * 1024 };
+enum { BUCKET_BURST_MAX = 64 * 1024 * 1024, BUCKET_WAIT_MAX = 1000000000 };
 
 #define BUCKET_RATE_MAX 1000000000000ull /* bits per second */
 
@@ -33,8 +33,9 @@ int64_t bucket_level(const struct bucket *b);
 void bucket_take(struct bucket *b, uint64_t n);
 /* Put back n bytes that were taken and not used. */
 void bucket_put(struct bucket *b, uint64_t n);
-/* Nanoseconds until bucket_level() is n, 0: it is; UINT64_MAX: n is more than
- * burst. */
+/* Nanoseconds until so many bytes have come that bucket_level() would be n, 0:
+ * it is. For more than burst: while others take of them, so that none is lost.
+ * n is cut at BUCKET_WAIT_MAX. */
 uint64_t bucket_wait(const struct bucket *b, int64_t n);
 
 #endif

@@ -212,7 +212,9 @@ static void a_bucket_is_exact(void **state)
 	assert_int_equal(bucket_level(&b), -2);
 	bucket_refill(&b, UINT64_MAX);
 	assert_int_equal(bucket_level(&b), 1000);
-	assert_int_equal(bucket_wait(&b, 1001), UINT64_MAX);
+	assert_int_equal(bucket_wait(&b, 1001), 1 * MS);
+	assert_int_equal(bucket_wait(&b, INT64_MAX),
+			 (BUCKET_WAIT_MAX - 1000) * MS);
 	bucket_put(&b, UINT64_MAX);
 	assert_int_equal(bucket_level(&b), 1000);
 	bucket_take(&b, UINT64_MAX);
@@ -235,9 +237,24 @@ static void a_bucket_survives_the_largest_numbers(void **state)
 	bucket_set(&b, 1, 100, UINT64_MAX);
 	assert_int_equal(bucket_level(&b), -100);
 	assert_true(bucket_wait(&b, 100) == 1600 * S);
+	assert_true(bucket_wait(&b, INT64_MAX) > 1600 * S);
 }
 
 /* ---- rates ------------------------------------------------------------- */
+
+/* Who is behind so many others that their needs are more than the burst still
+ * comes at its time, and not only when it has slept as long as it may. */
+static void a_queue_longer_than_the_burst_is_no_brake(void **state)
+{
+	(void)state;
+	limit(SHAPER_TOTAL, 0, 50 * MBIT, 40 * KIB);
+	judge_by(50 * MBIT, 40 * KIB);
+	for (size_t i = 0; i < 8; i++)
+		add(SHAPER_BULK, i % 3, i % 4);
+	run(10 * S);
+	about(w.sent, 50 * MBIT, 10, 10);
+	within_burst();
+}
 
 static void a_limit_is_kept_within_three_percent(void **state)
 {
@@ -664,6 +681,7 @@ int main(void)
 	    cmocka_unit_test(a_bucket_is_exact),
 	    cmocka_unit_test(a_bucket_survives_the_largest_numbers),
 	    IN_A_WORLD(a_limit_is_kept_within_three_percent),
+	    IN_A_WORLD(a_queue_longer_than_the_burst_is_no_brake),
 	    IN_A_WORLD(a_configured_burst_is_never_exceeded),
 	    IN_A_WORLD(senders_share_alike),
 	    IN_A_WORLD(small_wants_are_kept_to_the_limit_too),
