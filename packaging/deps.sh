@@ -15,7 +15,8 @@ set -euo pipefail
 		zlib1g-dev"
 	demo="dcmtk python3-pydicom sqlite3"
 	test="$demo libcmocka-dev python3 python3-pytest python3-pytest-timeout
-		openssl libssl-dev orthanc stunnel4 tshark libgdcm-tools tzdata"
+		openssl libssl-dev orthanc stunnel4 tshark libgdcm-tools tzdata
+		iproute2"
 	# Node from elsewhere, with its npm, is as good as Debian's.
 	command -v node >/dev/null || test="$test nodejs"
 	command -v npm >/dev/null || test="$test npm"

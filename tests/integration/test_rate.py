@@ -1,4 +1,6 @@
 """Bandwidth limits: of the line, and of a device."""
+import re
+import subprocess
 import time
 
 import pytest
@@ -31,6 +33,39 @@ def test_what_is_sent_keeps_to_the_limit(daemons, scps, tls, edge_config,
     assert time.monotonic() - begun < 1.5 * SLOW
     edge.wait_deliveries('delivered', 10)
     about(time.monotonic() - begun, 15000000 / (40 * MBIT))
+    check_all(scp, sent)
+
+
+COUNTS = re.compile(r'\b(bytes_sent|bytes_retrans|notsent):(\d+)')
+
+
+def written(port):
+    """Bytes that all connections to port were given, by the kernel's count."""
+    sign = {'bytes_sent': 1, 'notsent': 1, 'bytes_retrans': -1}
+    p = subprocess.run(['ss', '-tnHi', 'dport', '=', ':%d' % port],
+                       stdout=subprocess.PIPE, text=True, check=True)
+    return time.monotonic(), sum(
+        sign[what] * int(n) for what, n in COUNTS.findall(p.stdout))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('mbit', [2, 40])
+def test_a_full_line_is_at_its_limit(daemons, scps, tls, edge_config, mbit):
+    """tests/bench/rate.py is more exact, and goes to 1 Gbit/s."""
+    scp = scps(tls=tls.server())
+    edge = daemons(edge_config(scp.port, rate={'limit': '64kbit'}))
+    sent = instances(12, size=mbit * MBIT // 2)  # six seconds
+    assert dicom.send(edge.port(), sent) == [0] * 12
+    edge.config['rate']['limit'] = '%dMbit' % mbit
+    edge.write()
+    edge.cli('reload', check=True)
+    time.sleep(0.5)
+    begun, before = written(scp.port)
+    time.sleep(4)
+    ended, after = written(scp.port)
+    of_limit = (after - before) / (ended - begun) / (mbit * MBIT)
+    assert 0.9 <= of_limit <= 1.02, of_limit  # 1.005: TLS's own bytes
+    edge.wait_deliveries('delivered', 12)
     check_all(scp, sent)
 
 

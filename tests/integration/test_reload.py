@@ -1,6 +1,7 @@
 """The configuration read again while the daemon runs."""
 import json
 import signal
+import socket
 import sqlite3
 import time
 
@@ -74,7 +75,8 @@ def test_culvert_reload_says_what_it_did(daemons, scp, edge_config):
     assert 'destinations.archive.associations: 7, was 4' in later
     assert 'devices.new: declared, was not set' in later
     # in force
-    edge.wait_log(' debug ')
+    socket.create_connection(('127.0.0.1', edge.port())).close()
+    edge.wait_log(' debug connection-ended ')
     for i in range(2):
         dicom.Association(edge.port(), [(1, dicom.VERIFICATION, [dicom.IVLE])],
                           calling='SCU').release()
