@@ -219,6 +219,26 @@ enum capability capability_lookup(struct capabilities *c,
 	return known;
 }
 
+void capability_each(struct capabilities *c, const char *destination,
+		     capability_each_fn *fn, void *arg)
+{
+	pthread_mutex_lock(&c->lock);
+	for (const struct entry *e = c->all; e != NULL; e = e->all) {
+		struct capability_key key = {.destination = e->destination,
+					     .calling_ae = e->calling_ae,
+					     .called_ae = e->called_ae,
+					     .abstract = e->pair.abstract,
+					     .transfer_syntax =
+						 e->pair.transfer_syntax};
+
+		if (e->known != CAPABILITY_UNKNOWN &&
+		    strcmp(e->destination, destination) == 0)
+			fn(arg, &key, e->known == CAPABILITY_ACCEPTED,
+			   age_of(e));
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
 void capability_want(struct capabilities *c, const struct capability_key *key)
 {
 	bool fresh = false;

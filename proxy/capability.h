@@ -82,6 +82,13 @@ typedef void capability_aes_fn(void *arg, const char *calling_ae,
 void capability_each_aes(struct capabilities *c, const char *destination,
 			 capability_aes_fn *fn, void *arg);
 
+/* Every pair of a destination of which an answer is known. fn runs under the
+ * lock: it is quick and calls nothing of this table. */
+typedef void capability_each_fn(void *arg, const struct capability_key *key,
+				bool accepted, uint64_t age_ms);
+void capability_each(struct capabilities *c, const char *destination,
+		     capability_each_fn *fn, void *arg);
+
 /* Any accepted or refused pair known for the destination and AE pair? Until
  * first contact the configured list stands in. */
 bool capability_contacted(struct capabilities *c, const char *destination,
