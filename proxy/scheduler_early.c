@@ -12,7 +12,11 @@
  * the ledger as ever, and only when it is the first of its UID there is the
  * lane told that the end may leave. Whatever happens before that is no attempt
  * and leaves the delivery as it is. After a flight that failed the destination
- * has a pause from them. */
+ * has a pause from them.
+ *
+ * Over a link a flight shares the lane with all others and keeps nobody
+ * waiting. It only sends ahead: once it is whole, it comes back, and its
+ * delivery is given like any other; the far end says what it has already. */
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +25,8 @@
 #include "proxy/scheduler_int.h"
 
 enum {
-	FLIGHTS_MAX = 1,      /* flying at once to one destination */
+	FLIGHTS_MAX = 1,      /* flying at once to one destination, */
+	LINK_FLIGHTS_MAX = 8, /* over a link */
 	PAUSE_MS = 60 * 1000, /* after one that failed */
 };
 
@@ -39,7 +44,8 @@ struct flight {
 	struct item item;       /* as far as known; never in the window */
 	struct lane *lane;      /* waiting: NULL */
 	struct lane_note *note; /* NULL: told */
-	uint64_t delivery;      /* landed: of which item */
+	uint64_t bytes;         /* that the lane counts */
+	uint64_t delivery;      /* landed: of which item; 0: over a link */
 };
 
 /* ---- the list ---------------------------------------------------------- */
@@ -186,14 +192,17 @@ static void begin(struct dest *d, struct flight *f)
 		return;
 	f->id = id;
 	f->state = FLIGHT_FLYING;
-	f->lane->early = true;
+	f->lane->early = !link_is(d);
+	f->bytes = f->item.li.length;
 	d->n_flying++;
 	log_flight(d, f, LOG_DEBUG, "cut-through-begun", "");
 }
 
 static bool may_begin(const struct dest *d, uint64_t now_ms)
 {
-	return d->n_flying < FLIGHTS_MAX && !d->trying && d->alone == NULL &&
+	unsigned most = link_is(d) ? LINK_FLIGHTS_MAX : FLIGHTS_MAX;
+
+	return d->n_flying < most && !d->trying && d->alone == NULL &&
 	       d->ready.n == 0 && d->not_before_ms <= now_ms &&
 	       d->early_not_before_ms <= now_ms && fetch_is_done(d) &&
 	       list_empty(&d->unposted);
@@ -235,7 +244,7 @@ static void pause_flights(struct dest *d)
 
 void early_give_way(struct dest *d)
 {
-	if (d->n_flying == 0)
+	if (d->n_flying == 0 || link_is(d))
 		return;
 	pause_flights(d);
 	call_all_back(d, "a complete one needs the line");
@@ -246,6 +255,26 @@ static bool in_the_air(const struct flight *f)
 	return f->state == FLIGHT_FLYING || f->state == FLIGHT_LEAVING;
 }
 
+/* The same instance's delivery waits until it is back. */
+static bool is_same_over_link(const struct dest *d, const struct flight *f,
+			      const struct item *it)
+{
+	return link_is(d) && f->state != FLIGHT_WAITING &&
+	       transfer_id_equal(&f->item.li.transfer, &it->li.transfer);
+}
+
+/* Nothing else of its UID, or nothing else at all, may fly. */
+static bool excludes(const struct dest *d, const struct flight *f,
+		     const struct item *it)
+{
+	if (!in_the_air(f))
+		return false;
+	if (it->isolate || d->alone != NULL)
+		return true;
+	return !link_is(d) &&
+	       strcmp(it->li.sop_instance, f->item.li.sop_instance) == 0;
+}
+
 bool early_bars(struct dest *d, const struct item *it)
 {
 	bool bars = false;
@@ -254,13 +283,11 @@ bool early_bars(struct dest *d, const struct item *it)
 	{
 		struct flight *f = CONTAINER_OF(n, struct flight, node);
 
-		if (!in_the_air(f))
-			continue;
-		if (!it->isolate && d->alone == NULL &&
-		    strcmp(it->li.sop_instance, f->item.li.sop_instance) != 0)
-			continue;
-		call_back(d, f, "another one goes first");
-		bars = true;
+		if (excludes(d, f, it)) {
+			call_back(d, f, "another one goes first");
+			bars = true;
+		}
+		bars = bars || is_same_over_link(d, f, it);
 	}
 	return bars;
 }
@@ -277,9 +304,18 @@ static void land(struct dest *d, struct flight *f, struct item *it)
 	f->state = FLIGHT_LANDED;
 	f->delivery = it->li.delivery;
 	f->note->item = it->li;
+	l->bytes += it->li.length - f->bytes;
+	f->bytes = it->li.length;
 	d->n_flying--;
 	l->early = false;
 	memcpy(l->study, it->li.study, sizeof(l->study));
+	tell(f, true);
+}
+
+static void land_over_link(struct dest *d, struct flight *f)
+{
+	f->state = FLIGHT_LANDED;
+	d->n_flying--;
 	tell(f, true);
 }
 
@@ -292,6 +328,8 @@ void early_meet(struct dest *d, struct item *it)
 		return;
 	if (f->state == FLIGHT_WAITING)
 		drop(f);
+	else if (f->state == FLIGHT_FLYING && link_is(d))
+		land_over_link(d, f);
 	else if (f->state == FLIGHT_FLYING && it->state == ITEM_READY &&
 		 !d->held_by_operator && d->alone == NULL)
 		land(d, f, it);
@@ -305,6 +343,7 @@ static void came_back(struct dest *d, struct flight *f, const struct task *t)
 	char text[512];
 
 	f->lane->n--;
+	f->lane->bytes -= f->bytes;
 	d->in_flight--;
 	if (in_the_air(f)) {
 		f->lane->early = false;
@@ -376,7 +415,7 @@ static void begun(struct scheduler *s, const struct early_news *news)
 		uint64_t at = d != NULL ? d->config->cut_through : 0;
 
 		if (at <= news->before || at > news->came || d->stopped ||
-		    d->config->protocol == CONFIG_DIRECTORY || link_is(d) ||
+		    d->config->protocol == CONFIG_DIRECTORY ||
 		    find(d, &news->transfer) != NULL)
 			continue;
 		add(d, news);
@@ -384,7 +423,8 @@ static void begun(struct scheduler *s, const struct early_news *news)
 	}
 }
 
-/* What is whole lands when its delivery comes from the ledger. */
+/* What is whole lands when its delivery comes from the ledger, save over a
+ * link. */
 static void ended(struct dest *d, const struct early_news *news)
 {
 	struct flight *f = find(d, &news->transfer);
@@ -395,6 +435,8 @@ static void ended(struct dest *d, const struct early_news *news)
 		drop(f);
 	else if (news->kind == EARLY_BROKEN)
 		call_back(d, f, "the device broke it off");
+	else if (f->state == FLIGHT_FLYING && link_is(d))
+		land_over_link(d, f);
 }
 
 void early_heard(void *arg, const struct early_news *news)

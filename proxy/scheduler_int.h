@@ -234,7 +234,7 @@ void run_dest(struct dest *d);
 uint64_t run_backoff(struct scheduler *s, uint64_t first, uint64_t max,
 		     unsigned n);
 /* Give it, of which the rest still comes in, to a lane that has nothing else
- * to do. NULL: there is none, or no memory. */
+ * to do, or to a link. NULL: there is none, or no memory. */
 struct lane *run_give_early(struct dest *d, const struct item *it,
 			    uint64_t flight, void (*done)(struct msg *m));
 

@@ -212,7 +212,8 @@ static enum err give(struct dest *d, struct lane *l, struct item *it)
 struct lane *run_give_early(struct dest *d, const struct item *it,
 			    uint64_t flight, void (*done)(struct msg *m))
 {
-	struct lane *l = choose(d, it, 1, sched_now());
+	unsigned depth = link_is(d) ? link_depth(d, it) : 1;
+	struct lane *l = choose(d, it, depth, sched_now());
 	struct task *t = l != NULL ? make_task(l, it) : NULL;
 
 	if (t == NULL)

@@ -31,6 +31,7 @@ void link_sender_pump(struct link_sender *s)
 	}
 	if (!s->up)
 		return;
+	link_ahead_next(s);
 	link_ask_next(s);
 	link_session_asking(s->session, is_asking(s));
 }
@@ -255,7 +256,7 @@ enum err link_sender_new(const struct link_sender_env *env,
 	struct list *lists[] = {&s->waiting[0], &s->waiting[1], &s->sending[0],
 				&s->sending[1], &s->quiet,      &s->arrived,
 				&s->asked,      &s->settling,   &s->questions,
-				&s->unwritten};
+				&s->unwritten,  &s->ahead};
 
 	if (s == NULL)
 		return ERR_NOMEM;
@@ -287,6 +288,7 @@ static void give(void *lane, struct task *t)
 	t->msg.run = on_give;
 	t->given_ns = clock_mono_ns();
 	t->failed_index = 0;
+	t->ask_at_ns = 0;
 	t->places_stale = false;
 	if (!worker_post(s->env.worker, &t->msg)) { /* it is stopping */
 		t->end = TASK_RETURNED;
@@ -317,7 +319,10 @@ static bool is_open(const void *lane)
 }
 
 const struct lane_ops link_sender_ops = {
-    .give = give, .close = close_lane, .is_open = is_open};
+    .give = give,
+    .close = close_lane,
+    .is_open = is_open,
+    .tell = link_ahead_tell};
 
 void link_sender_withdraw(struct link_sender *s, const struct transfer_id *id,
 			  enum link_withdraw why)

@@ -15,6 +15,8 @@ uint32_t link_chunk_len(const struct link_tx *tx, uint32_t index)
 {
 	uint64_t at = (uint64_t)index * CHUNK_LEN;
 
+	if (link_ahead_is(tx)) /* the last one is not among them */
+		return CHUNK_LEN;
 	return tx->length - at < CHUNK_LEN ? (uint32_t)(tx->length - at)
 					   : CHUNK_LEN;
 }

@@ -6,6 +6,7 @@
  * link_sender_offer.c     which transfer is offered next
  * link_sender_chunk.c     which chunk is read, which frame is sent next
  * link_sender_read.c      places and bytes from the spool
+ * link_sender_ahead.c     chunks of what still comes in
  * link_sender_answer.c    frames of the far end
  * link_sender_report.c    to the scheduler, the ledger, the log
  * link_sender_ask.c       what has arrived: QUERY, page by page; NOTED
@@ -78,6 +79,8 @@ struct tx_work {
 	uint32_t next;        /* below it all are sent */
 	uint32_t n_have, n_sent;
 	uint32_t slots; /* that hold chunks of it */
+	struct link_tx *tx;
+	struct list ahead; /* in sender.ahead: it still comes in */
 	struct list flights, bads;
 };
 
@@ -92,6 +95,7 @@ struct link_tx {
 	uint64_t delivery, length;
 	uint32_t chunks, attempts;
 	uint8_t root[LINK_HASH_LEN];
+	uint32_t asked; /* in this survey */
 	uint8_t afresh;
 	uint8_t why; /* WITHDRAW: enum link_withdraw */
 	/* DELIVERED came: */
@@ -154,7 +158,8 @@ struct tx_survey {
 	bool wanted; /* from the beginning */
 	bool running, asking;
 	struct ledger_cursor after;
-	unsigned asked; /* not answered yet */
+	unsigned asked;  /* not answered yet */
+	uint32_t number; /* counts them, from 1 */
 };
 
 struct link_sender {
@@ -173,6 +178,7 @@ struct link_sender {
 	struct list arrived;    /* the latest last */
 	struct list asked;
 	struct list settling;
+	struct list ahead; /* of tx_work, beside the others */
 	size_t n_arrived;
 	uint32_t n_open;
 	uint32_t n_tasks;
@@ -324,6 +330,24 @@ void link_read_begin(struct tx_read *r, const struct place *place);
 bool link_read_again(struct link_tx *tx, uint32_t index);
 /* No answer for tx is wanted any more. */
 void link_read_forget(struct link_tx *tx);
+
+/* link_sender_ahead.c */
+
+/* Its instance still comes in: tx->chunks grows, length and root are not known.
+ */
+static inline bool link_ahead_is(const struct link_tx *tx)
+{
+	return tx->work != NULL && tx->work->task->early;
+}
+/* tx has such a task from now on. */
+void link_ahead_give(struct link_tx *tx);
+/* As link_read_place(). */
+enum err link_ahead_place(struct link_tx *tx, uint32_t index,
+			  struct place *out) MUST_CHECK;
+/* Look for more of those of which all that is here is sent. */
+void link_ahead_next(struct link_sender *s);
+/* lane_ops.tell. */
+void link_ahead_tell(void *lane, struct lane_note *note);
 
 /* link_sender_answer.c */
 

@@ -11,7 +11,7 @@
 
 static bool is_eager(const struct link_tx *tx)
 {
-	return tx->chunks == 1 && !tx->work->offered;
+	return tx->chunks == 1 && !tx->work->offered && !link_ahead_is(tx);
 }
 
 /* ---- metadata ---------------------------------------------------------- */
@@ -119,7 +119,7 @@ static bool prepare(struct link_tx *tx)
 {
 	enum err e = ERR_OK;
 
-	if (tx->chunks == 0)
+	if (tx->chunks == 0 || link_ahead_is(tx))
 		link_offer_prepared(tx, NULL);
 	else if (is_eager(tx))
 		e = read_small(tx);
@@ -155,22 +155,28 @@ static void take_metas(struct link_sender *s)
 
 /* ---- offering ---------------------------------------------------------- */
 
+static void say_whole(const struct link_tx *tx, struct link_frame *f)
+{
+	f->flags |= LINK_F_COMPLETE;
+	f->content.length = tx->length;
+	f->content.chunks = tx->chunks;
+	memcpy(f->content.root, tx->root, sizeof(f->content.root));
+}
+
 static bool offer(struct link_tx *tx)
 {
 	struct tx_work *w = tx->work;
 	int c = link_session_roomy(tx->s->session);
 	struct link_frame f = {.type = LINK_OFFER,
-			       .flags = LINK_F_COMPLETE,
 			       .id = tx->id,
-			       .content = {.length = tx->length,
-					   .chunks = tx->chunks,
-					   .meta = {w->meta, w->meta_len}}};
+			       .content = {.meta = {w->meta, w->meta_len}}};
 
 	if (c < 0)
 		return false;
 	if (is_eager(tx))
 		f.flags |= LINK_F_EAGER;
-	memcpy(f.content.root, tx->root, sizeof(f.content.root));
+	if (!link_ahead_is(tx))
+		say_whole(tx, &f);
 	if (!link_line_send(tx->s, (unsigned)c, &f))
 		return false;
 	w->conn = (unsigned)c;

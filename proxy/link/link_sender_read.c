@@ -86,6 +86,8 @@ enum err link_read_place(struct link_tx *tx, uint32_t index, struct place *out)
 
 	if (t->failed_index == UINT32_MAX)
 		return ERR_NOTFOUND;
+	if (t->early)
+		return link_ahead_place(tx, index, out);
 	if (index >= t->places_first && index - t->places_first < t->n_places) {
 		*out = t->places[index - t->places_first];
 		return ERR_OK;

@@ -83,6 +83,7 @@ static struct tx_work *make_work(struct task *t)
 		return NULL;
 	list_init(&w->flights);
 	list_init(&w->bads);
+	list_init(&w->ahead);
 	if (make_maps(w, t->item.chunks) != ERR_OK) {
 		mem_free(w);
 		return NULL;
@@ -107,6 +108,7 @@ void link_tx_end_work(struct link_tx *tx)
 	link_chunk_forget(tx);
 	link_read_forget(tx);
 	not_open(tx);
+	list_remove(&w->ahead);
 	while ((n = list_pop_front(&w->bads)) != NULL)
 		mem_free(CONTAINER_OF(n, struct tx_bad, node));
 	if (w->have != &w->small[0])
@@ -229,6 +231,9 @@ void link_tx_give(struct link_sender *s, struct task *t)
 	know(tx, &t->item);
 	tx->urgent = task_is_urgent(&t->item);
 	tx->work->offered = !fresh;
+	tx->work->tx = tx;
+	if (t->early)
+		link_ahead_give(tx);
 	link_tx_place(tx);
 }
 
@@ -387,8 +392,10 @@ static void resend(struct link_tx *tx, const struct link_frame *f)
 {
 	unsigned n;
 
-	if (f->bad.index >= tx->chunks)
+	if (f->bad.index >= tx->chunks) {
+		link_tx_place(tx);
 		return;
+	}
 	link_chunk_answered(tx, f->bad.index, 1, false);
 	n = f->bad.reason == LINK_BAD_LOST ? 0 : count_bad(tx, f->bad.index);
 	link_report_bad(tx, f, n);
@@ -412,8 +419,10 @@ static void take_map(struct link_tx *tx, const struct link_frame *f)
 
 		link_chunk_set_have(tx, r.first, r.count);
 	}
-	if (tx->work->more)
+	if (tx->work->more) {
+		link_tx_place(tx);
 		return;
+	}
 	link_chunk_end_map(tx);
 	if (tx->work->n_have > 0)
 		link_report_resumed(tx);
@@ -532,7 +541,8 @@ void link_tx_event(struct link_tx *tx, enum link_tx_event ev,
 		return;
 	if (tx->state == LINK_TX_ASKED && step.next != LINK_TX_ASKED)
 		link_ask_answered(tx->s);
-	leave_list(tx);
+	if (step.action != LINK_TX_DO_ACKED) /* that keeps its place */
+		leave_list(tx);
 	tx->state = step.next;
 	act(tx, step.action, ev, f);
 }
@@ -542,7 +552,7 @@ void link_tx_check_sent(struct link_tx *tx)
 	struct tx_work *w = tx->work;
 
 	if (w != NULL && !w->more && w->n_sent == tx->chunks && w->slots == 0 &&
-	    tx->state == LINK_TX_SENDING)
+	    tx->state == LINK_TX_SENDING && !link_ahead_is(tx))
 		link_tx_event(tx, LINK_TX_EV_ALL_SENT, NULL);
 }
 
