@@ -119,12 +119,15 @@ static void a_paused_listener_lets_connections_wait(void **state)
 	(void)state;
 	listener_pause(l);
 	listener_pause(l);
+	assert_int_equal(listener_waiting(l), 0);
 	a = dial();
 	turns(5);
 	assert_int_equal(accepted, 0);
+	assert_int_equal(listener_waiting(l), 1);
 	listener_resume(l);
 	listener_resume(l);
 	until_accepted(1);
+	assert_int_equal(listener_waiting(l), 0);
 	close(a);
 }
 
