@@ -183,6 +183,29 @@ static void on_handing(struct msg *m)
 	(void)sem_post(&h->done);
 }
 
+static void on_drain(struct msg *m)
+{
+	struct handing *h = CONTAINER_OF(m, struct handing, msg);
+
+	link_receiver_drain(rk.r, 0, false);
+	(void)sem_post(&h->done);
+}
+
+static void hand_over(struct handing *h)
+{
+	(void)sem_init(&h->done, 0, 0);
+	assert_true(worker_post(rk.workers[0], &h->msg));
+	(void)sem_wait(&h->done);
+	(void)sem_destroy(&h->done);
+}
+
+void rk_drain(void)
+{
+	struct handing h = {.msg.run = on_drain};
+
+	hand_over(&h);
+}
+
 void edge_connect(struct edge *e, const char *from)
 {
 	struct handing h = {.msg.run = on_handing};
@@ -200,10 +223,7 @@ void edge_connect(struct edge *e, const char *from)
 	assert_int_equal(connect(e->fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	h.fd = accept4(rk.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	assert_true(h.fd >= 0);
-	(void)sem_init(&h.done, 0, 0);
-	assert_true(worker_post(rk.workers[0], &h.msg));
-	(void)sem_wait(&h.done);
-	(void)sem_destroy(&h.done);
+	hand_over(&h);
 }
 
 void edge_close(struct edge *e)
@@ -267,8 +287,22 @@ static bool read_frame(struct edge *e)
 	return true;
 }
 
+static void note_accepts(struct edge *e)
+{
+	struct link_bytes list = e->f.accepts.list;
+
+	e->n_accepts++;
+	e->n_pairs += e->f.accepts.pairs;
+	memset(e->accepts_ae, 0, sizeof(e->accepts_ae));
+	memcpy(e->accepts_ae, e->f.accepts.called_ae.p,
+	       e->f.accepts.called_ae.len);
+	(void)link_accepts_next(&list, &e->pair);
+}
+
 static bool is_aside(struct edge *e)
 {
+	if (e->f.type == LINK_ACCEPTS)
+		note_accepts(e);
 	if (e->f.type == LINK_PING)
 		edge_send(e, &(struct link_frame){.type = LINK_PONG,
 						  .stamp = e->f.stamp});

@@ -39,6 +39,10 @@ struct edge {
 	struct link_hello theirs; /* after edge_hello() */
 	uint8_t frame[LINK_FRAME_MAX];
 	struct link_frame f; /* the last one; points into frame */
+	/* Of ACCEPTS that came in between. */
+	unsigned n_accepts, n_pairs;
+	char accepts_ae[LINK_AE_MAX + 1]; /* of the last one */
+	struct link_pair pair;            /* its first */
 };
 
 /* What is sent. */
@@ -58,6 +62,8 @@ int rk_teardown(void **state);
 /* Stop everything, and start it again over the same directory. */
 void rk_stop(void);
 void rk_start(void);
+/* link_receiver_drain(), and wait for it. */
+void rk_drain(void);
 
 /* The n-th thing of that length. */
 struct thing rk_thing(unsigned n, uint64_t length);
