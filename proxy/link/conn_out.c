@@ -62,8 +62,6 @@ enum err link_conn_send_data(struct link_conn *c, const struct transfer_id *id,
 	if (e != ERR_OK)
 		return e;
 	c->given += sizeof(head) + n;
-	if (stream_queued(c->stream) >= 2 * LINK_FRAME_MAX)
-		stream_push(c->stream);
 	return ERR_OK;
 }
 
@@ -84,6 +82,10 @@ size_t link_conn_room(struct link_conn *c)
 	if (!link_conn_open(c))
 		return 0;
 	room = room_now(c);
+	if (room == 0 && !stream_blocked(c->stream)) {
+		stream_push(c->stream);
+		room = room_now(c);
+	}
 	if (room == 0) {
 		c->wants_room = true;
 		stream_want_drain(c->stream);
