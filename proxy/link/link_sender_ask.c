@@ -83,6 +83,7 @@ struct page {
 void link_ask_one(struct link_tx *tx)
 {
 	tx->s->survey.asked++;
+	tx->asked = tx->s->survey.number;
 	tx->s->query[tx->s->n_query++] = tx->id;
 	if (tx->s->n_query == LINK_IDS_MAX)
 		link_ask_say(tx->s);
@@ -116,7 +117,8 @@ static void ask_item(struct link_sender *s, const struct ledger_item *li)
 
 	if (tx == NULL)
 		tx = link_tx_new(s, &li->transfer, LINK_TX_ARRIVED);
-	if (tx == NULL || tx->state != LINK_TX_ARRIVED)
+	if (tx == NULL || tx->state != LINK_TX_ARRIVED ||
+	    tx->asked == s->survey.number)
 		return; /* asked already, or known better */
 	if (!tx->known) {
 		tx->known = true;

@@ -132,6 +132,7 @@ static void first_conn(struct link_sender *s)
 	s->up = true;
 	atomic_store(&s->open, true);
 	s->survey.asked = 0;
+	s->survey.number += s->ask_all;
 	link_tx_up(s, s->ask_all);
 	link_ask_say(s);
 	if (s->ask_all)
