@@ -59,6 +59,9 @@ static inline bool conn_ended(const struct link_conn *c)
 
 /* conn.c */
 
+/* What the table says. f: the frame that is the event, else NULL. */
+void conn_take(struct link_conn *c, enum link_conn_event event,
+	       const struct link_frame *f);
 /* An event without a frame: TIMEOUT, STOP. */
 void conn_event(struct link_conn *c, enum link_conn_event event);
 /* The sentence of the end; the first one counts. */
@@ -66,6 +69,9 @@ void conn_text(struct link_conn *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* CLOSED, without a word to the peer; why unless one is known. */
 void conn_close(struct link_conn *c, enum err why);
+
+/* conn_in.c */
+void conn_on_read(void *arg, const uint8_t *p, size_t n);
 
 /* conn_out.c */
 
