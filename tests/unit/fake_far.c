@@ -325,13 +325,25 @@ static uint16_t on_hello(void *arg, const struct link_hello *theirs,
 	struct far_conn *c = arg;
 
 	(void)theirs;
-	(void)terms;
 	(void)text;
+	c->far->terms = *terms;
 	c->far->hellos++;
 	if (c->far->deaf)
 		return LINK_BYE_BUSY;
 	memset(ours->session, 7, sizeof(ours->session));
 	ours->position = 1000 + c->far->arrived;
+	return 0;
+}
+
+static uint16_t on_join(void *arg, const struct link_join *join,
+			struct link_terms *terms, char text[LINK_TEXT_MAX + 1])
+{
+	struct far_conn *c = arg;
+
+	(void)join;
+	(void)text;
+	*terms = c->far->terms;
+	c->far->joins++;
 	return 0;
 }
 
@@ -344,8 +356,10 @@ static void on_closed(void *arg, const struct link_conn_end *end)
 	c->conn = NULL;
 }
 
-static const struct link_conn_events events = {
-    .on_hello = on_hello, .on_frame = on_frame, .on_closed = on_closed};
+static const struct link_conn_events events = {.on_hello = on_hello,
+					       .on_join = on_join,
+					       .on_frame = on_frame,
+					       .on_closed = on_closed};
 
 static void on_accept(void *arg, int fd, const struct sockaddr *peer)
 {

@@ -56,7 +56,7 @@ struct fake_far {
 	_Atomic uint32_t window, transfers;
 
 	/* What happened. */
-	_Atomic uint32_t hellos, offers, queries, notes, withdraws, bads;
+	_Atomic uint32_t hellos, joins, offers, queries, notes, withdraws, bads;
 	_Atomic uint32_t arrived, open, most_open;
 	_Atomic uint64_t data;
 	_Atomic uint32_t wrong; /* leaf, root, order of frames */
@@ -74,6 +74,7 @@ struct fake_far {
 	struct msg msg;
 	sem_t *done;
 	uint16_t port;
+	struct link_terms terms; /* its worker's */
 };
 
 void far_start(struct fake_far *f);

@@ -199,6 +199,7 @@ static void several_connections_share_the_work(void **state)
 	UNTIL_STATE(f, 3, DELIVERED);
 	for (unsigned i = 0; i < 3; i++)
 		is_there(f, &ids[i], n[i], 6 * MIB + i);
+	assert_int_equal(f->far.joins, 3);
 }
 
 static void a_bad_chunk_is_sent_again(void **state)
@@ -491,6 +492,7 @@ int main(void)
 	    TEST(urgent_ones_overtake),
 	};
 
-	if (getenv("ONE") != NULL) cmocka_set_test_filter(getenv("ONE"));
+	if (getenv("ONE") != NULL)
+		cmocka_set_test_filter(getenv("ONE"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
