@@ -124,11 +124,18 @@ void conn_timer_arm(struct link_conn *c)
 	if (ms == c->period_ms || c->stream == NULL)
 		return;
 	c->period_ms = ms;
-	c->ticked_us = conn_now_us();
-	if (ms == 0)
+	if (ms == 0) {
 		uv_timer_stop(&c->timer);
-	else
-		uv_timer_start(&c->timer, on_timer, ms, ms);
+		return;
+	}
+	/* A tick that is due sooner stays: pauses come and go. */
+	if (uv_is_active((uv_handle_t *)&c->timer) &&
+	    uv_timer_get_due_in(&c->timer) <= ms) {
+		uv_timer_set_repeat(&c->timer, ms);
+		return;
+	}
+	c->ticked_us = conn_now_us();
+	uv_timer_start(&c->timer, on_timer, ms, ms);
 }
 
 /* ---- asked for ----------------------------------------------------------

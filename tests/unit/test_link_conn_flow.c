@@ -423,6 +423,25 @@ static void who_reads_no_more_for_a_while_is_not_dead(void **state)
 	assert_int_equal(ck.client.n_closed + ck.server.n_closed, 0);
 }
 
+/* As a rate limit does it: many short pauses. */
+static void short_pauses_do_not_stop_the_clock(void **state)
+{
+	uint64_t end;
+
+	(void)state;
+	ck_raw_hello();
+	for (end = ck_now_ms() + 1500; ck_now_ms() < end;) {
+		link_conn_pause(ck.server.c);
+		link_conn_asking(ck.server.c, true);
+		ck_run(15);
+		link_conn_resume(ck.server.c);
+		link_conn_asking(ck.server.c, false);
+		ck_run(15);
+	}
+	(void)ck_raw_expect(LINK_PING);
+	stream_close(ck.raw.s, ERR_OK);
+}
+
 static void a_loop_that_was_held_up_blames_nobody(void **state)
 {
 	uint64_t end;
@@ -455,6 +474,7 @@ int main(void)
 	    CK(silence_is_told_each_second),
 	    CK(who_is_silent_for_three_keepalives_is_dead),
 	    CK(who_reads_no_more_for_a_while_is_not_dead),
+	    CK(short_pauses_do_not_stop_the_clock),
 	    CK(a_loop_that_was_held_up_blames_nobody),
 	};
 
