@@ -4,6 +4,7 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
+#include "proxy/cli_link.h"
 #include "proxy/cli_rates.h"
 #include "proxy/cli_table.h"
 #include "proxy/control.h"
@@ -118,6 +119,7 @@ static void print_destinations(const json_t *a)
 			printf("%-16s last error %s ago: %s\n", "",
 			       cli_age(number_of(d, "error_ms"), age),
 			       text_of(d, "error"));
+		cli_link(d);
 		print_endpoints(d);
 	}
 }

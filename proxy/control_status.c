@@ -33,10 +33,26 @@ static json_t *endpoints_of(struct destination *d)
 	return list;
 }
 
+/* Rates in bytes a second, times in microseconds; 0: not known yet. */
+static json_t *link_of(const struct destination_status *d)
+{
+	const struct link_sender_status *l = &d->link;
+
+	return json_pack(
+	    "{s:s,s:s,s:i,s:I,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "node",
+	    l->node, "peer", l->peer, "connections", (int)l->connections,
+	    "open_ms", (json_int_t)l->open_ms, "transfers", (int)l->transfers,
+	    "in_flight", (json_int_t)l->in_flight, "window",
+	    (json_int_t)l->window, "rate", (json_int_t)l->rate, "delay_us",
+	    (json_int_t)l->delay_us, "rtt_us", (json_int_t)l->rtt_us, "sent",
+	    (json_int_t)l->sent, "again", (json_int_t)l->again, "arrived",
+	    (json_int_t)d->arrived, "error", l->text);
+}
+
 static json_t *status_of(const struct destination_status *d,
 			 struct destination *destination)
 {
-	return json_pack(
+	json_t *j = json_pack(
 	    "{s:s,s:s,s:s,s:s,s:I,s:I,s:i,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:s,"
 	    "s:s,s:b,s:o}",
 	    "name", d->name, "protocol", d->protocol, "endpoint", d->endpoint,
@@ -49,6 +65,10 @@ static json_t *status_of(const struct destination_status *d,
 	    "delivered_bytes", (json_int_t)d->delivered_bytes, "failures",
 	    (json_int_t)d->failures, "error", d->error, "held_why", d->held_why,
 	    "alert", (int)d->alert, "endpoints", endpoints_of(destination));
+
+	if (d->is_link)
+		(void)json_object_set_new(j, "link", link_of(d));
+	return j;
 }
 
 static json_t *spool_json(struct spool *spool)
