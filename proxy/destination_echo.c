@@ -9,6 +9,7 @@
 #include "proxy/destination.h"
 #include "proxy/directory.h"
 #include "proxy/lib/mem.h"
+#include "proxy/link/link_echo.h"
 #include "proxy/net/tls.h"
 #include "proxy/probe.h"
 
@@ -130,7 +131,10 @@ enum err destination_echo(const struct config_destination *c,
 	}
 	for (size_t i = 0; i < c->endpoints.n; i++) {
 		e = (struct echo){.step = step, .arg = arg};
-		err = echo_endpoint(d, i, calling, called, deadline_ms, &e);
+		err = c->protocol == CONFIG_LINK
+			  ? link_echo(d, i, deadline_ms, step, arg)
+			  : echo_endpoint(d, i, calling, called, deadline_ms,
+					  &e);
 		if (err == ERR_OK)
 			break; /* as a sender does: the next only on failure */
 	}
