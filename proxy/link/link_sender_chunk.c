@@ -481,10 +481,25 @@ static bool send_frame(struct tx_slot *slot, uint64_t now_ns)
 	return true;
 }
 
+/* The timer is for the first of them only. */
+static void wake_next(struct link_sender *s, uint64_t now_ns)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (unsigned i = 0; i < TX_SLOTS; i++)
+		if (s->slots[i].ready && s->slots[i].wait_ns > now_ns &&
+		    s->slots[i].wait_ns < first)
+			first = s->slots[i].wait_ns;
+	if (first != UINT64_MAX)
+		link_sender_pace_in(s, first - now_ns);
+}
+
 bool link_chunk_send(struct link_sender *s)
 {
 	uint64_t now_ns = clock_mono_ns();
 	struct tx_slot *slot = choose(s, now_ns);
 
+	if (slot == NULL)
+		wake_next(s, now_ns);
 	return slot != NULL && send_frame(slot, now_ns);
 }
