@@ -216,7 +216,7 @@ class ClinicTls(Clinic):
 
 class Shaped(Clinic):
     name = 'link-95m'
-    limit = 'rate: {limit: 95Mbit, burst: 64KiB}\n'
+    limit = 'rate: {limit: 95Mbit}\n'
 
 
 class ShapedTls(ClinicTls):
