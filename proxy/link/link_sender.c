@@ -120,6 +120,7 @@ static void finished(struct link_sender *s)
 			mem_wipe(s->slots[i].data, CHUNK_LEN);
 		mem_free(s->slots[i].data);
 	}
+	link_accepts_free(s);
 	idmap_free(&s->txs);
 	s->close_msg.run = on_main_closed;
 	(void)mailbox_post(s->env.main, &s->close_msg);
@@ -256,7 +257,7 @@ enum err link_sender_new(const struct link_sender_env *env,
 	struct list *lists[] = {&s->waiting[0], &s->waiting[1], &s->sending[0],
 				&s->sending[1], &s->quiet,      &s->arrived,
 				&s->asked,      &s->settling,   &s->questions,
-				&s->unwritten,  &s->ahead};
+				&s->unwritten,  &s->ahead,      &s->accepts};
 
 	if (s == NULL)
 		return ERR_NOMEM;
@@ -318,11 +319,10 @@ static bool is_open(const void *lane)
 	return atomic_load(&s->open);
 }
 
-const struct lane_ops link_sender_ops = {
-    .give = give,
-    .close = close_lane,
-    .is_open = is_open,
-    .tell = link_ahead_tell};
+const struct lane_ops link_sender_ops = {.give = give,
+					 .close = close_lane,
+					 .is_open = is_open,
+					 .tell = link_ahead_tell};
 
 void link_sender_withdraw(struct link_sender *s, const struct transfer_id *id,
 			  enum link_withdraw why)

@@ -51,6 +51,8 @@ static void take_back(struct link_sender *s, const struct link_frame *f)
 
 	if (f->type == LINK_REFUSED && refused_as(f) == LINK_TX_EV_RX_REFUSED)
 		return;
+	if (f->type == LINK_BAD)
+		link_report_bad(&tx, f, 0);
 	link_report_news(s, &tx,
 			 (struct link_news){.kind = LINK_NEWS_RELEASED});
 }

@@ -43,6 +43,7 @@ enum {
 	TX_BAD_MAX = 3,         /* of one chunk */
 	TX_TICK_MS = 100,       /* while outcomes are being written */
 	TX_LOOK_MS = 1000,      /* else */
+	TX_APPLY_MS = 5 * 1000, /* between two looks at what devices want */
 };
 
 struct link_sender;
@@ -210,6 +211,11 @@ struct link_sender {
 	struct tx_survey survey;
 	struct transfer_id noted[LINK_IDS_MAX], query[LINK_IDS_MAX];
 	size_t n_noted, n_query; /* to be said */
+
+	/* What the far archive accepts. */
+	struct list accepts; /* of struct tx_accepts */
+	size_t n_accepts;
+	uint64_t applied_ms; /* monotonic */
 
 	/* Figures; what others see is copied under lock. */
 	pthread_mutex_t lock;
@@ -394,5 +400,10 @@ void link_ask_settle(struct link_sender *s);
 /* link_sender_accepts.c */
 
 void link_accepts_take(struct link_sender *s, const struct link_frame *f);
+/* Look up what devices want by now. */
+void link_accepts_apply(struct link_sender *s);
+/* NOT_ACCEPTED came for t. */
+void link_accepts_refused(struct link_sender *s, const struct task *t);
+void link_accepts_free(struct link_sender *s);
 
 #endif

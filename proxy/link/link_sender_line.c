@@ -366,6 +366,10 @@ void link_line_tick(struct link_sender *s, uint64_t now_ms)
 {
 	if (!s->closing)
 		want_or_not(s, now_ms);
+	if (now_ms - s->applied_ms >= TX_APPLY_MS) {
+		s->applied_ms = now_ms;
+		link_accepts_apply(s);
+	}
 	gather(s);
 }
 

@@ -242,11 +242,14 @@ void link_tx_give(struct link_sender *s, struct task *t)
 static const struct verdict no_verdict = {
     .code = "", .cause = "", .remedy = ""};
 
-static void requeue(struct link_tx *tx, enum link_tx_event ev)
+static void requeue(struct link_tx *tx, enum link_tx_event ev,
+		    const struct link_frame *f)
 {
 	struct verdict v = link_verdict_of_refusal(LINK_REFUSED_BUSY);
 	struct tx_work *w = tx->work;
 
+	if (ev == LINK_TX_EV_RX_BAD)
+		link_report_bad(tx, f, 0);
 	if (w == NULL) {
 		link_report_outcome(tx, OUTCOME_RELEASED);
 		link_report_news(
@@ -287,6 +290,8 @@ static void refused(struct link_tx *tx, const struct link_frame *f)
 		link_tx_free(tx);
 		return;
 	}
+	if (code == LINK_REFUSED_NOT_ACCEPTED)
+		link_accepts_refused(tx->s, tx->work->task);
 	if (f->type == LINK_REFUSED)
 		tx->work->task->wait_ms = (uint64_t)f->why.retry_s * 1000;
 	link_report_task(tx, TASK_ANSWERED, &v, text);
@@ -503,7 +508,7 @@ static void act(struct link_tx *tx, enum link_tx_action a,
 		link_ask_noted(s, &id);
 		break;
 	case LINK_TX_DO_REQUEUE:
-		requeue(tx, ev);
+		requeue(tx, ev, f);
 		break;
 	case LINK_TX_DO_REFUSE:
 		refused(tx, f);
