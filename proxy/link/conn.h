@@ -164,6 +164,9 @@ size_t link_conn_room(struct link_conn *c);
 /* Bytes that wait here, TLS included. */
 size_t link_conn_queued(const struct link_conn *c);
 
+/* Bytes of TCP so far, with TLS and frames, those that are queued included. */
+uint64_t link_conn_written(const struct link_conn *c);
+
 /* ---- reading ------------------------------------------------------------ */
 
 /* Read no more for a while; frames that were read already (64 KiB) still come.

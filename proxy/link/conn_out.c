@@ -109,6 +109,13 @@ void conn_on_drain(void *arg)
 		c->ev->on_room(c->arg);
 }
 
+uint64_t link_conn_written(const struct link_conn *c)
+{
+	return c->stream != NULL
+		   ? stream_bytes_out(c->stream) + stream_queued(c->stream)
+		   : 0;
+}
+
 size_t link_conn_queued(const struct link_conn *c)
 {
 	return c->stream != NULL ? stream_queued(c->stream) : 0;

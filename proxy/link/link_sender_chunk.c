@@ -467,13 +467,16 @@ static bool send_frame(struct tx_slot *slot, uint64_t now_ns)
 	size_t left = r->chunk.len - slot->offset;
 	size_t n =
 	    pace(slot, left < LINK_DATA_MAX ? left : LINK_DATA_MAX, now_ns);
+	struct link_conn *c = link_line_conn(r->s, slot->conn);
+	uint64_t before;
 
 	if (n == 0)
 		return true; /* another one may */
-	if (link_conn_send_data(link_line_conn(r->s, slot->conn), &r->tx->id,
-				r->index, slot->offset, r->data + slot->offset,
-				(uint32_t)n) != ERR_OK)
+	before = link_conn_written(c);
+	if (link_conn_send_data(c, &r->tx->id, r->index, slot->offset,
+				r->data + slot->offset, (uint32_t)n) != ERR_OK)
 		return false; /* the connection ends */
+	link_line_count(r->s, c, before, n);
 	slot->offset += (uint32_t)n;
 	r->s->urgent_frames = slot->urgent ? r->s->urgent_frames + 1 : 0;
 	if (slot->offset == r->chunk.len)

@@ -255,6 +255,10 @@ struct link_conn *link_line_conn(const struct link_sender *s, unsigned number);
 /* Any open connection, or -1. */
 int link_line_any(const struct link_sender *s);
 /* False: no such open connection. */
+/* What a connection was given since it had written so much counts against the
+ * limit, but for n bytes that were taken from it before; it never waits. */
+void link_line_count(struct link_sender *s, const struct link_conn *c,
+		     uint64_t before, size_t n);
 bool link_line_send(struct link_sender *s, unsigned number,
 		    const struct link_frame *f);
 

@@ -24,12 +24,30 @@ int link_line_any(const struct link_sender *s)
 	return -1;
 }
 
+void link_line_count(struct link_sender *s, const struct link_conn *c,
+		     uint64_t before, size_t n)
+{
+	const struct destination *d = s->env.destination;
+	uint64_t written = link_conn_written(c) - before, wait_ns;
+	struct shaper_client client;
+
+	if (written <= n || !shaper_limits(d->shaper, d->index))
+		return;
+	shaper_join(&client, d->shaper, SHAPER_OUT, d->index, SHAPER_NONE);
+	(void)shaper_take(&client, SHAPER_LIVE, (size_t)written - n,
+			  clock_mono_ns(), &wait_ns);
+}
+
 bool link_line_send(struct link_sender *s, unsigned number,
 		    const struct link_frame *f)
 {
 	struct link_conn *c = link_line_conn(s, number);
+	uint64_t before = c != NULL ? link_conn_written(c) : 0;
 
-	return c != NULL && link_conn_send(c, f) == ERR_OK;
+	if (c == NULL || link_conn_send(c, f) != ERR_OK)
+		return false;
+	link_line_count(s, c, before, 0);
+	return true;
 }
 
 /* ---- up ------------------------------------------------------------------ */
