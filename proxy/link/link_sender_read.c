@@ -167,6 +167,8 @@ static void read_run(struct job *j)
 
 void link_read_begin(struct tx_read *r, const struct place *place)
 {
+	enum err e;
+
 	r->place = *place;
 	r->id = r->tx->id;
 	r->job.run = read_run;
@@ -176,9 +178,12 @@ void link_read_begin(struct tx_read *r, const struct place *place)
 				true, r->data, &r->chunk);
 	if (r->e == ERR_OK)
 		return;
-	r->e = reader_submit(r->s->env.reader, &r->job);
-	if (r->e != ERR_OK)
-		return; /* it is tried again: link_read_again() */
-	r->state = READ_UNDER_WAY;
+	r->state = READ_UNDER_WAY; /* the reader's from here on */
 	r->s->in_flight++;
+	e = reader_submit(r->s->env.reader, &r->job);
+	if (e == ERR_OK)
+		return;
+	r->state = READ_DONE;
+	r->s->in_flight--;
+	r->e = e; /* it is tried again: link_read_again() */
 }
