@@ -307,6 +307,11 @@ struct kit_slow *kit_begin(struct kit *k, const struct kit_instance *i)
 	return s;
 }
 
+struct transfer_id kit_slow_id(const struct kit_slow *s)
+{
+	return *spool_put_id(s->put);
+}
+
 void kit_come(struct kit_slow *s, size_t n)
 {
 	uint8_t piece[65536];

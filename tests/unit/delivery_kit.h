@@ -75,6 +75,7 @@ uint8_t kit_byte(unsigned n, size_t i);
  * association does. It ends with kit_whole() or kit_broken(). */
 struct kit_slow;
 struct kit_slow *kit_begin(struct kit *k, const struct kit_instance *i);
+struct transfer_id kit_slow_id(const struct kit_slow *s);
 void kit_come(struct kit_slow *s, size_t n); /* so many bytes more */
 unsigned kit_whole(struct kit_slow *s);      /* its number */
 void kit_broken(struct kit_slow *s);

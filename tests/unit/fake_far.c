@@ -32,6 +32,14 @@ static void forget_tx(struct far_tx *t)
 	memset(t, 0, sizeof(*t));
 }
 
+static void take_whole(struct far_tx *t, const struct link_frame *fr)
+{
+	t->follows = false;
+	t->length = fr->content.length;
+	t->chunks = fr->content.chunks;
+	memcpy(t->root, fr->content.root, sizeof(t->root));
+}
+
 static struct far_tx *make(struct fake_far *f, const struct link_frame *fr)
 {
 	struct far_tx *t = &f->tx[f->n_tx++];
@@ -40,9 +48,11 @@ static struct far_tx *make(struct fake_far *f, const struct link_frame *fr)
 		abort();
 	memset(t, 0, sizeof(*t));
 	t->id = fr->id;
-	t->length = fr->content.length;
-	t->chunks = fr->content.chunks;
-	memcpy(t->root, fr->content.root, sizeof(t->root));
+	t->follows = (fr->flags & LINK_F_COMPLETE) == 0;
+	t->length = (uint64_t)FAR_AHEAD * CHUNK_LEN;
+	t->chunks = FAR_AHEAD;
+	if (!t->follows)
+		take_whole(t, fr);
 	t->bytes = calloc(1, t->length + 1);
 	t->have = calloc(1, t->chunks + 1);
 	t->twice = calloc(1, t->chunks + 1);
@@ -58,6 +68,8 @@ static uint32_t chunk_len(const struct far_tx *t, uint32_t i)
 
 static bool whole(const struct far_tx *t)
 {
+	if (t->follows)
+		return false;
 	for (uint32_t i = 0; i < t->chunks; i++) {
 		if (!t->have[i])
 			return false;
@@ -186,6 +198,8 @@ static void on_offer(struct far_conn *c, const struct link_frame *fr)
 		if (f->open > f->most_open)
 			f->most_open = f->open;
 	}
+	if (t->follows && (fr->flags & LINK_F_COMPLETE) != 0)
+		take_whole(t, fr);
 	t->offers++;
 	t->eager += (fr->flags & LINK_F_EAGER) != 0;
 	tell_state(c, t);
@@ -512,6 +526,19 @@ static void run_deliver(struct msg *m)
 void far_deliver(struct fake_far *f)
 {
 	post(f, run_deliver);
+}
+
+unsigned far_chunks(struct fake_far *f, const struct transfer_id *id)
+{
+	const struct far_tx *t;
+	unsigned n = 0;
+
+	pthread_mutex_lock(&f->lock);
+	t = find(f, id);
+	for (uint32_t i = 0; t != NULL && i < t->chunks; i++)
+		n += t->have[i];
+	pthread_mutex_unlock(&f->lock);
+	return n;
 }
 
 bool far_find(struct fake_far *f, const struct transfer_id *id,

@@ -14,7 +14,7 @@
 #include "proxy/link/conn.h"
 #include "proxy/net/listener.h"
 
-enum { FAR_MAX = 512, FAR_CONNS = 64 };
+enum { FAR_MAX = 512, FAR_CONNS = 64, FAR_AHEAD = 32 /* chunks */ };
 
 enum far_state { FAR_GETTING, FAR_ARRIVED, FAR_DELIVERED, FAR_WITHDRAWN };
 
@@ -23,6 +23,7 @@ struct far_tx {
 	struct transfer_id id;
 	enum far_state state;
 	unsigned offers, eager;
+	bool follows; /* offered without length: FAR_AHEAD chunks of room */
 	uint64_t length;
 	uint32_t chunks;
 	uint8_t root[LINK_HASH_LEN];
@@ -85,6 +86,8 @@ void far_cut(struct fake_far *f);
 void far_restart(struct fake_far *f, bool forget);
 /* Say DELIVERED for all that has arrived. */
 void far_deliver(struct fake_far *f);
+/* How many chunks of it came. */
+unsigned far_chunks(struct fake_far *f, const struct transfer_id *id);
 /* A copy of what is known of one; false: nothing. */
 bool far_find(struct fake_far *f, const struct transfer_id *id,
 	      struct far_tx *out);
