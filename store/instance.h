@@ -161,6 +161,9 @@ struct outcome {
 	int64_t at_ms;                       /* wall clock, Unix ms */
 	char destination[INSTANCE_NAME_LEN]; /* empty: every destination */
 	char target[INSTANCE_NAME_LEN];      /* REDIRECTED: the new one */
+	/* Written again because the segment of the first one is to go; at_ms is
+	 * the first one's. A newer one may stand before it in the spool. */
+	bool repeated;
 };
 
 #endif

@@ -7,6 +7,7 @@
  *   ledger_write.c  posted writes become rows
  *   ledger_load.c   the mirror: what the thread keeps in memory, read at start
  *   ledger_tail.c   spool records: transfers that are not finished, damage
+ *   ledger_unfinished.c  such transfers: a list, and a map of their ids
  *   ledger_insert.c a finished transfer becomes rows
  *   ledger_outcome.c outcomes change deliveries
  *   ledger_space.c  which segments are dead; recycling and emptying them
@@ -366,6 +367,11 @@ struct unfinished_chunk {
 	bool damaged;
 };
 
+struct unfinished_outcome {
+	struct outcome o;
+	uint32_t segment; /* where it stands */
+};
+
 /* A transfer whose chunks or final record have not all been seen. */
 struct unfinished {
 	struct list node;
@@ -378,6 +384,9 @@ struct unfinished {
 	bool kept;      /* through the next one it does */
 	bool has_instance;
 	uint32_t expected; /* chunk records in all; 0: not known */
+	uint32_t done;     /* bits: destinations that need it no more */
+	size_t n_noted;    /* the outcomes that said so */
+	struct unfinished_outcome *noted;
 	size_t n, cap;
 	struct unfinished_chunk *chunks; /* in order of index */
 	struct instance instance;
@@ -531,8 +540,25 @@ enum err mirror_flush(struct ledger *l) MUST_CHECK;
 enum err ledger_apply(struct ledger *l, const struct tail_record *r) MUST_CHECK;
 /* The tail has no more for now: what is still incomplete stays so. */
 enum err ledger_settle(struct ledger *l) MUST_CHECK;
+
+/* ledger_unfinished.c */
 void unfinished_free(struct unfinished *u);
+/* Rows were made of it: what it pins stays. */
+void unfinished_forget(struct mirror *m, struct unfinished *u);
+/* It is garbage: its places are free. */
 void unfinished_drop(struct mirror *m, struct unfinished *u);
+/* The one that a record belongs to, made if need be. */
+enum err unfinished_get(struct mirror *m, const struct tail_record *r,
+			struct unfinished **out) MUST_CHECK;
+/* NULL: not known, or not unfinished. */
+struct unfinished *unfinished_find(struct mirror *m,
+				   const struct transfer_id *id);
+/* An outcome of it came although records are missing: they are gone, or it is
+ * not whole yet. */
+enum err unfinished_note(struct unfinished *u, const struct outcome *o,
+			 uint32_t segment) MUST_CHECK;
+/* No destination needs what is missing. */
+bool unfinished_is_done(const struct unfinished *u);
 /* Where a restart must begin to read. */
 uint64_t ledger_resume(const struct mirror *m);
 
@@ -566,10 +592,6 @@ enum err ledger_space_check(struct ledger *l) MUST_CHECK;
 
 /* ledger_write.c */
 enum err ledger_write(struct ledger *l, const struct post *p) MUST_CHECK;
-
-/* NULL: not known, or not unfinished. */
-struct unfinished *unfinished_find(struct mirror *m,
-				   const struct transfer_id *id);
 
 /* ledger_transfer.c */
 enum err ledger_answer_transfer(struct ledger *l, const struct request *r,

@@ -188,6 +188,18 @@ static enum err pin(struct ledger *l, struct delivery *d, int64_t segment)
 	return ERR_OK;
 }
 
+static enum err write_pin(struct ledger *l, const struct delivery *d)
+{
+	sqlite3_stmt *st = l->st[ST_DELIVERY_PIN];
+
+	db_bind_u64(st, 1, d->id);
+	if (d->outcome_segment != NO_SEGMENT)
+		db_bind_int(st, 2, d->outcome_segment);
+	else
+		(void)sqlite3_bind_null(st, 2);
+	return db_run(st);
+}
+
 static bool all_final(const struct subject *s)
 {
 	for (size_t i = 0; i < s->n; i++)
@@ -241,16 +253,12 @@ static enum err finish(struct ledger *l, struct subject *s)
 		e = shut_message(l, s);
 	for (size_t i = 0; e == ERR_OK && i < s->n; i++) {
 		struct delivery *d = &s->deliveries[i];
-		sqlite3_stmt *st = l->st[ST_DELIVERY_PIN];
 
 		if (d->outcome_segment == NO_SEGMENT)
 			continue;
 		e = pin(l, d, NO_SEGMENT);
-		if (e != ERR_OK)
-			return e;
-		db_bind_u64(st, 1, d->id);
-		(void)sqlite3_bind_null(st, 2);
-		e = db_run(st);
+		if (e == ERR_OK)
+			e = write_pin(l, d);
 	}
 	if (e != ERR_OK)
 		return e;
@@ -374,6 +382,20 @@ static void describe(struct delivery *d, const struct outcome *o,
 	}
 }
 
+/* A repeated one was written when the ledger did not know the newest yet: what
+ * is decided already stays. Only while a lost ledger is read anew it may be the
+ * last that is left. */
+static bool is_stale(const struct ledger *l, const struct delivery *d,
+		     const struct outcome *o)
+{
+	enum delivery_state next = d->state;
+
+	if (!o->repeated || d->outcome_segment == NO_SEGMENT ||
+	    !next_state(o->kind, d, &next) || next == d->state)
+		return false;
+	return !l->rebuilding || o->at_ms < d->changed_ms;
+}
+
 static enum err apply_to(struct ledger *l, struct subject *s,
 			 struct delivery *d, const struct outcome *o,
 			 uint32_t segment)
@@ -383,6 +405,10 @@ static enum err apply_to(struct ledger *l, struct subject *s,
 
 	if (!next_state(o->kind, d, &next))
 		return ERR_OK;
+	if (o->repeated && next == was && d->outcome_segment != NO_SEGMENT) {
+		e = pin(l, d, segment);
+		return e == ERR_OK ? write_pin(l, d) : e;
+	}
 	d->state = next;
 	describe(d, o, was);
 	e = pin(l, d, segment);
@@ -504,6 +530,8 @@ static enum err apply_all(struct ledger *l, struct subject *s,
 		if (o->destination[0] != '\0' &&
 		    strcmp(o->destination, to->name) != 0)
 			continue;
+		if (is_stale(l, d, o))
+			continue;
 		if (o->kind == OUTCOME_REDIRECTED)
 			e = redirect(l, s, d, o, segment);
 		else
@@ -588,8 +616,10 @@ enum err ledger_repeat_outcomes(struct ledger *l, uint64_t seq)
 		const struct delivery *d = &s.deliveries[i];
 		const struct mirror_destination *to =
 		    mirror_destination_by_id(&l->m, d->destination);
-		struct outcome o = {
-		    .id = s.id, .kind = outcome_of(d), .at_ms = d->changed_ms};
+		struct outcome o = {.id = s.id,
+				    .kind = outcome_of(d),
+				    .at_ms = d->changed_ms,
+				    .repeated = true};
 
 		if (to == NULL)
 			return ERR_CORRUPT;

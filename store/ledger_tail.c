@@ -20,82 +20,6 @@
 #include "store/ledger_in.h"
 #include "store/spool_partial.h"
 
-void unfinished_free(struct unfinished *u)
-{
-	list_remove(&u->node);
-	mem_free(u->chunks);
-	mem_wipe(&u->instance, sizeof(u->instance));
-	mem_free(u);
-}
-
-static void forget(struct mirror *m, struct unfinished *u)
-{
-	ledger_map_delete(&m->unfinished_at, ledger_transfer_key(&u->id));
-	if (u->partial)
-		m->partials--;
-	unfinished_free(u);
-}
-
-/* It is garbage: its places are free. */
-void unfinished_drop(struct mirror *m, struct unfinished *u)
-{
-	for (size_t i = 0; i < u->n; i++)
-		space_unpin(m, &u->chunks[i].place, u->chunks[i].length);
-	forget(m, u);
-}
-
-uint64_t ledger_resume(const struct mirror *m)
-{
-	uint64_t at = m->position;
-
-	LIST_EACH(it, tmp, &m->unfinished)
-	{
-		const struct unfinished *u =
-		    CONTAINER_OF(it, struct unfinished, node);
-
-		if (u->first <= at)
-			at = u->first - 1;
-	}
-	return at;
-}
-
-struct unfinished *unfinished_find(struct mirror *m,
-				   const struct transfer_id *id)
-{
-	uint64_t *at =
-	    ledger_map_get(&m->unfinished_at, ledger_transfer_key(id));
-
-	return at != NULL ? (struct unfinished *)(uintptr_t)*at : NULL;
-}
-
-static enum err find_or_add(struct mirror *m, const struct tail_record *r,
-			    struct unfinished **out)
-{
-	struct unfinished *u = unfinished_find(m, &r->id);
-	enum err e;
-
-	*out = u;
-	if (u != NULL)
-		return ERR_OK;
-	u = mem_zalloc(sizeof(*u));
-	if (u == NULL)
-		return ERR_NOMEM;
-	e = ledger_map_set(&m->unfinished_at, ledger_transfer_key(&r->id),
-			   (uint64_t)(uintptr_t)u);
-	if (e != ERR_OK) {
-		mem_free(u);
-		return e;
-	}
-	u->id = r->id;
-	u->first = r->sequence;
-	u->partial = r->partial;
-	if (u->partial)
-		m->partials++;
-	list_push_back(&m->unfinished, &u->node);
-	*out = u;
-	return ERR_OK;
-}
-
 /* ---- chunks ----------------------------------------------------------- */
 
 static struct unfinished_chunk *chunk_find(struct unfinished *u, uint32_t index)
@@ -182,18 +106,33 @@ static const char reason_damaged[] =
 static const char reason_missing[] =
     "a record of it is missing from the spool: have it sent again";
 
+/* A lost ledger is rebuilt, and of a transfer that was done everywhere some
+ * segments are gone already: that is no loss. */
+static enum err insert_done(struct ledger *l, struct unfinished *u)
+{
+	enum err e = ledger_insert(l, u, NULL);
+
+	for (size_t i = 0; e == ERR_OK && i < u->n_noted; i++)
+		e = ledger_outcome(l, &u->noted[i].o, u->noted[i].segment);
+	if (e == ERR_OK)
+		unfinished_forget(&l->m, u);
+	return e;
+}
+
 /* All is there: make rows. Else wait for the rest. */
 static enum err maybe_insert(struct ledger *l, struct unfinished *u)
 {
 	bool damaged;
 	enum err e;
 
+	if (unfinished_is_done(u))
+		return insert_done(l, u);
 	if (u->final == 0 || !u->has_instance || u->n < u->expected)
 		return ERR_OK;
 	damaged = u->damaged || any_damaged(u);
 	e = ledger_insert(l, u, damaged ? reason_damaged : NULL);
 	if (e == ERR_OK)
-		forget(&l->m, u);
+		unfinished_forget(&l->m, u);
 	return e;
 }
 
@@ -226,7 +165,7 @@ static enum err apply_new(struct ledger *l, const struct tail_record *r)
 			unfinished_drop(&l->m, u);
 		return ERR_OK;
 	}
-	e = find_or_add(&l->m, r, &u);
+	e = unfinished_get(&l->m, r, &u);
 	if (e == ERR_OK)
 		e = chunk_put(&l->m, u, r, false);
 	if (e != ERR_OK)
@@ -354,7 +293,7 @@ static enum err named_damage(struct ledger *l, const struct tail_record *r)
 	/* A middle of it torn by a power cut: it never had an end. */
 	if (e != ERR_OK || is || (!r->damage.certain && !r->final))
 		return e;
-	e = find_or_add(&l->m, r, &u);
+	e = unfinished_get(&l->m, r, &u);
 	if (e == ERR_OK)
 		e = chunk_put(&l->m, u, r, true);
 	if (e != ERR_OK)
@@ -400,7 +339,7 @@ static enum err salvage(struct ledger *l, struct unfinished *u,
 		u->instance.id = u->id;
 	e = ledger_insert(l, u, reason);
 	if (e == ERR_OK)
-		forget(&l->m, u);
+		unfinished_forget(&l->m, u);
 	return e;
 }
 
@@ -433,6 +372,7 @@ static enum err apply_outcome(struct ledger *l, const struct tail_record *r,
 			      const struct outcome *o)
 {
 	struct unfinished *u;
+	enum err e;
 
 	if (o->kind == OUTCOME_RESTART)
 		return apply_restart(l, r->sequence);
@@ -445,6 +385,11 @@ static enum err apply_outcome(struct ledger *l, const struct tail_record *r,
 		if (u != NULL && u->final == 0)
 			unfinished_drop(&l->m, u);
 		return ERR_OK;
+	}
+	u = unfinished_find(&l->m, &o->id);
+	if (u != NULL) {
+		e = unfinished_note(u, o, r->place.segment);
+		return e == ERR_OK ? maybe_insert(l, u) : e;
 	}
 	if (r->sequence <= l->m.applied)
 		return ERR_OK;

@@ -220,6 +220,8 @@ static void put_name(struct wr *w, const char *name)
 	wr_bytes(w, name, n);
 }
 
+enum { OUTCOME_REPEATED = 0x80 }; /* beside the kind, which is below it */
+
 bool record_outcome_encode(const struct outcome *o, uint8_t *out, size_t cap,
 			   size_t *len)
 {
@@ -227,7 +229,7 @@ bool record_outcome_encode(const struct outcome *o, uint8_t *out, size_t cap,
 
 	w.len = *len;
 	wr_bytes(&w, o->id.b, sizeof(o->id.b));
-	wr_u8(&w, (uint8_t)o->kind);
+	wr_u8(&w, (uint8_t)(o->kind | (o->repeated ? OUTCOME_REPEATED : 0)));
 	wr_u16(&w, o->status);
 	wr_u64(&w, (uint64_t)o->at_ms);
 	put_name(&w, o->destination);
@@ -252,9 +254,13 @@ static bool get_name(struct rd *r, char out[INSTANCE_NAME_LEN])
 
 static bool get_outcome(struct rd *r, struct outcome *o)
 {
+	unsigned kind;
+
 	memset(o, 0, sizeof(*o));
 	rd_copy(r, o->id.b, sizeof(o->id.b));
-	o->kind = (enum outcome_kind)rd_u8(r);
+	kind = rd_u8(r);
+	o->kind = (enum outcome_kind)(kind & 0x7f);
+	o->repeated = (kind & OUTCOME_REPEATED) != 0;
 	o->status = rd_u16(r);
 	o->at_ms = (int64_t)rd_u64(r);
 	return rd_ok(r) && get_name(r, o->destination) &&

@@ -236,6 +236,7 @@ static void outcomes_survive_a_round_trip_and_any_cut(void **state)
 		in[i].kind = OUTCOME_REDIRECTED;
 		in[i].status = (uint16_t)(0xb000 + i);
 		in[i].at_ms = -5 + i;
+		in[i].repeated = i == 1;
 		(void)INSTANCE_SET(in[i].destination, "cloud");
 		(void)INSTANCE_SET(in[i].target,
 				   "0123456789012345678901234567890");
