@@ -153,7 +153,7 @@ static enum err take_slabs(struct spool_put *put, struct record *r,
 {
 	struct spool *s = put->spool;
 	size_t n = (length + SLAB_LEN - 1) / SLAB_LEN;
-	size_t limit = put->grant > 0 ? s->slabs_hard : s->slabs_middle;
+	size_t limit = put->grant > 0 ? s->slabs_middle : s->slabs_soft;
 
 	if (put->inflight >= PUT_INFLIGHT_MAX || s->slabs_used + n > limit) {
 		wait_for_room(put);

@@ -333,7 +333,7 @@ bool put_full_now(struct spool_put *put)
 	if (put->partial != NULL) /* it takes a chunk or nothing */
 		return put->grant == 0 &&
 		       put->spool->slabs_used + RECORD_SLABS >
-			   put->spool->slabs_middle;
+			   put->spool->slabs_soft;
 	return spool_pool_full(put->spool) && put->grant == 0;
 }
 

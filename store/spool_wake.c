@@ -8,9 +8,11 @@
  * come back: so the one who waits longest may take a few beyond the bound. */
 static bool may_grant(const struct spool *s, const struct spool_put *put)
 {
-	/* What takes a whole chunk at once may wait before the pool is full. */
+	/* What takes a whole chunk at once may wait before the pool is full. It
+	 * leaves room for the next piece of those that were told to go on. */
 	if (put->partial != NULL)
-		return s->slabs_used + RECORD_SLABS <= s->slabs_hard;
+		return s->slabs_used + RECORD_SLABS <=
+		       (s->slabs_soft + s->slabs_middle) / 2;
 	return spool_pool_full(s) &&
 	       s->slabs_used + GRANT_SLABS <= s->slabs_hard;
 }
