@@ -58,25 +58,27 @@ static void refuse_certificate(const struct config *cfg,
 	const struct device_certificate *c = q->certificate;
 	char subject[ESC_LEN];
 
-	out->reason = c == NULL ? DEVICE_CERTIFICATE_MISSING
-				: DEVICE_CERTIFICATE_DIFFERENT;
 	if (c == NULL) {
+		out->reason = DEVICE_CERTIFICATE_MISSING;
 		snprintf(out->cause, sizeof(out->cause),
 			 "no certificate was shown");
-	} else {
-		log_esc(c->subject != NULL ? c->subject : "", subject,
-			sizeof(subject));
-		snprintf(out->cause, sizeof(out->cause),
-			 "no device with service link has this certificate: "
-			 "subject %s, SHA-256 %.64s",
-			 subject,
-			 c->fingerprint != NULL ? c->fingerprint : "?");
+		snprintf(out->remedy, sizeof(out->remedy),
+			 "let it dial with the certificate of a device with "
+			 "services: [link] in %.200s",
+			 cfg->file);
+		return;
 	}
+	out->reason = DEVICE_CERTIFICATE_DIFFERENT;
+	log_esc(c->subject != NULL ? c->subject : "", subject, sizeof(subject));
+	snprintf(out->cause, sizeof(out->cause),
+		 "no device with service link has this certificate: subject "
+		 "%s, SHA-256 %.64s",
+		 subject, c->fingerprint != NULL ? c->fingerprint : "?");
 	snprintf(out->remedy, sizeof(out->remedy),
-		 "if it may come in, put its fingerprint, subject or SAN into "
-		 "devices.NAME.certificate of a device with services: [link] "
-		 "in %.200s",
-		 cfg->file);
+		 "if %s may come in, declare it in %.200s: a device with "
+		 "services: [link] and certificate: {fingerprint: %.64s}",
+		 subject, cfg->file,
+		 c->fingerprint != NULL ? c->fingerprint : "?");
 }
 
 static void refuse_address(const struct config *cfg,
@@ -103,9 +105,10 @@ static void refuse_listener(const struct config *cfg,
 	out->reason = DEVICE_LISTENER_DENIED;
 	snprintf(out->cause, sizeof(out->cause),
 		 "device '%s' may not use listener '%s'", d->name, name);
-	snprintf(out->remedy, sizeof(out->remedy),
-		 "dial another port, or add %s to devices.%s.listeners (%.200s:%d)",
-		 name, d->name, cfg->file, d->at.line);
+	snprintf(
+	    out->remedy, sizeof(out->remedy),
+	    "dial another port, or add %s to devices.%s.listeners (%.200s:%d)",
+	    name, d->name, cfg->file, d->at.line);
 }
 
 bool device_match_link(const struct config *cfg, const struct device_query *q,

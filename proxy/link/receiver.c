@@ -31,6 +31,24 @@ void rx_owner(const char *device, uint8_t out[RX_OWNER_LEN])
 	seal_hash_free(h);
 }
 
+void rx_epoch(struct link_receiver *r, uint8_t out[LINK_ID_LEN])
+{
+	pthread_mutex_lock(&r->lock);
+	memcpy(out, r->epoch, LINK_ID_LEN);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void rx_epoch_renew(struct link_receiver *r)
+{
+	uint8_t fresh[LINK_ID_LEN];
+
+	if (seal_random(fresh, sizeof(fresh)) != ERR_OK)
+		return;
+	pthread_mutex_lock(&r->lock);
+	memcpy(r->epoch, fresh, LINK_ID_LEN);
+	pthread_mutex_unlock(&r->lock);
+}
+
 /* ---- a worker's part --------------------------------------------------- */
 
 bool rx_home_post(struct rx_home *h, struct msg *m)
@@ -60,6 +78,7 @@ static void on_stop(struct worker_hook *hook)
 	struct rx_home *h = CONTAINER_OF(hook, struct rx_home, hook);
 
 	h->draining = true;
+	atomic_store(&h->receiver->stopping, true);
 	pthread_mutex_lock(&h->lock);
 	LIST_EACH(it, tmp, &h->sessions)
 	{
@@ -235,6 +254,7 @@ void link_receiver_drain(struct link_receiver *r, size_t worker, bool force)
 	struct rx_home *h = &r->homes[worker];
 
 	h->draining = true;
+	atomic_store(&r->stopping, true);
 	LIST_EACH(it, tmp, &h->wires)
 	{
 		struct rx_wire *w = CONTAINER_OF(it, struct rx_wire, node);

@@ -14,6 +14,7 @@
  *   receiver_tell.c      frames to the sender
  *   receiver_told.c      DELIVERED and UNDELIVERED out of the ledger
  *   receiver_accepts.c   what the archives accept
+ *   receiver_mend.c      what had arrived and is damaged
  *
  * All of it runs on one worker's thread, but for what is marked. A wire, a
  * session, a transfer live on the worker where they began (struct rx_home).
@@ -47,6 +48,7 @@ enum {
 	RX_LOOKUPS_MAX = 4096,   /* ids waiting for the ledger; beyond: pause */
 	RX_LOOKUPS_AT_ONCE = 64, /* in one question */
 	RX_PAGE = 64,            /* outcomes of one question */
+	RX_MENDS_MAX = 256,      /* damaged instances that wait, of a link */
 	RX_TICK_MS = 1000,
 	RX_RETRY_S = 5,        /* REFUSED of class retry: our own troubles */
 	RX_RETRY_SPACE_S = 30, /* and no space */
@@ -83,8 +85,8 @@ struct rx_counts {
 
 struct link_receiver {
 	struct link_receiver_options opt;
-	uint8_t epoch[LINK_ID_LEN];
 	struct rx_home *homes; /* by worker */
+	atomic_bool stopping;
 	struct rx_counts counts;
 	uint64_t keep_ms;
 	uint64_t expired_ms;   /* monotonic, of the last time */
@@ -92,6 +94,7 @@ struct link_receiver {
 	struct list directory; /* struct rx_session.entry */
 	struct list finishing; /* struct rx_transfer.node: their link ended */
 	uint64_t serial;
+	uint8_t epoch[LINK_ID_LEN];
 };
 
 /* ---- a connection ------------------------------------------------------ */
@@ -160,6 +163,10 @@ struct rx_session {
 	uint32_t n_chunks;
 	unsigned pauses;        /* RX_PAUSE_* */
 	struct rx_pacer *pacer; /* NULL: no limits */
+
+	struct list mends; /* struct rx_mend: those that wait */
+	uint32_t n_mends;
+	bool mending; /* one is under way */
 
 	uint32_t accepts_serial;
 	uint64_t accepts_hash, accepts_ms;
@@ -261,6 +268,9 @@ struct rx_ask {
  */
 
 void rx_owner(const char *device, uint8_t out[RX_OWNER_LEN]);
+/* Any thread. Renew: something that had arrived is not here any more. */
+void rx_epoch(struct link_receiver *r, uint8_t out[LINK_ID_LEN]);
+void rx_epoch_renew(struct link_receiver *r);
 /* An ask with room for max answers; NULL: out of memory. */
 struct rx_ask *rx_ask_new(struct rx_session *s, size_t max,
 			  void (*run)(struct msg *m));
@@ -468,6 +478,14 @@ void rx_tell_origin(struct rx_wire *w, const struct ledger_origin *o,
 void rx_told_pump(struct rx_session *s);
 /* Ledger thread. */
 void rx_told_post(struct link_receiver *r, const struct ledger_origin *o);
+
+/* ---- receiver_mend.c --------------------------------------------------------
+ */
+
+/* If o is quarantined because it is damaged here, have it sent again. */
+void rx_mend(struct rx_session *s, const struct ledger_origin *o);
+/* Forget those that wait. */
+void rx_mend_drop(struct rx_session *s);
 
 /* ---- receiver_accepts.c -----------------------------------------------------
  */

@@ -86,6 +86,7 @@ static struct rx_session *session_new(struct rx_wire *w,
 	list_init(&s->arrived);
 	list_init(&s->parting);
 	list_init(&s->waiting);
+	list_init(&s->mends);
 	for (size_t i = 0; i < RX_BUCKETS; i++)
 		list_init(&s->table[i]);
 	return s;
@@ -244,6 +245,7 @@ static void wind_up(struct rx_session *s)
 	rx_directory_leave(s);
 	lose_transfers(s);
 	rx_lookup_drop(s);
+	rx_mend_drop(s);
 	rx_pace_end(s);
 }
 

@@ -20,8 +20,10 @@ static void on_told(struct msg *m)
 	struct told *t = CONTAINER_OF(m, struct told, msg);
 	struct rx_session *s = rx_session_by_serial(t->home, t->serial);
 
-	if (s != NULL && s->opened && !s->ending)
+	if (s != NULL && s->opened && !s->ending) {
 		rx_tell_origin(rx_session_wire(s), &t->origin, false);
+		rx_mend(s, &t->origin);
+	}
 	mem_free(t);
 }
 
@@ -61,6 +63,7 @@ static void on_page(struct msg *m)
 		for (size_t i = 0; i < a->n; i++) {
 			rx_tell_origin(rx_session_wire(s), &a->answers[i],
 				       false);
+			rx_mend(s, &a->answers[i]);
 			s->paged_to = a->answers[i].seq;
 		}
 		s->paged = a->e == ERR_OK && a->n < a->max;

@@ -284,7 +284,7 @@ void rx_wire_refuse(struct rx_home *h, int fd, size_t listener)
 	close(fd);
 }
 
-static struct link_hello our_hello(const struct link_receiver *r,
+static struct link_hello our_hello(struct link_receiver *r,
 				   const struct config_listener *l)
 {
 	struct link_hello h = {.version_min = LINK_VERSION,
@@ -298,7 +298,7 @@ static struct link_hello our_hello(const struct link_receiver *r,
 			       .chunk_log2 = LINK_CHUNK_LOG2};
 
 	memcpy(h.spool, spool_id(r->opt.spool), LINK_ID_LEN);
-	memcpy(h.epoch, r->epoch, LINK_ID_LEN);
+	rx_epoch(r, h.epoch);
 	snprintf(h.node, sizeof(h.node), "%s", r->opt.config->node);
 	return h;
 }

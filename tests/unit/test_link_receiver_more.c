@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -143,7 +144,8 @@ static void what_is_finished_without_its_link_is_found(void **state)
 		edge_close(&e);
 		fixture_barrier(&rk.f);
 		assert_int_equal(
-		    fixture_sql(&rk.f, "SELECT count(*) FROM instances"), i + 1);
+		    fixture_sql(&rk.f, "SELECT count(*) FROM instances"),
+		    i + 1);
 	}
 }
 
@@ -188,6 +190,95 @@ static void a_link_that_drains_says_so(void **state)
 	edge_ends(&e, LINK_BYE_SHUTDOWN);
 }
 
+static void damage(uint64_t seq, uint32_t index)
+{
+	struct place places[8];
+	char path[160];
+	uint8_t byte;
+	int fd;
+
+	assert_true(fixture_places(&rk.f, seq, places, 8) > index);
+	snprintf(path, sizeof(path), "%s/segment-%08x.spool", rk.f.dir,
+		 places[index].segment);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, places[index].offset + 4096 + 100),
+			 1);
+	byte ^= 1;
+	assert_int_equal(
+	    pwrite(fd, &byte, 1, places[index].offset + 4096 + 100), 1);
+	(void)close(fd);
+}
+
+static void arrive(struct edge *e, const struct thing *t)
+{
+	edge_offer(e, t, LINK_F_COMPLETE);
+	edge_has(e, t, 0);
+	for (uint32_t c = 0; c < t->chunks; c++)
+		edge_data(e, t, c);
+	edge_arrived(e, t);
+}
+
+static void lost(struct edge *e, const struct thing *t, uint32_t index)
+{
+	const struct link_frame *f;
+
+	f = edge_expect(e, LINK_UNDELIVERED);
+	assert_int_equal(f->why.code, LINK_STUCK_QUARANTINED);
+	f = edge_expect(e, LINK_BAD);
+	assert_true(transfer_id_equal(&f->id, &t->in.id));
+	assert_int_equal(f->bad.reason, LINK_BAD_LOST);
+	assert_int_equal(f->bad.index, index);
+}
+
+static void a_chunk_that_was_lost_is_sent_again(void **state)
+{
+	struct edge e;
+	struct thing t = rk_thing(220, 4 * CHUNK_LEN);
+	const struct link_frame *f;
+	struct link_hello before;
+
+	(void)state;
+	edge_open(&e);
+	before = e.theirs;
+	arrive(&e, &t);
+	damage(rk_origin("edge-1", &t).seq, 2);
+	rk_outcome(&t, OUTCOME_QUARANTINED);
+	lost(&e, &t, 2);
+	assert_int_equal(rk_origin("edge-1", &t).state, ORIGIN_NONE);
+	edge_offer(&e, &t, LINK_F_COMPLETE);
+	f = edge_expect(&e, LINK_HAVE);
+	assert_int_equal(f->runs.n, 2);
+	assert_int_equal(link_run_at(f->runs, 0).count, 2);
+	assert_int_equal(link_run_at(f->runs, 1).first, 3);
+	edge_data(&e, &t, 2);
+	edge_arrived(&e, &t);
+	assert_int_equal(rk_origin("edge-1", &t).state, ORIGIN_ARRIVED);
+	edge_close(&e);
+	edge_open(&e);
+	assert_memory_not_equal(before.epoch, e.theirs.epoch, LINK_ID_LEN);
+	edge_close(&e);
+}
+
+static void an_instance_of_one_chunk_that_was_lost_is_sent_again(void **state)
+{
+	struct edge e;
+	struct thing t = rk_thing(221, 70000), sound = rk_thing(222, 70000);
+
+	(void)state;
+	edge_open(&e);
+	arrive(&e, &t);
+	arrive(&e, &sound);
+	rk_outcome(&sound, OUTCOME_QUARANTINED); /* for another reason */
+	(void)edge_expect(&e, LINK_UNDELIVERED);
+	damage(rk_origin("edge-1", &t).seq, 0);
+	rk_outcome(&t, OUTCOME_QUARANTINED);
+	lost(&e, &t, 0);
+	arrive(&e, &t);
+	assert_int_equal(rk_origin("edge-1", &sound).state, ORIGIN_STUCK);
+	edge_close(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +288,8 @@ int main(void)
 	    RK_TEST(what_is_finished_without_its_link_is_found),
 	    RK_TEST(what_is_waited_for_is_bounded_by_the_window),
 	    RK_TEST(a_link_that_drains_says_so),
+	    RK_TEST(a_chunk_that_was_lost_is_sent_again),
+	    RK_TEST(an_instance_of_one_chunk_that_was_lost_is_sent_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
