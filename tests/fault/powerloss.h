@@ -24,6 +24,8 @@ struct powerloss_note {
 
 enum { POWERLOSS_SEGMENT = 2 * 1024 * 1024 };
 
+/* powerloss_common.c */
+
 /* Ends the program with a message. */
 void powerloss_fail(const char *fmt, ...)
     __attribute__((noreturn, format(printf, 1, 2)));
@@ -66,11 +68,14 @@ void powerloss_check(const char *dir, struct powerloss_acked acked);
 struct ledger;
 struct ledger *powerloss_ledger_open(const char *dir, struct spool *spool);
 void powerloss_ledger_barrier(struct ledger *l);
-/* Everything queued for "cloud": the instance's number and its id. */
+/* Everything queued for "cloud", or arrived there and not delivered: the
+ * instance's number and its id. */
 typedef void powerloss_item_fn(void *arg, uint32_t n,
 			       const struct transfer_id *id);
 void powerloss_ledger_each(struct ledger *l, powerloss_item_fn *fn, void *arg);
-/* Fails unless each of acked is queued. */
+/* It is here under the name that its sender gave it, on its way on. */
+bool powerloss_ledger_knows(struct ledger *l, const struct instance_origin *v);
+/* Fails unless each of acked is queued or has arrived. */
 void powerloss_ledger_check(const char *dir, struct powerloss_acked acked);
 
 #endif

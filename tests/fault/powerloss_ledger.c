@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "proxy/lib/mem.h"
-#include "store/ledger.h"
+#include "store/ledger_origin.h"
 #include "tests/fault/powerloss.h"
 
 enum { PAGE = 64 };
@@ -80,11 +80,11 @@ static struct answer *answer_new(void)
 	return a;
 }
 
-/* The next page of what is queued for "cloud". */
-static void fetch(struct ledger *l, struct answer *a)
+/* The next page of what is in a state for "cloud". */
+static void fetch(struct ledger *l, enum delivery_state state, struct answer *a)
 {
 	struct ledger_query q = {.destination = "cloud",
-				 .state = DELIVERY_QUEUED,
+				 .state = state,
 				 .after = a->next,
 				 .max = PAGE};
 
@@ -103,17 +103,50 @@ void powerloss_ledger_barrier(struct ledger *l)
 	mem_free(a);
 }
 
-void powerloss_ledger_each(struct ledger *l, powerloss_item_fn *fn, void *arg)
+static void each_in(struct ledger *l, enum delivery_state state,
+		    powerloss_item_fn *fn, void *arg)
 {
 	struct answer *a = answer_new();
 
 	while (!a->end) {
-		fetch(l, a);
+		fetch(l, state, a);
 		for (size_t i = 0; i < a->n; i++)
 			fn(arg, (uint32_t)a->items[i].association,
 			   &a->items[i].transfer);
 	}
 	mem_free(a);
+}
+
+void powerloss_ledger_each(struct ledger *l, powerloss_item_fn *fn, void *arg)
+{
+	each_in(l, DELIVERY_QUEUED, fn, arg);
+	each_in(l, DELIVERY_ARRIVED, fn, arg);
+}
+
+struct asked {
+	struct answer *a;
+	struct ledger_origin o;
+};
+
+static void on_origins(void *arg, enum err e, const struct ledger_origin *v,
+		       size_t n)
+{
+	struct asked *asked = arg;
+
+	if (n == 1)
+		asked->o = v[0];
+	finish(asked->a, e);
+}
+
+bool powerloss_ledger_knows(struct ledger *l, const struct instance_origin *v)
+{
+	struct asked asked = {.a = answer_new()};
+
+	if (ledger_origins(l, v, 1, on_origins, &asked) != ERR_OK)
+		powerloss_fail("the ledger takes no questions");
+	wait_answer(asked.a, "origins");
+	mem_free(asked.a);
+	return asked.o.state == ORIGIN_ARRIVED;
 }
 
 struct seen {

@@ -310,6 +310,17 @@ static bool go_on(struct spool *s, const struct spool_partial_info *info)
 	return e == ERR_OK;
 }
 
+static void check_origin(struct ledger *l, uint32_t n)
+{
+	struct instance in;
+
+	powerloss_partial_describe(n, &in);
+	if (!powerloss_ledger_knows(l, &in.origin))
+		powerloss_fail("acknowledged transfer %u is not known by its "
+			       "origin",
+			       n);
+}
+
 static void check_ledger(struct spool *s, const char *dir,
 			 struct powerloss_acked acked)
 {
@@ -334,6 +345,9 @@ static void check_ledger(struct spool *s, const char *dir,
 			powerloss_fail("acknowledged transfer %u is not in "
 				       "the ledger's queue",
 				       acked.at[i] / PARTIAL_SLOTS);
+	for (size_t i = 0; i < acked.n; i++)
+		if (acked.at[i] % PARTIAL_SLOTS == PARTIAL_WHOLE)
+			check_origin(l, acked.at[i] / PARTIAL_SLOTS);
 	for (size_t i = 0; i < n; i++) {
 		memcpy(&number, info[i].origin.id.b, sizeof(number));
 		if (!seen->at[number])
