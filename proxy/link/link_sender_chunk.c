@@ -110,8 +110,8 @@ void link_chunk_answered(struct link_tx *tx, uint32_t first, uint32_t n,
 
 		if (f->index < first || f->index - first >= n)
 			continue;
-		if (f->mark.ended_us == 0)
-			continue; /* not all of it is out: not about it */
+		if (!f->out)
+			continue; /* its slot has it still */
 		list_remove(&f->node);
 		if (durable)
 			link_window_acked(w, now, &f->mark);
@@ -192,10 +192,18 @@ void link_slot_take(struct tx_slot *slot, struct link_tx *tx, uint32_t index,
 	link_read_begin(r, place);
 }
 
+static void note_lost(struct tx_work *w, uint32_t index)
+{
+	if (w->n_lost < TX_LOST)
+		w->lost[w->n_lost++] = index;
+}
+
 void link_chunk_forget(struct link_tx *tx)
 {
 	struct link_sender *s = tx->s;
 
+	LIST_EACH(n, tmp, &tx->work->flights)
+	note_lost(tx->work, CONTAINER_OF(n, struct tx_flight, node)->index);
 	for (unsigned i = 0; i < TX_SLOTS; i++) {
 		if (s->slots[i].read.tx == tx)
 			link_slot_drop(&s->slots[i]);
@@ -404,6 +412,7 @@ static void end(struct tx_slot *slot)
 	memcpy(f.end.leaf, r->chunk.leaf, sizeof(f.end.leaf));
 	(void)link_line_send(s, slot->conn, &f);
 	link_window_end(&slot->flight->mark, link_sender_now_us());
+	slot->flight->out = true;
 	s->now.sent += r->chunk.len;
 	empty(slot);
 	link_tx_check_sent(tx);

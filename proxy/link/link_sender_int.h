@@ -3,6 +3,8 @@
  * link_sender.c           life: tasks in, the end, timers
  * link_sender_line.c      the link: HELLO, loss, when it is wanted
  * link_sender_transfer.c  the table of transfers, link_tx_step() acted out
+ * link_sender_loss.c      a connection ended, a link opened
+ * link_sender_bad.c       chunks that are bad, transfers withdrawn
  * link_sender_offer.c     which transfer is offered next
  * link_sender_chunk.c     which chunk is read, which frame is sent next
  * link_sender_read.c      places and bytes from the spool
@@ -35,6 +37,8 @@ enum {
 	TX_SLOTS = 8,        /* chunks in memory */
 	TX_SLOTS_URGENT = 2, /* of them, for urgent ones only */
 	TX_METAS = 4,        /* metadata read at once */
+	TX_LOST = 72,        /* chunks of a transfer that a lost link had under
+			      * way, for the log */
 	TX_LOOK = 32,        /* transfers looked at, of one list */
 	TX_MIX = 4,          /* large ones that take turns */
 	TX_STARVE = 16,      /* urgent frames, offers; then one of the others */
@@ -53,6 +57,7 @@ struct tx_flight {
 	struct list node; /* in work.flights */
 	uint32_t index;
 	unsigned conn;
+	bool out; /* all of it */
 	struct link_window_mark mark;
 };
 
@@ -83,6 +88,8 @@ struct tx_work {
 	struct link_tx *tx;
 	struct list ahead; /* in sender.ahead: it still comes in */
 	struct list flights, bads;
+	uint32_t lost[TX_LOST]; /* begun, unanswered when the link ended */
+	uint32_t n_lost;
 };
 
 /* A transfer. It stands in exactly one list, by what is to be done. */
@@ -283,10 +290,22 @@ void link_tx_check_sent(struct link_tx *tx);
 void link_tx_end_work(struct link_tx *tx);
 /* Our own copy cannot be read. tx may be gone. */
 void link_tx_unreadable(struct link_tx *tx, enum err e);
+/* link_sender_loss.c */
+
 /* A connection ended. */
 void link_tx_lost(struct link_sender *s, unsigned conn);
 /* A link opened. */
 void link_tx_up(struct link_sender *s, bool void_);
+
+/* link_sender_bad.c */
+
+/* BAD came: check, send again. tx may be gone. */
+void link_bad_resend(struct link_tx *tx, const struct link_frame *f);
+void link_bad_quarantine(struct link_tx *tx, const struct link_frame *f);
+/* Send WITHDRAW. */
+void link_bad_withdraw(struct link_tx *tx, uint8_t why);
+/* The same, by order of an operator, and give the task back. */
+void link_bad_withdrawn(struct link_tx *tx);
 
 /* link_sender_offer.c */
 
@@ -379,7 +398,7 @@ struct verdict link_verdict_of_bye(uint16_t code);
 struct verdict link_verdict_of_bad(void);
 /* Text of the far end: printable, NUL-terminated, cut. Returns out. */
 char *link_text(struct link_bytes text, char *out, size_t size);
-void link_report_resumed(const struct link_tx *tx);
+void link_report_resumed(struct link_tx *tx);
 void link_report_refused(const struct link_tx *tx, const struct link_frame *f);
 void link_report_bad(const struct link_tx *tx, const struct link_frame *f,
 		     unsigned times);

@@ -68,9 +68,11 @@ static enum far compare(const struct link_sender *s, const struct link_hello *h)
 		return FAR_RESTARTED;
 	if (memcmp(s->far_spool, h->spool, sizeof(h->spool)) != 0)
 		return FAR_OTHER;
+	if (h->position < s->far_position)
+		return FAR_OLDER;
 	if (memcmp(s->far_epoch, h->epoch, sizeof(h->epoch)) != 0)
 		return FAR_RESTARTED;
-	return h->position < s->far_position ? FAR_OLDER : FAR_SAME;
+	return FAR_SAME;
 }
 
 static void log_change(const struct link_sender *s, enum far far)
@@ -100,14 +102,15 @@ static void note_up(struct link_sender *s, const struct link_hello *h)
 	st->text[0] = '\0';
 }
 
+/* Nothing is under way: no connection was left. */
 static void set_window(struct link_sender *s)
 {
-	uint64_t ceiling = s->terms.window < s->config->link.window
-			       ? s->terms.window
-			       : s->config->link.window;
+	struct link_window_config c = {.ceiling = s->config->link.window};
 
-	link_window_ceiling(&s->window, ceiling);
-	link_window_restart(&s->window);
+	if (s->terms.window < c.ceiling)
+		c.ceiling = s->terms.window;
+	c.urgent = c.ceiling / 8;
+	link_window_init(&s->window, &c);
 }
 
 static void log_open(const struct link_sender *s, const struct link_hello *h,

@@ -223,15 +223,47 @@ void link_report_flush(struct link_sender *s)
 
 /* ---- the log ------------------------------------------------------------ */
 
-void link_report_resumed(const struct link_tx *tx)
+/* "3,7-9": what was under way and did not become durable. Returns how many. */
+static unsigned again_text(const struct tx_work *w, char *out, size_t size)
 {
-	const struct tx_work *w = tx->work;
-	char id[TRANSFER_TEXT_LEN];
+	unsigned again = 0;
+	size_t len = 0;
 
+	out[0] = '\0';
+	for (uint32_t i = 0; i < w->n_lost; i++) {
+		uint32_t first = w->lost[i], last = first;
+
+		if (link_bit(w->have, first))
+			continue;
+		while (i + 1 < w->n_lost && w->lost[i + 1] == last + 1 &&
+		       !link_bit(w->have, last + 1)) {
+			last++;
+			i++;
+		}
+		again += last - first + 1;
+		if (len < size)
+			len += (size_t)snprintf(out + len, size - len, "%s%u",
+						len > 0 ? "," : "", first);
+		if (last > first && len < size)
+			len += (size_t)snprintf(out + len, size - len, "-%u",
+						last);
+	}
+	return again;
+}
+
+void link_report_resumed(struct link_tx *tx)
+{
+	struct tx_work *w = tx->work;
+	char id[TRANSFER_TEXT_LEN], chunks[256];
+	unsigned again = again_text(w, chunks, sizeof(chunks));
+
+	tx->s->now.again += (uint64_t)again * CHUNK_LEN;
+	w->n_lost = 0;
 	log_event(LOG_INFO, "transfer-resumed",
-		  "destination=%s transfer=%s chunks=%u had=%u to_send=%u",
+		  "destination=%s transfer=%s chunks=%u had=%u to_send=%u "
+		  "again=%u again_chunks=%s",
 		  tx->s->config->name, transfer_id_text(&tx->id, id),
-		  tx->chunks, w->n_have, tx->chunks - w->n_have);
+		  tx->chunks, w->n_have, tx->chunks - w->n_have, again, chunks);
 }
 
 void link_report_refused(const struct link_tx *tx, const struct link_frame *f)

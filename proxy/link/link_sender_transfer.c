@@ -271,7 +271,7 @@ static void requeue(struct link_tx *tx, enum link_tx_event ev,
 		link_tx_free(tx);
 		return;
 	}
-	link_tx_place(tx);
+	list_push_front(list_for(tx), &tx->node); /* it was before others */
 }
 
 static void refused(struct link_tx *tx, const struct link_frame *f)
@@ -342,76 +342,6 @@ static void settle(struct link_tx *tx, const struct link_frame *f)
 	link_tx_place(tx);
 }
 
-static void withdraw(struct link_tx *tx, uint8_t why)
-{
-	struct link_frame f = {
-	    .type = LINK_WITHDRAW, .id = tx->id, .withdraw = why};
-	int c = link_line_any(tx->s);
-
-	if (tx->work != NULL && tx->work->open)
-		c = (int)tx->work->conn;
-	if (c >= 0)
-		(void)link_line_send(tx->s, (unsigned)c, &f);
-}
-
-static unsigned count_bad(struct link_tx *tx, uint32_t index)
-{
-	struct tx_bad *b;
-
-	LIST_EACH(n, tmp, &tx->work->bads)
-	{
-		b = CONTAINER_OF(n, struct tx_bad, node);
-		if (b->index == index)
-			return ++b->n;
-	}
-	b = mem_zalloc(sizeof(*b));
-	if (b == NULL)
-		return 1;
-	b->index = index;
-	b->n = 1;
-	list_push_back(&tx->work->bads, &b->node);
-	return 1;
-}
-
-static void hash_text(const uint8_t h[LINK_HASH_LEN], char out[65])
-{
-	for (unsigned i = 0; i < LINK_HASH_LEN; i++)
-		(void)snprintf(out + (size_t)2 * i, 3, "%02x", h[i]);
-}
-
-static void quarantine(struct link_tx *tx, const struct link_frame *f)
-{
-	struct verdict v = link_verdict_of_bad();
-	char said[65], found[65], text[LEDGER_TEXT_LEN];
-
-	hash_text(f->bad.said, said);
-	hash_text(f->bad.found, found);
-	(void)snprintf(text, sizeof(text), "chunk %u, said %s, found %s",
-		       f->bad.index, said, found);
-	withdraw(tx, LINK_WITHDRAW_QUARANTINED);
-	link_report_task(tx, TASK_ANSWERED, &v, text);
-	link_tx_place(tx);
-}
-
-static void resend(struct link_tx *tx, const struct link_frame *f)
-{
-	unsigned n;
-
-	if (f->bad.index >= tx->chunks) {
-		link_tx_place(tx);
-		return;
-	}
-	link_chunk_answered(tx, f->bad.index, 1, false);
-	n = f->bad.reason == LINK_BAD_LOST ? 0 : count_bad(tx, f->bad.index);
-	link_report_bad(tx, f, n);
-	if (n >= TX_BAD_MAX) {
-		link_tx_event(tx, LINK_TX_EV_THIRD_BAD, f);
-		return;
-	}
-	link_chunk_again(tx, f->bad.index);
-	link_tx_place(tx);
-}
-
 static void take_map(struct link_tx *tx, const struct link_frame *f)
 {
 	bool first = !tx->work->more;
@@ -429,7 +359,7 @@ static void take_map(struct link_tx *tx, const struct link_frame *f)
 		return;
 	}
 	link_chunk_end_map(tx);
-	if (tx->work->n_have > 0)
+	if (tx->work->n_have > 0 || tx->work->n_lost > 0)
 		link_report_resumed(tx);
 	link_tx_place(tx);
 	link_tx_check_sent(tx);
@@ -458,14 +388,6 @@ static void drop(struct link_tx *tx)
 	link_tx_free(tx);
 }
 
-static void withdrawn(struct link_tx *tx)
-{
-	withdraw(tx, tx->why);
-	if (tx->work != NULL)
-		link_report_task(tx, TASK_WITHDRAWN, &no_verdict, NULL);
-	link_tx_place(tx);
-}
-
 /* ---- the table --------------------------------------------------------- */
 
 static void act(struct link_tx *tx, enum link_tx_action a,
@@ -486,7 +408,7 @@ static void act(struct link_tx *tx, enum link_tx_action a,
 		acked(tx, f);
 		break;
 	case LINK_TX_DO_RESEND:
-		resend(tx, f);
+		link_bad_resend(tx, f);
 		break;
 	case LINK_TX_DO_ARRIVE:
 		arrived(tx);
@@ -514,10 +436,10 @@ static void act(struct link_tx *tx, enum link_tx_action a,
 		refused(tx, f);
 		break;
 	case LINK_TX_DO_WITHDRAW:
-		withdrawn(tx);
+		link_bad_withdrawn(tx);
 		break;
 	case LINK_TX_DO_QUARANTINE:
-		quarantine(tx, f);
+		link_bad_quarantine(tx, f);
 		break;
 	case LINK_TX_DO_TOO_LATE:
 		if (tx->state == LINK_TX_ARRIVED)
@@ -569,7 +491,7 @@ void link_tx_unreadable(struct link_tx *tx, enum err e)
 	bool open = tx->work->open;
 
 	if (open && e == ERR_CORRUPT)
-		withdraw(tx, LINK_WITHDRAW_QUARANTINED);
+		link_bad_withdraw(tx, LINK_WITHDRAW_QUARANTINED);
 	link_report_task(tx, TASK_ANSWERED, &v, err_text(e));
 	if (!open || e != ERR_CORRUPT) {
 		link_tx_free(tx);
@@ -578,67 +500,4 @@ void link_tx_unreadable(struct link_tx *tx, enum err e)
 	leave_list(tx);
 	tx->state = LINK_TX_WITHDRAWING;
 	link_tx_place(tx);
-}
-
-/* ---- the link ---------------------------------------------------------- */
-
-static bool is_on(const struct link_tx *tx, unsigned conn)
-{
-	const struct tx_work *w = tx->work;
-
-	if (w == NULL || !w->open)
-		return false;
-	if (w->conn == conn)
-		return true;
-	LIST_EACH(n, tmp, &w->flights)
-	{
-		if (CONTAINER_OF(n, struct tx_flight, node)->conn == conn)
-			return true;
-	}
-	return false;
-}
-
-static void lose(struct list *from, unsigned conn)
-{
-	LIST_EACH(n, tmp, from)
-	{
-		struct link_tx *tx = CONTAINER_OF(n, struct link_tx, node);
-
-		if (is_on(tx, conn))
-			link_tx_event(tx, LINK_TX_EV_LOST, NULL);
-	}
-}
-
-void link_tx_lost(struct link_sender *s, unsigned conn)
-{
-	lose(&s->sending[0], conn);
-	lose(&s->sending[1], conn);
-	lose(&s->quiet, conn);
-}
-
-/* Each of them moves to the end of the same list, at most: look at as many as
- * there were. */
-static void tell_all(struct list *l, enum link_tx_event ev)
-{
-	struct list mine;
-
-	list_init(&mine);
-	list_splice_back(&mine, l);
-	while (!list_empty(&mine)) {
-		struct link_tx *tx =
-		    CONTAINER_OF(mine.next, struct link_tx, node);
-
-		list_remove(&tx->node);
-		list_push_back(l, &tx->node);
-		link_tx_event(tx, ev, NULL);
-	}
-}
-
-void link_tx_up(struct link_sender *s, bool void_)
-{
-	enum link_tx_event ev = void_ ? LINK_TX_EV_VOID : LINK_TX_EV_UP;
-
-	tell_all(&s->asked, ev);
-	tell_all(&s->arrived, ev);
-	tell_all(&s->quiet, ev);
 }
