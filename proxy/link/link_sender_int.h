@@ -12,6 +12,7 @@
  * link_sender_answer.c    frames of the far end
  * link_sender_report.c    to the scheduler, the ledger, the log
  * link_sender_ask.c       what has arrived: QUERY, page by page; NOTED
+ * link_sender_row.c       the ledger's row of a link
  * link_sender_accepts.c   what the far archive accepts
  *
  * Everything here lives on one worker's thread. */
@@ -224,6 +225,10 @@ struct link_sender {
 	size_t n_accepts;
 	uint64_t applied_ms; /* monotonic */
 
+	/* The ledger's row, and figures when it began. */
+	uint64_t row; /* 0: none */
+	uint64_t row_ns, row_arrived, row_sent;
+
 	/* Figures; what others see is copied under lock. */
 	pthread_mutex_t lock;
 	struct link_sender_status shown; /* under lock */
@@ -419,6 +424,11 @@ void link_ask_noted(struct link_sender *s, const struct transfer_id *id);
 void link_ask_say_noted(struct link_sender *s);
 /* What of settling is durable now. */
 void link_ask_settle(struct link_sender *s);
+
+/* link_sender_row.c */
+
+void link_row_begin(struct link_sender *s, const struct link_conn *c);
+void link_row_end(struct link_sender *s, const char *why);
 
 /* link_sender_accepts.c */
 

@@ -146,12 +146,14 @@ static uint16_t on_up(void *arg, const struct link_hello *theirs,
 	return 0;
 }
 
-static void first_conn(struct link_sender *s)
+static void first_conn(struct link_sender *s, const struct link_conn *c)
 {
 	struct link_news news = {.kind = LINK_NEWS_OPEN};
 
 	s->up = true;
 	atomic_store(&s->open, true);
+	if (c != NULL)
+		link_row_begin(s, c);
 	s->survey.asked = 0;
 	s->survey.number += s->ask_all;
 	link_tx_up(s, s->ask_all);
@@ -172,7 +174,7 @@ static void on_conn(void *arg, unsigned number)
 			  "destination=%s connection=%u text=\"%s\"",
 			  s->config->name, number, link_conn_note(c));
 	if (!s->up)
-		first_conn(s);
+		first_conn(s, c);
 	link_sender_pump(s);
 }
 
@@ -248,6 +250,7 @@ static void on_down(void *arg, const struct link_session_down *d)
 	s->up = false;
 	atomic_store(&s->open, false);
 	s->now.open_ms = 0;
+	link_row_end(s, d->text);
 	(void)snprintf(s->now.text, sizeof(s->now.text), "%s", d->text);
 	if (d->was_up)
 		log_event(level, "link-closed",

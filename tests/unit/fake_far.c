@@ -541,6 +541,25 @@ unsigned far_chunks(struct fake_far *f, const struct transfer_id *id)
 	return n;
 }
 
+static void run_say(struct msg *m)
+{
+	struct fake_far *f = CONTAINER_OF(m, struct fake_far, msg);
+
+	for (size_t i = 0; i < FAR_CONNS; i++) {
+		if (f->conns[i].conn != NULL) {
+			say(&f->conns[i], f->to_say);
+			break;
+		}
+	}
+	sem_post(f->done);
+}
+
+void far_say(struct fake_far *f, const struct link_frame *fr)
+{
+	f->to_say = fr;
+	post(f, run_say);
+}
+
 bool far_find(struct fake_far *f, const struct transfer_id *id,
 	      struct far_tx *out)
 {

@@ -74,6 +74,7 @@ struct fake_far {
 	struct far_conn conns[FAR_CONNS];
 	struct msg msg;
 	sem_t *done;
+	const struct link_frame *to_say;
 	uint16_t port;
 	struct link_terms terms; /* its worker's */
 };
@@ -88,6 +89,8 @@ void far_restart(struct fake_far *f, bool forget);
 void far_deliver(struct fake_far *f);
 /* How many chunks of it came. */
 unsigned far_chunks(struct fake_far *f, const struct transfer_id *id);
+/* Say this frame. */
+void far_say(struct fake_far *f, const struct link_frame *fr);
 /* A copy of what is known of one; false: nothing. */
 bool far_find(struct fake_far *f, const struct transfer_id *id,
 	      struct far_tx *out);

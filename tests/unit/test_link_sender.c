@@ -463,6 +463,151 @@ static void urgent_ones_overtake(void **state)
 	assert_true(b.order < a.order);
 }
 
+/* ---- what the far end says by itself ---------------------------------------
+ */
+
+#define CT  "1.2.840.10008.5.1.4.1.1.2"
+#define MR  "1.2.840.10008.5.1.4.1.1.4"
+#define JLS "1.2.840.10008.1.2.4.80"
+
+static void say_accepts(struct fixture *f, uint32_t serial,
+			const char *abstract)
+{
+	uint8_t list[256];
+	struct link_frame fr = {.type = LINK_ACCEPTS};
+
+	fr.accepts.serial = serial;
+	fr.accepts.list.p = list;
+	fr.accepts.pairs = 1;
+	assert_true(link_accepts_put(list, sizeof(list), &fr.accepts.list.len,
+				     abstract, JLS));
+	far_say(&f->far, &fr);
+}
+
+static enum capability known(struct fixture *f, const char *abstract)
+{
+	struct capability_key key = {.destination = "a",
+				     .calling_ae = "DEV",
+				     .called_ae = "X",
+				     .abstract = abstract,
+				     .transfer_syntax = JLS};
+
+	return capability_lookup(f->k.capabilities, &key, NULL);
+}
+
+static void what_the_far_archive_accepts_is_mirrored(void **state)
+{
+	struct fixture *f = *state;
+	struct capability_key key = {.destination = "a",
+				     .calling_ae = "DEV",
+				     .called_ae = "X",
+				     .abstract = CT,
+				     .transfer_syntax = JLS};
+
+	capability_want(f->k.capabilities, &key);
+	key.abstract = MR;
+	capability_want(f->k.capabilities, &key);
+	(void)put(f, 1000, NULL);
+	f->far.keep = true;
+	kit_schedule(&f->k);
+	UNTIL_STATE(f, 1, ARRIVED);
+	say_accepts(f, 1, CT);
+	KIT_UNTIL(&f->k, known(f, CT) == CAPABILITY_ACCEPTED);
+	assert_int_equal(known(f, MR), CAPABILITY_UNKNOWN);
+	say_accepts(f, 2, MR);
+	KIT_UNTIL(&f->k, known(f, MR) == CAPABILITY_ACCEPTED);
+	assert_int_equal(known(f, CT), CAPABILITY_REFUSED);
+}
+
+static void a_chunk_lost_after_arriving_is_sent_again(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n;
+	struct transfer_id id = put(f, 3 * MIB, &n);
+	struct link_frame fr = {.type = LINK_BAD,
+				.id = id,
+				.bad = {.index = 1, .reason = LINK_BAD_LOST}};
+	struct far_tx t;
+
+	f->far.keep = true;
+	kit_schedule(&f->k);
+	UNTIL_STATE(f, 1, ARRIVED);
+	pthread_mutex_lock(&f->far.lock);
+	f->far.tx[0].state = FAR_GETTING;
+	f->far.tx[0].have[1] = 0;
+	memset(f->far.tx[0].bytes + MIB, 0, MIB);
+	pthread_mutex_unlock(&f->far.lock);
+	f->far.open = 1;
+	f->far.keep = false;
+	far_say(&f->far, &fr);
+	UNTIL_STATE(f, 1, DELIVERED);
+	is_there(f, &id, n, 3 * MIB);
+	assert_true(far_find(&f->far, &id, &t));
+	assert_int_equal(t.offers, 2);
+	assert_int_equal(f->far.data, 4 * MIB);
+}
+
+/* Nothing of it may reach what is ours. */
+static void what_it_says_of_unknown_ones_harms_nothing(void **state)
+{
+	static const enum link_type types[] = {
+	    LINK_HAVE,      LINK_ACK,         LINK_BAD,    LINK_ARRIVED,
+	    LINK_DELIVERED, LINK_UNDELIVERED, LINK_REFUSED};
+	struct fixture *f = *state;
+	unsigned n;
+	struct transfer_id id = put(f, 1000, &n), other;
+	uint8_t run[LINK_RUN_LEN] = {0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
+
+	f->far.keep = true;
+	kit_schedule(&f->k);
+	UNTIL_STATE(f, 1, ARRIVED);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct link_frame fr = {.type = types[i]};
+
+		memset(&fr.id, 0x55, sizeof(fr.id));
+		if (types[i] == LINK_HAVE || types[i] == LINK_ACK)
+			fr.runs = (struct link_runs){run, 1};
+		if (types[i] == LINK_BAD)
+			fr.bad.reason = LINK_BAD_LOST;
+		if (types[i] == LINK_DELIVERED)
+			fr.delivered.outcome = LINK_OUT_DELIVERED;
+		if (types[i] == LINK_UNDELIVERED || types[i] == LINK_REFUSED)
+			fr.why.code = 1;
+		far_say(&f->far, &fr);
+	}
+	KIT_UNTIL(&f->k, f->far.notes == 1); /* of the one delivered */
+	f->far.keep = false;
+	far_deliver(&f->far);
+	UNTIL_STATE(f, 1, DELIVERED);
+	other = put(f, 2000, &n);
+	UNTIL_STATE(f, 2, DELIVERED);
+	is_there(f, &other, n, 2000);
+	(void)id;
+}
+
+static void a_queued_one_is_not_freed_by_a_strange_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct transfer_id id = put(f, 3 * MIB, NULL);
+	struct scheduler_scope what = {.destination = "a", .transfer = &id};
+	struct link_frame fr = {.type = LINK_REFUSED, .id = id};
+	uint64_t reached = 0;
+
+	kit_barrier(&f->k);
+	f->far.transfers = 1;
+	f->far.keep = true;
+	(void)put(f, 1000, NULL);
+	kit_schedule(&f->k);
+	UNTIL_STATE(f, 2, ARRIVED);
+	scheduler_discard(f->k.scheduler, what, on_order, &reached);
+	UNTIL_STATE(f, 1, DISCARDED);
+	fr.why.code = LINK_REFUSED_UNKNOWN;
+	far_say(&f->far, &fr);
+	kit_for(&f->k, 500);
+	assert_int_equal(kit_count(&f->k, "a", DELIVERY_DISCARDED), 1);
+	assert_int_equal(kit_count(&f->k, "a", DELIVERY_QUEUED), 0);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -490,6 +635,10 @@ int main(void)
 	    TEST(what_is_discarded_is_withdrawn),
 	    TEST(no_more_are_open_than_the_far_end_takes),
 	    TEST(urgent_ones_overtake),
+	    TEST(what_the_far_archive_accepts_is_mirrored),
+	    TEST(a_chunk_lost_after_arriving_is_sent_again),
+	    TEST(what_it_says_of_unknown_ones_harms_nothing),
+	    TEST(a_queued_one_is_not_freed_by_a_strange_answer),
 	};
 
 	if (getenv("ONE") != NULL)
