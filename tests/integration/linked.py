@@ -295,6 +295,17 @@ class Setting:
             line.stop()
 
 
+class KeptPort:
+    """A port where nothing listens, and that nobody else is given: for an
+    archive that is down for a while. Who sets SO_REUSEADDR can take it."""
+
+    def __init__(self):
+        self.sock = socket.socket()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sock.bind(('127.0.0.1', 0))
+        self.port = self.sock.getsockname()[1]
+
+
 # ---- looking -----------------------------------------------------------------
 
 def states(c):

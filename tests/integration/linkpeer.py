@@ -225,7 +225,7 @@ class Server:
     def __init__(self, pki, serve, name='cloud', alpn=(ALPN,), port=0):
         self.context = context(pki, name, alpn, server=True)
         self.serve = serve
-        self.connections, self.failures = 0, []
+        self.connections, self.failures, self.open = 0, [], set()
         self.listening = socket.socket()
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listening.bind(('127.0.0.1', port))
@@ -246,17 +246,25 @@ class Server:
         try:
             s.settimeout(30)
             s = self.context.wrap_socket(s, server_side=True)
+            self.open.add(s)
             self.serve(Peer(s))
         except (OSError, ssl.SSLError, Ended):
             pass
         except Exception as e:
             self.failures.append(e)
         finally:
+            self.open.discard(s)
             s.close()
 
     def stop(self):
+        """Listen no more, and end what is open."""
         try:
             self.listening.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
         self.listening.close()
+        for s in list(self.open):
+            try:
+                socket.socket.shutdown(s, socket.SHUT_RDWR)
+            except OSError:
+                pass

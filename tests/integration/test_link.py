@@ -103,9 +103,8 @@ def test_several_connections(links):
 def test_the_far_archive_is_down_for_a_while(links, scps, tls, pki):
     """What arrived stays at the edge until the far archive has it; then its
     room is free. Neither end's restart changes that."""
-    scp = scps(tls=tls.server())
-    port = scp.port
-    scp.stop()
+    kept = linked.KeptPort()
+    port = kept.port
     s = links(far=linked.archive_at(pki, port),
               edge={'spool': {'path': 'spool', 'quota': '256MiB',
                               'segment': '4MiB'}})
@@ -135,9 +134,8 @@ def test_the_far_archive_is_down_for_a_while(links, scps, tls, pki):
 
 
 def test_it_is_shown(links, scps, tls, pki):
-    scp = scps(tls=tls.server())
-    port = scp.port
-    scp.stop()
+    kept = linked.KeptPort()
+    port = kept.port
     s = links(far=linked.archive_at(pki, port))
     sent, _ = linked.several(3, prefix='1.2.3.807')
     assert dicom.send(s.edge.port(), sent) == [0] * 3

@@ -74,9 +74,8 @@ def test_a_head_in_the_spool_of_the_edge_is_mended(links):
 def test_in_the_spool_of_the_cloud(links, scps, tls, pki, restart):
     """Arrived, then damaged: taken back, sent again by the edge, which still
     has it, and delivered as it was."""
-    scp = scps(tls=tls.server())
-    port = scp.port
-    scp.stop()
+    kept = linked.KeptPort()
+    port = kept.port
     s = links(far=linked.archive_at(pki, port))
     bigs = [linked.Big('1.2.3.842.%d' % (n + 1), 5 << 20) for n in range(3)]
     for big in bigs:
@@ -114,7 +113,7 @@ def test_before_the_leaf_check_of_the_receiver(links):
     refused = [line for line in s.edge.log().splitlines()
                if ' chunk-refused ' in line]
     assert len(refused) >= 3, refused
-    assert all('times=1 ' in line for line in refused), refused
+    assert not any('times=3 ' in line for line in refused), refused
 
 
 def test_bad_for_the_third_time(links):

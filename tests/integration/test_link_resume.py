@@ -17,12 +17,24 @@ CUTS = 20
 # What the receiver holds and has not made durable when it is killed: what
 # comes during one flush.
 UNFLUSHED = 8 * MIB
+# Chunks that may be under way.
+WINDOW = 16
 # TLS, frames and acknowledgements.
 OVERHEAD = 1.01
 
 
 def lines_of(c, pattern):
     return [line for line in c.log().splitlines() if re.search(pattern, line)]
+
+
+def runs_in(line):
+    """The chunks that a line names: again_chunks=3,7-9"""
+    text = re.search(r' again_chunks="?([-0-9,]*)', line).group(1)
+    out = set()
+    for run in filter(None, text.split(',')):
+        first, _, last = run.partition('-')
+        out.update(range(int(first), int(last or first) + 1))
+    return out
 
 
 def watch(s, thresholds, seconds):
@@ -78,19 +90,23 @@ def test_a_large_object_survives_cuts_and_kills(links):
     print('\n'.join(resumed))
     assert stat['up'] <= bound
 
-    # The log: it went on each time, with more than before, and what was named
-    # as sent again is what went over the line beyond the object.
-    chunks = -(-big.length // MIB)
+    # The log: it went on each time, with more than before, and it names the
+    # chunks that went again, which is what went beyond the object.
     numbers = [numbers_of(line) for line in resumed]
     assert len(numbers) >= CUTS, resumed
-    assert all(n['chunks'] == chunks for n in numbers)
     had = [n['had'] for n in numbers]
-    assert had == sorted(had) and had[-1] > 0.8 * chunks, had
-    again = sum(n['again'] for n in numbers)
-    assert again * MIB >= (stat['up'] - OVERHEAD * big.length) - \
-        len(kills) * UNFLUSHED - (CUTS + len(kills)) * MIB
-    for line in resumed:
-        assert re.search(r'again=\d+ ', line), line
+    chunks = -(-big.length // MIB)
+    assert had == sorted(had) and had[-1] > 0.6 * chunks, had
+    named = 0
+    for line, n in zip(resumed, numbers):
+        again = runs_in(line)
+        assert len(again) == n['again'] <= n['to_send'], line
+        assert all(0 <= i < chunks for i in again), line
+        named += n['again']
+    more = stat['up'] - OVERHEAD * big.length
+    assert named >= CUTS / 2
+    # An edge that was killed does not know what it had begun.
+    assert more <= (named + kills.count('edge-1') * WINDOW) * MIB, (more, named)
 
 
 def test_it_resumes_after_a_long_silence_of_the_line(links):
