@@ -172,21 +172,30 @@ void rx_on_data(struct rx_wire *w, const struct link_frame *f)
 
 #ifdef CULVERT_TEST_HOOKS
 /* CULVERT_TEST_FLIP=N/M: of every M chunks that come, the Nth has a bit
- * flipped. */
+ * flipped; with M above 1 not the one that was damaged last. */
 static void damage(struct rx_chunk *c)
 {
-	static atomic_uint count;
+	static _Thread_local unsigned count;
+	static _Thread_local struct transfer_id last_id;
+	static _Thread_local uint32_t last_index;
 	const char *text = getenv("CULVERT_TEST_FLIP");
-	unsigned n = 0, m = 0, at = atomic_fetch_add(&count, 1);
+	const struct transfer_id *id = &c->transfer->origin.id;
+	unsigned n, m;
 	char *end;
 
 	if (text == NULL || c->length == 0)
 		return;
 	n = (unsigned)strtoul(text, &end, 10);
-	if (*end == '/')
-		m = (unsigned)strtoul(end + 1, NULL, 10);
-	if (n > 0 && m > 0 && at % m == n - 1)
-		c->data[c->length / 2] ^= 0x10;
+	m = *end == '/' ? (unsigned)strtoul(end + 1, NULL, 10) : 0;
+	if (n == 0 || m == 0)
+		return;
+	if (m > 1 && transfer_id_equal(id, &last_id) && c->index == last_index)
+		return;
+	if (count++ % m != n - 1)
+		return;
+	c->data[c->length / 2] ^= 0x10;
+	last_id = *id;
+	last_index = c->index;
 }
 #else
 static void damage(struct rx_chunk *c)

@@ -110,6 +110,8 @@ struct rx_wire {
 	bool has_place; /* of the device: given back when it ends */
 	bool refused;   /* that is on record */
 	atomic_uint *n_open;
+	/* Of TCP; exact at each tick, from frames in between. */
+	uint64_t bytes_in, bytes_out;
 	struct association_facts facts;
 	struct list chunks; /* struct rx_chunk.by_wire: that come on it */
 };
@@ -174,8 +176,7 @@ struct rx_session {
 	struct association_facts facts;
 	uint64_t begun_ns, studies_ns;
 	char why[LINK_CONN_TEXT_LEN];
-	uint64_t bytes; /* of TCP, of connections that have ended */
-	uint64_t bytes_out;
+	uint64_t bytes_in, bytes_out; /* of connections that have ended */
 	struct {
 		uint64_t offers, arrived, arrived_bytes, refused, chunks, again,
 		    bad, told;
@@ -288,6 +289,7 @@ void rx_ask_done(void *arg, enum err e);
 enum err rx_wire_accept(struct rx_home *h, int fd, size_t listener,
 			struct tls_context *tls,
 			atomic_uint *n_open) MUST_CHECK;
+void rx_wire_tick(struct rx_wire *w);
 void rx_wire_refuse(struct rx_home *h, int fd, size_t listener);
 /* The peer did what it may not: BYE PROTOCOL, and a line in the log. */
 void rx_wire_broken(struct rx_wire *w, const char *why);

@@ -47,7 +47,7 @@ void rx_record_close(struct rx_session *s)
 	struct ledger *ledger = s->home->receiver->opt.ledger;
 	uint64_t ns = clock_mono_ns() - s->begun_ns;
 
-	s->facts.end.bytes_in = s->bytes;
+	s->facts.end.bytes_in = s->bytes_in;
 	s->facts.end.bytes_out = s->bytes_out;
 	s->facts.end.stores = (uint32_t)s->n.arrived;
 	s->facts.end.failures = (uint32_t)s->n.refused;
@@ -64,7 +64,7 @@ void rx_record_close(struct rx_session *s)
 	    (unsigned long long)s->n.arrived_bytes,
 	    (unsigned long long)s->n.refused, (unsigned long long)s->n.chunks,
 	    (unsigned long long)s->n.again, (unsigned long long)s->n.bad,
-	    (unsigned long long)s->n.told, (unsigned long long)s->bytes,
+	    (unsigned long long)s->n.told, (unsigned long long)s->bytes_in,
 	    (unsigned long long)s->bytes_out, s->why);
 }
 

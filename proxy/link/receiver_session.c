@@ -308,6 +308,9 @@ void rx_session_tick(struct rx_session *s)
 	if (s->ending || !s->opened)
 		return;
 	s->trouble = false;
+	for (size_t i = 0; i < LINK_CONNECTIONS_MAX; i++)
+		if (s->wires[i] != NULL)
+			rx_wire_tick(s->wires[i]);
 	rx_barrier_pump(s);
 	rx_lookup_pump(s);
 	rx_told_pump(s);

@@ -145,11 +145,22 @@ static size_t size_of(const struct link_frame *f)
 	return f->type == LINK_DATA ? LINK_DATA_HEAD + f->data.data.len : 64;
 }
 
+void rx_wire_tick(struct rx_wire *w)
+{
+	struct link_conn_figures f;
+
+	link_conn_figures(w->conn, &f);
+	w->bytes_out = f.bytes_out;
+	if (f.bytes_in > w->bytes_in)
+		w->bytes_in = f.bytes_in;
+}
+
 static void on_frame(void *arg, const struct link_frame *f)
 {
 	struct rx_wire *w = arg;
 	struct rx_session *s = w->session;
 
+	w->bytes_in += size_of(f);
 	if (s == NULL || s->ending)
 		return;
 	rx_pace(s, size_of(f));
@@ -235,15 +246,6 @@ static void wire_free(struct rx_wire *w)
 	mem_free(w);
 }
 
-static void note_traffic(struct rx_wire *w)
-{
-	struct link_conn_figures f;
-
-	link_conn_figures(w->conn, &f);
-	w->session->bytes += f.bytes_in;
-	w->session->bytes_out += f.bytes_out;
-}
-
 static void on_closed(void *arg, const struct link_conn_end *end)
 {
 	struct rx_wire *w = arg;
@@ -254,7 +256,8 @@ static void on_closed(void *arg, const struct link_conn_end *end)
 	} else {
 		if (!end->opened)
 			ended_early(w, end);
-		note_traffic(w);
+		s->bytes_in += w->bytes_in;
+		s->bytes_out += w->bytes_out;
 		if (s->n_wires == 1)
 			rx_session_because(s, end->text);
 		else
