@@ -10,6 +10,8 @@
  *   ledger_unfinished.c  such transfers: a list, and a map of their ids
  *   ledger_insert.c a finished transfer becomes rows
  *   ledger_outcome.c outcomes change deliveries
+ *   ledger_repeat.c and are written again
+ *   ledger_subject.c rows of an instance and its deliveries
  *   ledger_space.c  which segments are dead; recycling and emptying them
  *   ledger_fetch.c  answers to the scheduler
  *   ledger_transfer.c  answers about transfers that still come in
@@ -575,11 +577,13 @@ enum err ledger_uid_shut(struct ledger *l, uint64_t key,
 /* ledger_outcome.c */
 enum err ledger_outcome(struct ledger *l, const struct outcome *o,
 			uint32_t segment) MUST_CHECK;
-/* Have every decided delivery of a live instance written to the spool again. */
-enum err ledger_repeat_outcomes(struct ledger *l, uint64_t seq) MUST_CHECK;
 /* Quarantine what is open of an instance, because its bytes are damaged. */
 enum err ledger_quarantine(struct ledger *l, uint64_t seq,
 			   const char *reason) MUST_CHECK;
+
+/* ledger_repeat.c: have every decided delivery of a live instance written to
+ * the spool again. */
+enum err ledger_repeat_outcomes(struct ledger *l, uint64_t seq) MUST_CHECK;
 
 /* ledger_space.c */
 void space_pin(struct mirror *m, const struct place *p, uint32_t length);

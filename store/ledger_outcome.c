@@ -16,36 +16,7 @@
 
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
-#include "store/ledger_in.h"
-
-enum { NO_SEGMENT = -1 };
-
-struct delivery {
-	uint64_t id;
-	int64_t destination;
-	enum delivery_state state;
-	int32_t priority;
-	uint32_t attempts;
-	int32_t remote_status;
-	int64_t changed_ms;
-	uint64_t uid_hash;
-	int64_t outcome_segment; /* NO_SEGMENT: none */
-	bool commits;            /* the destination must */
-	char target[INSTANCE_NAME_LEN];
-	char last_error[LEDGER_TEXT_LEN];
-};
-
-/* One instance while an outcome is applied to it. */
-struct subject {
-	uint64_t seq;
-	struct transfer_id id;
-	uint64_t length;
-	bool is_message;
-	bool of_link;
-	bool changed; /* a delivery of it */
-	size_t n;
-	struct delivery deliveries[LEDGER_DELIVERIES];
-};
+#include "store/ledger_subject.h"
 
 static bool is_open(enum delivery_state s)
 {
@@ -55,97 +26,6 @@ static bool is_open(enum delivery_state s)
 static bool is_final(enum delivery_state s)
 {
 	return !delivery_state_keeps(s);
-}
-
-/* ---- reading ----------------------------------------------------------- */
-
-static enum err read_instance(struct ledger *l, struct subject *s)
-{
-	sqlite3_stmt *st = l->st[ST_INSTANCE_GET];
-	bool row;
-	enum err e;
-
-	db_bind_u64(st, 1, s->seq);
-	e = db_row(st, &row);
-	if (e != ERR_OK || !row)
-		return e != ERR_OK ? e : ERR_CORRUPT;
-	if (sqlite3_column_bytes(st, 0) == TRANSFER_ID_LEN)
-		memcpy(s->id.b, sqlite3_column_blob(st, 0), TRANSFER_ID_LEN);
-	else
-		e = ERR_CORRUPT;
-	s->length = db_u64(st, 1);
-	s->is_message = sqlite3_column_type(st, 2) != SQLITE_NULL;
-	s->of_link = sqlite3_column_type(st, 3) != SQLITE_NULL;
-	(void)sqlite3_reset(st);
-	return e;
-}
-
-static enum err read_delivery(sqlite3_stmt *st, struct delivery *d)
-{
-	uint64_t state = db_u64(st, 2);
-
-	if (state >= DELIVERY_N_STATES)
-		return ERR_CORRUPT;
-	*d = (struct delivery){
-	    .id = db_u64(st, 0),
-	    .destination = sqlite3_column_int64(st, 1),
-	    .state = (enum delivery_state)state,
-	    .priority = sqlite3_column_int(st, 3),
-	    .attempts = (uint32_t)db_u64(st, 4),
-	    .remote_status = sqlite3_column_int(st, 5),
-	    .uid_hash = db_u64(st, 6),
-	    .outcome_segment = NO_SEGMENT,
-	    .changed_ms = sqlite3_column_int64(st, 10),
-	    .commits = sqlite3_column_int(st, 11) != 0,
-	};
-	if (sqlite3_column_type(st, 7) != SQLITE_NULL)
-		d->outcome_segment = sqlite3_column_int64(st, 7);
-	DB_TEXT(st, 8, d->target);
-	DB_TEXT(st, 9, d->last_error);
-	return ERR_OK;
-}
-
-static enum err read_subject(struct ledger *l, uint64_t seq, struct subject *s)
-{
-	sqlite3_stmt *st = l->st[ST_DELIVERIES_OF];
-	bool row;
-	enum err e;
-
-	s->seq = seq;
-	s->changed = false;
-	s->n = 0;
-	e = read_instance(l, s);
-	if (e != ERR_OK)
-		return e;
-	db_bind_u64(st, 1, seq << LEDGER_DELIVERY_BITS);
-	e = db_row(st, &row);
-	while (e == ERR_OK && row && s->n < LEDGER_DELIVERIES) {
-		e = read_delivery(st, &s->deliveries[s->n++]);
-		if (e == ERR_OK)
-			e = db_row(st, &row);
-	}
-	(void)sqlite3_reset(st);
-	return e;
-}
-
-/* ---- writing ----------------------------------------------------------- */
-
-static enum err write_delivery(struct ledger *l, const struct delivery *d)
-{
-	sqlite3_stmt *st = l->st[ST_DELIVERY_SET];
-
-	db_bind_u64(st, 1, d->id);
-	db_bind_int(st, 2, (int64_t)d->state);
-	db_bind_int(st, 3, d->attempts);
-	db_bind_int(st, 4, d->remote_status);
-	db_bind_int(st, 5, d->changed_ms);
-	if (d->outcome_segment != NO_SEGMENT)
-		db_bind_int(st, 6, d->outcome_segment);
-	else
-		(void)sqlite3_bind_null(st, 6);
-	db_bind_text(st, 7, d->target);
-	db_bind_text(st, 8, d->last_error);
-	return db_run(st);
 }
 
 /* Counters and the map of open UIDs follow a change of state. */
@@ -171,33 +51,6 @@ static enum err account(struct ledger *l, struct subject *s,
 	if (!is_open(was) && is_open(d->state))
 		return ledger_uid_open(l, key, d->id);
 	return ERR_OK;
-}
-
-/* Where the record stands that says what d is now: a segment with it must not
- * go while the instance lives. */
-static enum err pin(struct ledger *l, struct delivery *d, int64_t segment)
-{
-	if (segment != NO_SEGMENT &&
-	    mirror_segment_get(&l->m, (uint32_t)segment) == NULL)
-		return ERR_NOMEM;
-	if (d->outcome_segment != NO_SEGMENT)
-		space_unpin_outcome(&l->m, (uint32_t)d->outcome_segment);
-	d->outcome_segment = segment;
-	if (segment != NO_SEGMENT)
-		space_pin_outcome(&l->m, (uint32_t)segment);
-	return ERR_OK;
-}
-
-static enum err write_pin(struct ledger *l, const struct delivery *d)
-{
-	sqlite3_stmt *st = l->st[ST_DELIVERY_PIN];
-
-	db_bind_u64(st, 1, d->id);
-	if (d->outcome_segment != NO_SEGMENT)
-		db_bind_int(st, 2, d->outcome_segment);
-	else
-		(void)sqlite3_bind_null(st, 2);
-	return db_run(st);
 }
 
 static bool all_final(const struct subject *s)
@@ -256,9 +109,9 @@ static enum err finish(struct ledger *l, struct subject *s)
 
 		if (d->outcome_segment == NO_SEGMENT)
 			continue;
-		e = pin(l, d, NO_SEGMENT);
+		e = delivery_pin(l, d, NO_SEGMENT);
 		if (e == ERR_OK)
-			e = write_pin(l, d);
+			e = delivery_write_pin(l, d);
 	}
 	if (e != ERR_OK)
 		return e;
@@ -406,14 +259,14 @@ static enum err apply_to(struct ledger *l, struct subject *s,
 	if (!next_state(o->kind, d, &next))
 		return ERR_OK;
 	if (o->repeated && next == was && d->outcome_segment != NO_SEGMENT) {
-		e = pin(l, d, segment);
-		return e == ERR_OK ? write_pin(l, d) : e;
+		e = delivery_pin(l, d, segment);
+		return e == ERR_OK ? delivery_write_pin(l, d) : e;
 	}
 	d->state = next;
 	describe(d, o, was);
-	e = pin(l, d, segment);
+	e = delivery_pin(l, d, segment);
 	if (e == ERR_OK)
-		e = write_delivery(l, d);
+		e = delivery_write(l, d);
 	return e == ERR_OK ? account(l, s, d, was) : e;
 }
 
@@ -479,7 +332,7 @@ static enum err queue_at(struct ledger *l, struct subject *s,
 		return ERR_OK;
 	d->state = DELIVERY_QUEUED;
 	describe(d, &again, was);
-	e = write_delivery(l, d);
+	e = delivery_write(l, d);
 	return e == ERR_OK ? account(l, s, d, was) : e;
 }
 
@@ -552,7 +405,7 @@ enum err ledger_outcome(struct ledger *l, const struct outcome *o,
 
 	if (seq == NULL)
 		return ERR_OK; /* finished before */
-	e = read_subject(l, *seq, &s);
+	e = subject_read(l, *seq, &s);
 	if (e != ERR_OK || !transfer_id_equal(&s.id, &o->id))
 		return e;
 	return apply_all(l, &s, o, segment);
@@ -561,7 +414,7 @@ enum err ledger_outcome(struct ledger *l, const struct outcome *o,
 enum err ledger_quarantine(struct ledger *l, uint64_t seq, const char *reason)
 {
 	struct subject s;
-	enum err e = read_subject(l, seq, &s);
+	enum err e = subject_read(l, seq, &s);
 
 	for (size_t i = 0; e == ERR_OK && i < s.n; i++) {
 		struct delivery *d = &s.deliveries[i];
@@ -571,66 +424,9 @@ enum err ledger_quarantine(struct ledger *l, uint64_t seq, const char *reason)
 			continue;
 		d->state = DELIVERY_QUARANTINED;
 		snprintf(d->last_error, sizeof(d->last_error), "%s", reason);
-		e = write_delivery(l, d);
+		e = delivery_write(l, d);
 		if (e == ERR_OK)
 			e = account(l, &s, d, was);
 	}
 	return e == ERR_OK ? tell_origin(l, &s) : e;
-}
-
-/* ---- saying it again ------------------------------------------------------
- */
-
-static enum outcome_kind outcome_of(const struct delivery *d)
-{
-	switch (d->state) {
-	case DELIVERY_QUEUED:
-		return OUTCOME_RELEASED;
-	case DELIVERY_HELD:
-		return OUTCOME_HELD;
-	case DELIVERY_QUARANTINED:
-		return OUTCOME_QUARANTINED;
-	case DELIVERY_ARRIVED:
-		return OUTCOME_ARRIVED;
-	case DELIVERY_COMMITTED:
-		return OUTCOME_COMMITTED;
-	case DELIVERY_DELIVERED:
-	case DELIVERY_UNCOMMITTED:
-		return d->last_error[0] != '\0' ? OUTCOME_DELIVERED_FLAGGED
-						: OUTCOME_DELIVERED;
-	case DELIVERY_WITHDRAWN:
-		return d->target[0] != '\0' ? OUTCOME_REDIRECTED
-					    : OUTCOME_WITHDRAWN;
-	case DELIVERY_DISCARDED:
-		return OUTCOME_DISCARDED;
-	}
-	return OUTCOME_HELD;
-}
-
-enum err ledger_repeat_outcomes(struct ledger *l, uint64_t seq)
-{
-	struct subject s;
-	enum err e = read_subject(l, seq, &s);
-
-	for (size_t i = 0; e == ERR_OK && i < s.n; i++) {
-		const struct delivery *d = &s.deliveries[i];
-		const struct mirror_destination *to =
-		    mirror_destination_by_id(&l->m, d->destination);
-		struct outcome o = {.id = s.id,
-				    .kind = outcome_of(d),
-				    .at_ms = d->changed_ms,
-				    .repeated = true};
-
-		if (to == NULL)
-			return ERR_CORRUPT;
-		if (d->outcome_segment == NO_SEGMENT)
-			continue;
-		if (d->remote_status > 0)
-			o.status = (uint16_t)d->remote_status;
-		INSTANCE_SET(o.destination, to->name);
-		INSTANCE_SET(o.target, d->target);
-		if (spool_outcome(l->spool, &o) == ERR_BUSY)
-			break; /* its segment stays pinned: again later */
-	}
-	return e;
 }
