@@ -19,7 +19,10 @@ enum {
 
 void rx_chunks_weigh(struct rx_session *s)
 {
-	if (s->held > s->window + CHUNK_LEN)
+	uint64_t room = s->window + CHUNK_LEN +
+			(uint64_t)s->transfers_max * BOOKKEEPING;
+
+	if (s->held > room)
 		rx_session_pause(s, RX_PAUSE_MEMORY);
 	else
 		rx_session_resume(s, RX_PAUSE_MEMORY);

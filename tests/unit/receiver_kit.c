@@ -65,13 +65,14 @@ void rk_start(void)
 					  .capabilities = rk.capabilities,
 					  .admission = rk.admission,
 					  .workers = rk.workers,
-					  .n_workers = 1};
+					  .n_workers = 2};
 	uint8_t epoch[LINK_ID_LEN];
 
 	fixture_open_spool(&rk.f);
 	rk.f.ledger_options.on_origin = on_origin;
 	assert_int_equal(seal_random(epoch, sizeof(epoch)), ERR_OK);
-	assert_int_equal(worker_start(0, &rk.workers[0]), ERR_OK);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(worker_start(i, &rk.workers[i]), ERR_OK);
 	fixture_open_ledger(&rk.f);
 	assert_int_equal(admission_new(rk.config, rk.f.l, &rk.admission),
 			 ERR_OK);
@@ -86,7 +87,8 @@ void rk_stop(void)
 {
 	while (link_receiver_pending(rk.r) > 0)
 		(void)usleep(1000);
-	worker_stop(rk.workers[0]);
+	for (unsigned i = 0; i < 2; i++)
+		worker_stop(rk.workers[i]);
 	assert_int_equal(atomic_load(&rk.open), 0);
 	admission_flush(rk.admission, true);
 	fixture_close(&rk.f);
@@ -179,7 +181,8 @@ static void on_handing(struct msg *m)
 
 	assert_true(admission_connect(rk.admission, 0) == LIMIT_PASS);
 	assert_int_equal(
-	    link_receiver_accept(rk.r, 0, h->fd, 0, NULL, &rk.open), ERR_OK);
+	    link_receiver_accept(rk.r, rk.next, h->fd, 0, NULL, &rk.open),
+	    ERR_OK);
 	(void)sem_post(&h->done);
 }
 
@@ -194,7 +197,7 @@ static void on_drain(struct msg *m)
 static void hand_over(struct handing *h)
 {
 	(void)sem_init(&h->done, 0, 0);
-	assert_true(worker_post(rk.workers[0], &h->msg));
+	assert_true(worker_post(rk.workers[rk.next], &h->msg));
 	(void)sem_wait(&h->done);
 	(void)sem_destroy(&h->done);
 }

@@ -28,7 +28,7 @@ struct rk {
 	atomic_uint open; /* connections */
 	uint8_t *data;    /* RK_MOST bytes */
 	int listener;     /* descriptor */
-	uint64_t quota;   /* of the spool, 0: as the fixture has it */
+	size_t next;      /* worker that takes the next connection */
 };
 
 /* A connection of an edge. */

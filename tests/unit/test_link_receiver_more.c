@@ -279,6 +279,40 @@ static void an_instance_of_one_chunk_that_was_lost_is_sent_again(void **state)
 	edge_close(&e);
 }
 
+static void a_link_moves_to_another_worker(void **state)
+{
+	struct edge e, f;
+	struct thing t = rk_thing(230, 3 * CHUNK_LEN);
+	struct link_frame j = {.type = LINK_JOIN, .join = {.number = 1}};
+	const struct link_frame *a;
+
+	(void)state;
+	edge_open(&e);
+	edge_offer(&e, &t, LINK_F_COMPLETE);
+	edge_has(&e, &t, 0);
+	edge_data(&e, &t, 0);
+	edge_acked(&e, &t, 0, 1);
+	rk.next = 1; /* as over another address */
+	edge_connect(&f, "127.0.0.1");
+	memcpy(j.join.session, e.theirs.session, LINK_ID_LEN);
+	edge_send(&f, &j);
+	edge_ends(&f, LINK_BYE_SESSION);
+	edge_open(&f);
+	edge_ends(&e, LINK_BYE_REPLACED);
+	do { /* the older one may not have let go of it */
+		edge_offer(&f, &t, LINK_F_COMPLETE);
+		a = edge_next(&f);
+	} while (a->type == LINK_REFUSED && a->why.code == LINK_REFUSED_BUSY);
+	assert_int_equal(a->type, LINK_HAVE);
+	assert_int_equal(a->runs.n, 1);
+	edge_data(&f, &t, 1);
+	edge_data(&f, &t, 2);
+	edge_arrived(&f, &t);
+	rk_outcome(&t, OUTCOME_DELIVERED);
+	(void)edge_expect(&f, LINK_DELIVERED);
+	edge_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +322,7 @@ int main(void)
 	    RK_TEST(what_is_finished_without_its_link_is_found),
 	    RK_TEST(what_is_waited_for_is_bounded_by_the_window),
 	    RK_TEST(a_link_that_drains_says_so),
+	    RK_TEST(a_link_moves_to_another_worker),
 	    RK_TEST(a_chunk_that_was_lost_is_sent_again),
 	    RK_TEST(an_instance_of_one_chunk_that_was_lost_is_sent_again),
 	};
