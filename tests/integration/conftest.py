@@ -117,6 +117,9 @@ def daemons(tmp_path):
         except AssertionError as e:
             failures.append(str(e))
     assert not failures, '\n'.join(failures)
+    for c in made:
+        if c.large:
+            shutil.rmtree(c.root / 'spool', ignore_errors=True)
 
 
 @pytest.fixture
@@ -188,6 +191,7 @@ def links(daemons, tmp_path, link_pki):
     yield make
     for s in made:
         s.stop()
+        shutil.rmtree(s.far.path, ignore_errors=True)
 
 
 @pytest.fixture(scope='session')

@@ -83,6 +83,7 @@ class Culvert:
         self.lines = []
         self.changed = threading.Condition()
         self.starts = 0
+        self.large = False  # its spool is not kept after the test
 
     def write(self):
         self.path.write_text(yaml(self.config))

@@ -281,6 +281,8 @@ class Setting:
             if near:
                 c['destinations']['near'] = near
             self.edges.append(daemons(c, name, env=env))
+        for c in self.edges + [self.cloud]:
+            c.large = True
 
     @property
     def edge(self):

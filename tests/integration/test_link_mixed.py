@@ -3,13 +3,15 @@ cut and stand still, and everything is killed in turn.
 
 Two minutes in every run, CULVERT_LINK_MINUTES=10 for longer; CULVERT_SEED as
 it was printed repeats the order of events. The rates are sampled into
-link-mixed.csv of the build's directory, and plotted where matplotlib is."""
+link-mixed.csv of the build's directory, and plotted where gnuplot is."""
 import collections
 import csv
 import json
 import os
 import random
+import shutil
 import signal
+import subprocess
 import threading
 import time
 import urllib.request
@@ -144,22 +146,22 @@ def write_samples(samples, name='link-mixed'):
         out = csv.writer(f)
         out.writerow(Sample._fields)
         out.writerows(samples)
-    try:
-        import matplotlib
-        matplotlib.use('Agg')
-        from matplotlib import pyplot
-    except ImportError:
+    if not shutil.which('gnuplot'):
         return
-    figure, axes = pyplot.subplots(3, sharex=True, figsize=(12, 8))
-    for n, ax in enumerate(axes):
+    text = ["set terminal svg size 1200,800",
+            "set output '%s.svg'" % (linked.BUILD / name),
+            "set multiplot layout 3,1", "set yrange [0:%d]" % (max(LIMITS) + 4)]
+    for n, edge in enumerate(linked.EDGES):
         mine = [x for x in samples if x.edge == n]
-        at = [x.at for x in mine[4:]]
-        ax.plot(at, [(b.bytes - a.bytes) * 8e-6 / (b.at - a.at)
-                     for a, b in zip(mine, mine[4:])], label='Mbit/s')
-        ax.step(at, [x.limit for x in mine[4:]], where='post', label='limit')
-        ax.set_ylabel(linked.EDGES[n])
-    axes[0].legend()
-    figure.savefig(linked.BUILD / (name + '.png'))
+        data = linked.BUILD / ('%s-%d.dat' % (name, n))
+        data.write_text(''.join('%.2f %.3f %d\n' % (
+            b.at, (b.bytes - a.bytes) * 8e-6 / (b.at - a.at), b.limit)
+            for a, b in zip(mine, mine[4:])))
+        text.append("set ylabel '%s, Mbit/s'" % edge)
+        text.append("plot '%s' u 1:2 w l t 'over the line, mean of a second',"
+                    " '' u 1:3 w steps lw 2 t 'limit'" % data)
+    subprocess.run(['gnuplot'], input='\n'.join(text) + '\n', text=True,
+                   check=False)
 
 
 def check_rates(samples):

@@ -82,7 +82,8 @@ def test_dicom_http_and_nonsense(cloud):
     for text in (b'GET / HTTP/1.1\r\n\r\n',
                  dicom.associate_rq([(1, dicom.CT, [dicom.EVLE])]),
                  os.urandom(400), b''):
-        with socket.create_connection(('127.0.0.1', port_of(c)), 20) as s:
+        with socket.create_connection(('127.0.0.1', c.port('links')),
+                                      20) as s:
             s.sendall(text)
             if not text:
                 continue
