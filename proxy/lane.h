@@ -1,5 +1,5 @@
 /* lane.h - one of the parallel ways to a destination, as the scheduler sees
- * it: a sender (dicom, dicom-tls) or a writer of files (directory).
+ * it: a sender (dicom, dicom-tls), a writer of files (directory), or a link.
  *
  * Main loop's thread. */
 #ifndef PROXY_LANE_H

@@ -610,7 +610,7 @@ static void a_queued_one_is_not_freed_by_a_strange_answer(void **state)
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(small_ones_go_out_behind_their_offers),
@@ -641,7 +641,7 @@ int main(void)
 	    TEST(a_queued_one_is_not_freed_by_a_strange_answer),
 	};
 
-	if (getenv("ONE") != NULL)
-		cmocka_set_test_filter(getenv("ONE"));
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
