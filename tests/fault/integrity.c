@@ -135,6 +135,7 @@ static void run_rounds(struct integrity *w, unsigned rounds)
 
 		/* One alone is written ahead: store/spool_early.c. */
 		w->alone = w->round % 2 == 0;
+		atomic_store(&integrity_round, w->round);
 		open_all(w, &d);
 		if (w->round % 5 == 4)
 			integrity_partial_expire(w);

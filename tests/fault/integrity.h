@@ -85,6 +85,7 @@ struct integrity {
 /* ---- integrity_common.c ----------------------------------------------------
  */
 
+extern atomic_uint integrity_round; /* for messages */
 /* Ends the program with a message, leaving the directory. */
 void integrity_fail(const char *fmt, ...)
     __attribute__((noreturn, format(printf, 1, 2)));

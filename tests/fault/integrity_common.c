@@ -7,12 +7,15 @@
 #include "proxy/lib/mem.h"
 #include "tests/fault/integrity.h"
 
+atomic_uint integrity_round;
+
 void integrity_fail(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)fprintf(stderr, "integrity: ");
+	(void)fprintf(stderr,
+		      "integrity: round %u: ", atomic_load(&integrity_round));
 	(void)vfprintf(stderr, fmt, ap);
 	(void)fprintf(stderr, "\n");
 	va_end(ap);
