@@ -19,8 +19,8 @@ enum {
 
 void rx_chunks_weigh(struct rx_session *s)
 {
-	uint64_t room = s->window + CHUNK_LEN +
-			(uint64_t)s->transfers_max * BOOKKEEPING;
+	uint64_t room =
+	    s->window + CHUNK_LEN + (uint64_t)s->transfers_max * BOOKKEEPING;
 
 	if (s->held > room)
 		rx_session_pause(s, RX_PAUSE_MEMORY);

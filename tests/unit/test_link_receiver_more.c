@@ -279,6 +279,48 @@ static void an_instance_of_one_chunk_that_was_lost_is_sent_again(void **state)
 	edge_close(&e);
 }
 
+/* REFUSED, or NULL: it arrived. */
+static const struct link_frame *try_one(struct edge *e, const struct thing *t)
+{
+	const struct link_frame *f;
+
+	edge_offer(e, t, LINK_F_COMPLETE);
+	f = edge_next(e);
+	if (f->type == LINK_REFUSED)
+		return f;
+	for (uint32_t c = 0; c < t->chunks; c++)
+		edge_data(e, t, c);
+	do
+		f = edge_next(e);
+	while (f->type == LINK_ACK);
+	return f->type == LINK_REFUSED ? f : NULL;
+}
+
+static void a_full_spool_puts_off(void **state)
+{
+	const uint64_t lengths[] = {2 * CHUNK_LEN, 900000};
+	struct edge e;
+
+	(void)state;
+	rk_stop();
+	rk.f.spool_options.quota = 16 << 20;
+	rk_start();
+	edge_open(&e);
+	for (unsigned n = 0; n < 2; n++) {
+		const struct link_frame *f = NULL;
+
+		for (unsigned i = 0; f == NULL && i < 40; i++) {
+			struct thing t = rk_thing(50 * n + i, lengths[n]);
+
+			f = try_one(&e, &t);
+		}
+		assert_non_null(f);
+		assert_int_equal(f->why.code, LINK_REFUSED_NO_SPACE);
+		assert_true(f->why.retry_s > 0);
+	}
+	edge_close(&e);
+}
+
 static void a_link_moves_to_another_worker(void **state)
 {
 	struct edge e, f;
@@ -322,6 +364,7 @@ int main(void)
 	    RK_TEST(what_is_finished_without_its_link_is_found),
 	    RK_TEST(what_is_waited_for_is_bounded_by_the_window),
 	    RK_TEST(a_link_that_drains_says_so),
+	    RK_TEST(a_full_spool_puts_off),
 	    RK_TEST(a_link_moves_to_another_worker),
 	    RK_TEST(a_chunk_that_was_lost_is_sent_again),
 	    RK_TEST(an_instance_of_one_chunk_that_was_lost_is_sent_again),
