@@ -219,3 +219,63 @@ def test_the_edge_takes_what_the_far_archive_takes(links, scps, tls, pki):
         return a.accepted
     until('mirrored', lambda: answered() == {3: dicom.EVLE})
     assert stored_by(scp) == digests
+
+
+def under_way(s, size=30 << 20):
+    """A large one that is half over a slow line, and small ones behind it."""
+    big = linked.Big('1.2.3.823.1', size)
+    assert big.store(s.edge.port()) == 0
+    sent, digests = linked.several(5, prefix='1.2.3.823.2')
+    assert dicom.send(s.edge.port(), sent) == [0] * 5
+    until('some of it is there', lambda: s.line.up() > size / 4)
+    return dict(digests, **{big.iuid: big.digest()})
+
+
+def test_both_ends_stop_in_the_middle(links):
+    """Nothing is left behind by what was under way, in memory or elsewhere."""
+    s = links(line=('--mbit', 100))
+    digests = under_way(s)
+    for c in (s.edge, s.cloud):
+        assert not states(s.edge).get('delivered') == 6
+        c.stop()
+        c.start()
+    wait_only(s.edge, 'delivered', 6)
+    s.far.wait(digests)
+    # what was there was not sent again
+    assert s.line.up() < 1.5 * (30 << 20)
+
+
+def test_an_operator_gives_up_what_is_under_way(links):
+    """Its chunks at the far end are freed; all else goes on."""
+    s = links(line=('--mbit', 60))
+    digests = under_way(s)
+    tid = s.edge.sql("SELECT transfer FROM v_deliveries"
+                     " WHERE sop_instance='1.2.3.823.1'")[0][0]
+    s.edge.cli('queue', 'discard', tid, '--yes', check=True)
+    del digests['1.2.3.823.1']
+    until('the others are delivered',
+          lambda: states(s.edge) == {'delivered': 5, 'discarded': 1})
+    s.far.wait(digests)
+    s.cloud.stop()
+    p = s.cloud.cli('spool', 'check', check=True)
+    assert 'partial    0 ' in p.stdout, p.stdout
+
+
+def test_an_operator_at_the_far_end(links, scps, tls, pki):
+    """What is held there stays; what is discarded there ends at the edge as
+    its operator says."""
+    kept = linked.KeptPort()
+    s = links(far=linked.archive_at(pki, kept.port))
+    sent, digests = linked.several(3, prefix='1.2.3.824')
+    assert dicom.send(s.edge.port(), sent) == [0] * 3
+    wait_only(s.edge, 'arrived', 3)
+    until('they are known', lambda: sum(states(s.cloud).values()) == 3)
+    tid = s.cloud.sql("SELECT transfer FROM v_deliveries"
+                      " WHERE sop_instance='1.2.3.824.2'")[0][0]
+    s.cloud.cli('queue', 'hold', tid, check=True)
+    scp = scps(tls=tls.server(), port=kept.port)
+    wait_state(s.edge, 'delivered', 2)
+    assert states(s.edge) == {'arrived': 1, 'delivered': 2}
+    s.cloud.cli('queue', 'release', tid, check=True)
+    wait_only(s.edge, 'delivered', 3)
+    assert stored_by(scp) == digests
