@@ -118,19 +118,19 @@ bool device_match_link(const struct config *cfg, const struct device_query *q,
 	const struct config_device *d = best_fit(cfg, q, &fit);
 
 	memset(out, 0, sizeof(*out));
-	out->device = d != NULL ? (int)(d - cfg->devices) : -1;
-	switch (fit) {
-	case FIT_NOTHING:
+	out->device = -1;
+	if (d == NULL) {
 		refuse_certificate(cfg, q, out);
 		return false;
-	case FIT_CERTIFICATE:
+	}
+	out->device = (int)(d - cfg->devices);
+	if (fit == FIT_CERTIFICATE) {
 		refuse_address(cfg, d, out);
 		return false;
-	case FIT_ADDRESS:
+	}
+	if (fit == FIT_ADDRESS) {
 		refuse_listener(cfg, d, q, out);
 		return false;
-	case FIT_ALL:
-		break;
 	}
 	out->reason = DEVICE_ADMITTED;
 	return true;
