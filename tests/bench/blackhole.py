@@ -62,7 +62,8 @@ class Net:
         ip('-n', self.mid, 'link', 'add', 'br0', 'type', 'bridge',
            'stp_state', '0', 'forward_delay', '0')
         for port in ('side0', 'side1'):
-            ip('-n', self.mid, 'link', 'set', 'dev', port, 'master', 'br0', 'up')
+            ip('-n', self.mid, 'link', 'set', 'dev', port, 'master', 'br0',
+               'up')
         ip('-n', self.mid, 'link', 'set', 'br0', 'up')
         ip('-n', self.far, 'link', 'set', 'lo', 'up')
         ip('-n', self.far, 'addr', 'add', FAR + '/24', 'dev', 'eth0')

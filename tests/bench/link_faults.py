@@ -130,13 +130,18 @@ def hole_turn(bench, p, hole):
     lp.warm(p)
     prefix = new_prefix()
     p.sink.mark(prefix)
-    count = int((16 + bench.hole / 3) * p.profile.mbit * 1e6 / 8 / KB512)
+    count = int((20 + bench.hole / 4) * p.profile.mbit * 1e6 / 8 / KB512)
     load = threading.Thread(target=p.load, args=(prefix,), daemon=True,
                             kwargs={'size': KB512, 'count': count})
     p.line.say('reset')
     rate = Rate(p.line)
     load.start()
-    time.sleep(5)
+    time.sleep(3)
+    for _ in range(16):  # until it is full: a busy machine takes a while
+        time.sleep(0.5)
+        if (rate.mbit(time.monotonic_ns() - 1_500_000_000, 1.2) or 0
+                ) >= 0.9 * p.profile.mbit:
+            break
     before = time.monotonic_ns()
     hole(bench.hole)
     over = time.monotonic_ns()
