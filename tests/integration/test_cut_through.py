@@ -320,6 +320,33 @@ def test_an_earlier_one_of_its_uid_goes_first(archives, tls, edge_to):
     assert [s[2] for s in archive.stored] == [digest(other), digest(data)]
 
 
+def test_it_keeps_to_the_limit_of_the_line(archives, tls, edge_to):
+    archive = archives(tls=tls.server())
+    edge = edge_to(archive.port, rate={'limit': '40Mbit'})
+    iuid, data = instance(size=24 * MIB)
+    began = time.monotonic()
+    device = Slow(edge.port(), iuid, data, stop_at=20 * MIB)
+    until('some of it', lambda: archive.came > 10 * MIB)
+    assert archive.came * 8 / (time.monotonic() - began) < 44e6
+    assert device.end() == 0
+    arrived(archive, edge, (iuid, data))
+    assert time.monotonic() - began > 24 * MIB * 8 / 40e6 * 0.95
+
+
+def test_it_goes_to_the_endpoint_that_answers(archives, tls, daemons,
+                                              edge_config):
+    archive = archives(tls=tls.server())
+    config = edge_config(archive.port, destination=dict(EARLY))
+    config['destinations']['archive']['endpoints'].insert(
+        0, '127.0.0.1:%d' % culvert.free_port())
+    edge = daemons(config)
+    iuid, data = instance()
+    device = Slow(edge.port(), iuid, data, stop_at=30 * MIB)
+    until('some of it', lambda: archive.came > 20 * MIB)
+    assert device.end() == 0
+    arrived(archive, edge, (iuid, data))
+
+
 def test_never_means_never(archives, tls, edge_to):
     archive = archives(tls=tls.server())
     edge = edge_to(archive.port, cut_through=0)
