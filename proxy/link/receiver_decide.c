@@ -149,10 +149,15 @@ static struct rx_no objection(struct rx_transfer *t)
 
 static void taken(struct rx_transfer *t)
 {
+	struct rx_session *s = t->session;
+	struct transfer_id id = t->origin.id;
+
 	if (!rx_transfer_event(t, LINK_RX_EV_TAKEN, NULL))
 		return;
 	rx_chunks_release(t);
-	(void)rx_transfer_look(t);
+	t = rx_transfer_find(s, &id); /* its eager chunk may have ended it */
+	if (t != NULL)
+		(void)rx_transfer_look(t);
 }
 
 void rx_decide(struct rx_transfer *t)

@@ -160,7 +160,8 @@ struct rx_session {
 	uint64_t paged_to;
 
 	struct list waiting; /* struct rx_chunk.by_store: whole, to the spool */
-	bool full;           /* the spool takes none for now */
+	struct rx_transfer *full; /* it waits for room in the spool, and all
+				   * others behind it; NULL: there is room */
 	uint64_t held;       /* bytes of chunks in memory */
 	uint32_t n_chunks;
 	unsigned pauses;        /* RX_PAUSE_* */
@@ -422,7 +423,8 @@ void rx_chunk_free(struct rx_chunk *c);
 void rx_chunk_bad(struct rx_chunk *c, enum link_bad reason,
 		  const uint8_t said[LINK_HASH_LEN],
 		  const uint8_t found[LINK_HASH_LEN]);
-/* The offer is taken: chunks that have come already go on. */
+/* The offer is taken: chunks that have come already go on. t may be gone
+ * afterwards. */
 void rx_chunks_release(struct rx_transfer *t);
 /* More memory is held than may be, or not any more. */
 void rx_chunks_weigh(struct rx_session *s);

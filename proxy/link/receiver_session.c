@@ -313,6 +313,7 @@ void rx_session_tick(struct rx_session *s)
 			rx_wire_tick(s->wires[i]);
 	rx_barrier_pump(s);
 	rx_lookup_pump(s);
+	rx_store_pump(s);
 	rx_told_pump(s);
 	rx_accepts_tell(s);
 	rx_record_tick(s);

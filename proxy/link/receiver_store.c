@@ -96,8 +96,17 @@ enum err rx_store_open(struct rx_transfer *t)
 	return ERR_OK;
 }
 
+/* It does not wait for room any more, so the others go on: with the next thing
+ * that the spool says, or tick. */
+static void waits_no_more(struct rx_transfer *t)
+{
+	if (t->session != NULL && t->session->full == t)
+		t->session->full = NULL;
+}
+
 void rx_store_close(struct rx_transfer *t)
 {
+	waits_no_more(t);
 	spool_partial_close(t->put);
 	t->put = NULL;
 	if (t->one == NULL)
@@ -120,11 +129,13 @@ enum err rx_store_finish(struct rx_transfer *t)
 
 	atomic_fetch_add(&t->home->receiver->counts.finishing, 1);
 	e = spool_partial_finish(t->put, t->in, &t->whole, NULL);
-	if (e == ERR_OK)
-		t->put = NULL;
-	else
+	if (e != ERR_OK) {
 		atomic_fetch_sub(&t->home->receiver->counts.finishing, 1);
-	return e;
+		return e;
+	}
+	t->put = NULL;
+	waits_no_more(t); /* for a chunk that is here twice */
+	return ERR_OK;
 }
 
 /* Room for what will be said of one more chunk. */
@@ -284,7 +295,7 @@ enum err rx_store_one(struct rx_transfer *t, const uint8_t *data, size_t n,
 	}
 	atomic_fetch_add(&t->home->receiver->counts.finishing, 1);
 	if (n > 0 && spool_put_full(t->one)) {
-		t->session->full = true;
+		t->session->full = t;
 		return ERR_OK; /* on_writable finishes it */
 	}
 	return finish_one(t);
@@ -323,14 +334,14 @@ void rx_store_line_up(struct rx_chunk *c)
 
 void rx_store_pump(struct rx_session *s)
 {
-	while (!s->full && !list_empty(&s->waiting)) {
+	while (s->full == NULL && !list_empty(&s->waiting)) {
 		struct rx_chunk *c =
 		    CONTAINER_OF(s->waiting.next, struct rx_chunk, by_store);
 
 		if (c->transfer->put == NULL)
 			put_one(c); /* which ends all its chunks */
 		else if (!put_chunk(c))
-			s->full = true;
+			s->full = c->transfer;
 	}
 	rx_chunks_weigh(s);
 }
@@ -421,14 +432,9 @@ static void finished(struct rx_transfer *t)
 
 static void has_room(struct rx_transfer *t)
 {
-	struct rx_session *s = t->session;
-
+	waits_no_more(t);
 	if (t->one != NULL && finish_one(t) != ERR_OK)
 		failed(t, ERR_IO);
-	if (s == NULL)
-		return;
-	s->full = false;
-	rx_store_pump(s);
 }
 
 /* Take the first of those of which something was said. */
@@ -462,6 +468,7 @@ static bool say_one(struct rx_home *h)
 	struct rx_run runs[64];
 	bool writable, done;
 	struct rx_transfer *t;
+	struct rx_session *s;
 	size_t n;
 
 	pthread_mutex_lock(&h->lock);
@@ -469,12 +476,15 @@ static bool say_one(struct rx_home *h)
 	pthread_mutex_unlock(&h->lock);
 	if (t == NULL)
 		return false;
+	s = t->session;
 	if (n > 0 && !was_stored(t, runs, n))
-		return true; /* gone: nothing else of it matters */
-	if (done)
+		; /* gone: nothing else of it matters */
+	else if (done)
 		finished(t);
 	else if (writable)
 		has_room(t);
+	if (s != NULL)
+		rx_store_pump(s);
 	return true;
 }
 
