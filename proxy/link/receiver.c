@@ -17,7 +17,8 @@ static uint64_t mono_ms(void)
 	return clock_mono_ns() / 1000000;
 }
 
-void rx_owner(const char *device, uint8_t out[RX_OWNER_LEN])
+void rx_owner(const char *device, const uint8_t spool[LINK_ID_LEN],
+	      uint8_t out[RX_OWNER_LEN])
 {
 	static const char prefix[] = "culvert link owner";
 	struct seal_hash *h = seal_hash_new();
@@ -26,7 +27,8 @@ void rx_owner(const char *device, uint8_t out[RX_OWNER_LEN])
 	if (h == NULL)
 		return; /* the caller sees it: no owner is zero */
 	seal_hash_update(h, prefix, sizeof(prefix) - 1);
-	seal_hash_update(h, device, strlen(device));
+	seal_hash_update(h, device, strlen(device) + 1);
+	seal_hash_update(h, spool, LINK_ID_LEN);
 	seal_hash_end(h, out);
 	seal_hash_free(h);
 }

@@ -30,8 +30,7 @@ static void on_replace(struct msg *m)
 
 static bool is_of(const struct rx_session *s, const struct rx_session *other)
 {
-	return memcmp(s->owner, other->owner, RX_OWNER_LEN) == 0 &&
-	       memcmp(s->spool, other->spool, LINK_ID_LEN) == 0;
+	return memcmp(s->owner, other->owner, RX_OWNER_LEN) == 0;
 }
 
 /* Two machines with one spool throw each other out. */
@@ -71,7 +70,7 @@ bool rx_directory_enter(struct rx_session *s)
 
 		if (is_of(o, s))
 			old = o;
-		else if (memcmp(o->owner, s->owner, RX_OWNER_LEN) == 0)
+		else if (o->device == s->device)
 			n++;
 	}
 	if (old != NULL) {

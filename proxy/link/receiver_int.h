@@ -162,7 +162,7 @@ struct rx_session {
 	struct list waiting; /* struct rx_chunk.by_store: whole, to the spool */
 	struct rx_transfer *full; /* it waits for room in the spool, and all
 				   * others behind it; NULL: there is room */
-	uint64_t held;       /* bytes of chunks in memory */
+	uint64_t held;            /* bytes of chunks in memory */
 	uint32_t n_chunks;
 	unsigned pauses;        /* RX_PAUSE_* */
 	struct rx_pacer *pacer; /* NULL: no limits */
@@ -269,7 +269,9 @@ struct rx_ask {
 /* ---- receiver.c ------------------------------------------------------------
  */
 
-void rx_owner(const char *device, uint8_t out[RX_OWNER_LEN]);
+/* Whose transfers they are: of that store, behind that device's certificate. */
+void rx_owner(const char *device, const uint8_t spool[LINK_ID_LEN],
+	      uint8_t out[RX_OWNER_LEN]);
 /* Any thread. Renew: something that had arrived is not here any more. */
 void rx_epoch(struct link_receiver *r, uint8_t out[LINK_ID_LEN]);
 void rx_epoch_renew(struct link_receiver *r);

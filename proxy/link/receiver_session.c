@@ -70,7 +70,7 @@ static struct rx_session *session_new(struct rx_wire *w,
 	s->home = w->home;
 	s->listener = w->listener;
 	s->device = (size_t)w->device;
-	rx_owner(d->name, s->owner);
+	rx_owner(d->name, theirs->spool, s->owner);
 	memcpy(s->spool, theirs->spool, sizeof(s->spool));
 	snprintf(s->node_name, sizeof(s->node_name), "%s", theirs->node);
 	s->terms = *terms;

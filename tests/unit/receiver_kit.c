@@ -327,8 +327,9 @@ const struct link_frame *edge_expect(struct edge *e, enum link_type type)
 	const struct link_frame *f = edge_next(e);
 
 	if (f->type != type)
-		fail_msg("%s came, %s was expected", link_type_name(f->type),
-			 link_type_name(type));
+		fail_msg("%s came, %s was expected",
+			 link_type_name((uint8_t)f->type),
+			 link_type_name((uint8_t)type));
 	return f;
 }
 
@@ -340,7 +341,7 @@ void edge_ends(struct edge *e, uint16_t reason)
 		if (e->f.type == LINK_BYE)
 			said = e->f.why.code;
 		else if (!is_aside(e))
-			fail_msg("%s came", link_type_name(e->f.type));
+			fail_msg("%s came", link_type_name((uint8_t)e->f.type));
 	}
 	assert_int_equal(said, reason);
 	edge_close(e);
@@ -353,7 +354,7 @@ void edge_silent(struct edge *e, unsigned ms)
 	while (poll(&fd, 1, (int)ms) == 1) {
 		assert_true(read_frame(e));
 		if (!is_aside(e))
-			fail_msg("%s came", link_type_name(e->f.type));
+			fail_msg("%s came", link_type_name((uint8_t)e->f.type));
 	}
 }
 
@@ -509,7 +510,7 @@ void edge_arrived(struct edge *e, const struct thing *t)
 	while (f->type == LINK_ACK)
 		f = edge_next(e);
 	if (f->type != LINK_ARRIVED)
-		fail_msg("%s came", link_type_name(f->type));
+		fail_msg("%s came", link_type_name((uint8_t)f->type));
 	assert_true(transfer_id_equal(&f->id, &t->in.id));
 	assert_memory_equal(f->arrived.root, t->root, sizeof(t->root));
 	assert_true(f->arrived.position > 0);
@@ -522,7 +523,7 @@ void edge_refused(struct edge *e, const struct thing *t, uint16_t code)
 	while (f->type == LINK_ACK)
 		f = edge_next(e);
 	if (f->type != LINK_REFUSED)
-		fail_msg("%s came", link_type_name(f->type));
+		fail_msg("%s came", link_type_name((uint8_t)f->type));
 	assert_true(transfer_id_equal(&f->id, &t->in.id));
 	assert_int_equal(f->why.code, code);
 }
@@ -560,9 +561,12 @@ struct ledger_origin rk_origin(const char *device, const struct thing *t)
 	struct instance_origin o = {.id = t->in.id};
 	struct seal_hash *h = seal_hash_new();
 	struct answer a = {.e = ERR_OK};
+	uint8_t spool[LINK_ID_LEN];
 
+	memset(spool, 1, sizeof(spool)); /* edge_open()'s */
 	seal_hash_update(h, prefix, sizeof(prefix) - 1);
-	seal_hash_update(h, device, strlen(device));
+	seal_hash_update(h, device, strlen(device) + 1);
+	seal_hash_update(h, spool, sizeof(spool));
 	seal_hash_end(h, o.peer);
 	seal_hash_free(h);
 	fixture_barrier(&rk.f);

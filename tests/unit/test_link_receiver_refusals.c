@@ -354,6 +354,31 @@ static void what_is_anothers_is_unknown(void **state)
 	edge_close(&e);
 }
 
+/* Two edges behind one certificate. */
+static void what_is_another_stores_is_unknown(void **state)
+{
+	struct edge e, f;
+	struct thing t = rk_thing(54, 5000);
+
+	(void)state;
+	edge_open(&e);
+	edge_offer(&e, &t, LINK_F_COMPLETE | LINK_F_EAGER);
+	edge_data(&e, &t, 0);
+	edge_has(&e, &t, 0);
+	edge_arrived(&e, &t);
+	edge_connect(&f, "127.0.0.1");
+	edge_hello(&f, 2);
+	edge_ids(&f, LINK_QUERY, &t);
+	edge_refused(&f, &t, LINK_REFUSED_UNKNOWN);
+	rk_outcome(&t, OUTCOME_DELIVERED);
+	(void)edge_expect(&e, LINK_DELIVERED);
+	edge_ids(&f, LINK_NOTED, &t);
+	edge_silent(&f, 200);
+	assert_false(rk_origin("edge-1", &t).noted);
+	edge_close(&f);
+	edge_close(&e);
+}
+
 static void a_session_is_joined_by_its_owner_only(void **state)
 {
 	struct edge e, f, g;
@@ -495,6 +520,7 @@ int main(void)
 	    RK_TEST(more_transfers_than_agreed_are_put_off),
 	    RK_TEST(another_root_under_a_known_name_is_a_conflict),
 	    RK_TEST(what_is_anothers_is_unknown),
+	    RK_TEST(what_is_another_stores_is_unknown),
 	    RK_TEST(a_session_is_joined_by_its_owner_only),
 	    RK_TEST(whoever_is_not_declared_is_refused),
 	    RK_TEST(a_newer_link_of_a_store_replaces_the_older),
