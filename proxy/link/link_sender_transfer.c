@@ -63,7 +63,7 @@ static enum err make_maps(struct tx_work *w, uint32_t chunks)
 {
 	size_t n = chunks / 8 + 1;
 
-	if (chunks <= 8) {
+	if (chunks < 8) {
 		w->have = &w->small[0];
 		w->sent = &w->small[1];
 		return ERR_OK;
