@@ -77,6 +77,7 @@ static void on_tick(uv_timer_t *t)
 
 	link_report_flush(s);
 	link_ask_settle(s);
+	link_line_ask_lost(s);
 	link_line_tick(s, clock_mono_ns() / 1000000);
 	link_sender_pump(s);
 	if (!s->closing)

@@ -206,6 +206,8 @@ struct link_sender {
 	bool up;
 	struct link_terms terms;
 	bool ask_all;   /* the next link begins with a survey */
+	bool ask_lost;  /* a connection ended: what it had said is to be asked
+			 * for on another one */
 	bool far_known; /* the next three are of this process */
 	uint8_t far_spool[LINK_ID_LEN], far_epoch[LINK_ID_LEN];
 	uint64_t far_position;
@@ -258,6 +260,8 @@ void link_sender_pace_in(struct link_sender *s, uint64_t ns);
 
 /* The link is wanted now: there is a task. */
 void link_line_want(struct link_sender *s);
+/* Ask on a connection that is left for what another one may have lost. */
+void link_line_ask_lost(struct link_sender *s);
 /* Once a tick: want it or not, gather figures. */
 void link_line_tick(struct link_sender *s, uint64_t now_ms);
 /* The end. */

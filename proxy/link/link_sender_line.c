@@ -146,6 +146,17 @@ static uint16_t on_up(void *arg, const struct link_hello *theirs,
 	return 0;
 }
 
+static void open_again(struct link_sender *s, bool all)
+{
+	s->ask_lost = false;
+	s->survey.asked = 0;
+	s->survey.number += all;
+	link_tx_up(s, all);
+	link_ask_say(s);
+	if (all)
+		link_ask_begin(s);
+}
+
 static void first_conn(struct link_sender *s, const struct link_conn *c)
 {
 	struct link_news news = {.kind = LINK_NEWS_OPEN};
@@ -154,14 +165,18 @@ static void first_conn(struct link_sender *s, const struct link_conn *c)
 	atomic_store(&s->open, true);
 	if (c != NULL)
 		link_row_begin(s, c);
-	s->survey.asked = 0;
-	s->survey.number += s->ask_all;
-	link_tx_up(s, s->ask_all);
-	link_ask_say(s);
-	if (s->ask_all)
-		link_ask_begin(s);
+	open_again(s, s->ask_all);
 	s->ask_all = false;
 	link_report_news(s, NULL, news);
+}
+
+/* With a connection goes what was said on it, and the far end says it again
+ * only to a new link: of what has arrived everything is asked for. */
+void link_line_ask_lost(struct link_sender *s)
+{
+	if (!s->ask_lost || !s->up || link_line_any(s) < 0)
+		return;
+	open_again(s, true);
 }
 
 static void on_conn(void *arg, unsigned number)
@@ -189,6 +204,7 @@ static void on_lost(void *arg, unsigned number, const char *text)
 			  "destination=%s connection=%u text=\"%s\"",
 			  s->config->name, number, text);
 	link_tx_lost(s, number);
+	s->ask_lost = true;
 	link_sender_pump_soon(s);
 }
 

@@ -490,6 +490,24 @@ void far_cut(struct fake_far *f)
 	post(f, run_cut);
 }
 
+static void run_cut_one(struct msg *m)
+{
+	struct fake_far *f = CONTAINER_OF(m, struct fake_far, msg);
+
+	for (size_t i = 0; i < FAR_CONNS; i++) {
+		if (f->conns[i].conn == NULL)
+			continue;
+		link_conn_drop(f->conns[i].conn);
+		break;
+	}
+	sem_post(f->done);
+}
+
+void far_cut_one(struct fake_far *f)
+{
+	post(f, run_cut_one);
+}
+
 void far_restart(struct fake_far *f, bool forget)
 {
 	pthread_mutex_lock(&f->lock);

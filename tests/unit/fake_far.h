@@ -83,6 +83,8 @@ void far_start(struct fake_far *f);
 void far_stop(struct fake_far *f);
 /* All connections are cut now. */
 void far_cut(struct fake_far *f);
+/* One of them. */
+void far_cut_one(struct fake_far *f);
 /* As a restart does it: cut, a new epoch. forget: the store is wiped. */
 void far_restart(struct fake_far *f, bool forget);
 /* Say DELIVERED for all that has arrived. */

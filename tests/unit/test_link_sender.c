@@ -392,6 +392,28 @@ static void a_far_end_that_restarts_is_asked(void **state)
 	assert_int_equal(f->far.offers, 1);
 }
 
+/* DELIVERED was on the way when its connection ended; the link goes on over
+ * the others. */
+static void what_a_lost_connection_had_said_is_asked_for(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < 3; i++)
+		(void)put(f, 2000, NULL);
+	f->far.keep = true;
+	kit_schedule(&f->k);
+	UNTIL_STATE(f, 3, ARRIVED);
+	KIT_UNTIL(&f->k, status(f).link.connections == 4);
+	pthread_mutex_lock(&f->far.lock);
+	for (size_t i = 0; i < f->far.n_tx; i++)
+		f->far.tx[i].state = FAR_DELIVERED;
+	pthread_mutex_unlock(&f->far.lock);
+	far_cut_one(&f->far);
+	UNTIL_STATE(f, 3, DELIVERED);
+	assert_int_equal(f->far.hellos, 1);
+	assert_int_equal(f->far.offers, 3);
+}
+
 static void a_line_that_cannot_be_opened_slows_the_destination(void **state)
 {
 	struct fixture *f = *state;
@@ -631,6 +653,9 @@ int main(int argc, char **argv)
 	    TEST(after_our_restart_all_that_arrived_is_asked_for),
 	    TEST(what_a_wiped_store_has_lost_is_sent_again),
 	    TEST(a_far_end_that_restarts_is_asked),
+	    cmocka_unit_test_setup_teardown(
+		what_a_lost_connection_had_said_is_asked_for, setup_four,
+		teardown),
 	    TEST(a_line_that_cannot_be_opened_slows_the_destination),
 	    TEST(what_is_discarded_is_withdrawn),
 	    TEST(no_more_are_open_than_the_far_end_takes),
