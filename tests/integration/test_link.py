@@ -99,6 +99,7 @@ def test_several_connections(links):
     assert s.line.stat()['accepted'] >= 3
 
 
+@pytest.mark.tsan
 def test_the_far_archive_is_down_for_a_while(links, scps, tls, pki):
     """What arrived stays at the edge until the far archive has it; then its
     room is free. Neither end's restart changes that."""
@@ -231,6 +232,7 @@ def under_way(s, size=30 << 20):
     return dict(digests, **{big.iuid: big.digest()})
 
 
+@pytest.mark.tsan
 def test_both_ends_stop_in_the_middle(links):
     """Nothing is left behind by what was under way, in memory or elsewhere."""
     s = links(line=('--mbit', 100))

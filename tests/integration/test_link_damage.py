@@ -116,6 +116,18 @@ def test_before_the_leaf_check_of_the_receiver(links):
     assert not any('times=3 ' in line for line in refused), refused
 
 
+@pytest.mark.tsan
+def test_small_ones_before_the_leaf_check(links):
+    """The same of objects that are one chunk, which take another way."""
+    s = links(cloud_env={'CULVERT_TEST_FLIP': '2/5'})
+    sent, digests = linked.several(30, size=40000, prefix='1.2.3.846')
+    assert dicom.send(s.edge.port(), sent) == [0] * 30
+    wait_only(s.edge, 'delivered', 30)
+    s.far.wait(digests)
+    assert s.edge.log().count(' chunk-refused ') >= 5
+
+
+@pytest.mark.tsan
 def test_bad_for_the_third_time(links):
     """Every chunk is damaged: quarantined with both hashes, never delivered;
     released, it goes through."""

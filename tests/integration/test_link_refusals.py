@@ -371,6 +371,7 @@ def test_a_cloud_that_is_none(edge_to, link_pki, tmp_path, daemons, how):
 
 # ---- stores that change ------------------------------------------------------
 
+@pytest.mark.tsan
 @pytest.mark.parametrize('how', ['wiped', 'restored'])
 def test_a_far_store_that_is_not_what_it_was(links, scps, tls, pki, how):
     """Everything had arrived; then the far store is another one, or that of

@@ -109,6 +109,7 @@ def test_a_large_object_survives_cuts_and_kills(links):
     assert more <= (named + kills.count('edge-1') * WINDOW) * MIB, (more, named)
 
 
+@pytest.mark.tsan
 def test_it_resumes_after_a_long_silence_of_the_line(links):
     """A line that stands still is left for another connection; what was
     durable is not sent again."""
