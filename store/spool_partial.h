@@ -23,7 +23,8 @@
  * What a peer may rely on: a chunk told by on_chunks(ERR_OK) or listed by
  * spool_partial_chunks() is on the disk, flushed by a flush that did not fail.
  * It stays until the transfer is finished, or abandoned by
- * spool_partial_abandon() or spool_partial_expire(); nothing else removes it.
+ * spool_partial_abandon(), spool_partial_expire() or spool_partial_make_room();
+ * nothing else removes it.
  * (Damage of the disk found at a start is not listed any more; damage of a
  * payload that was flushed is found by whoever reads it.) An unfinished
  * transfer is never an instance: nothing of it is ever delivered, and no
@@ -187,6 +188,14 @@ enum err spool_partial_abandon(struct spool *spool,
 /* Abandon every one that is not open and was last touched before a wall time
  * (Unix ms). Returns how many. Whoever receives calls it now and then. */
 size_t spool_partial_expire(struct spool *spool, int64_t before_ms);
+
+/* Nothing more of a transfer can be stored for want of room. If unfinished
+ * transfers have a quarter of the spool or more, one of those that are not open
+ * is abandoned: one that nobody has touched for ten minutes, else that of which
+ * the least is here, and never that of which the most is, so that one gets
+ * done. (They keep whole segments, with all that is done in them.) True: one
+ * was. Call it each time that room was missing. */
+bool spool_partial_make_room(struct spool *spool);
 
 /* For the ledger: it does not know a transfer that was KEPT, for it was whole
  * and done long ago; a power cut brought back a recycled segment with a chunk

@@ -6,7 +6,7 @@
 #include "proxy/lib/mem.h"
 #include "store/spool_int.h"
 
-enum { CHUNKS_START = 4 };
+enum { CHUNKS_START = 4, STALE_MS = 10 * 60 * 1000 };
 
 /* ---- the mark -----------------------------------------------------------
  */
@@ -378,6 +378,63 @@ size_t spool_partial_expire(struct spool *s, int64_t before_ms)
 			  "transfer=%s nobody went on with it", text);
 	}
 	pthread_mutex_unlock(&s->lock);
+	return gone;
+}
+
+/* ---- room ------------------------------------------------------------- */
+
+/* Who is to go. Under lock. NULL: nobody. */
+static struct partial *least(struct spool *s, int64_t stale_ms)
+{
+	struct partial *stale = NULL, *small = NULL, *most = NULL;
+	uint64_t bytes = 0;
+
+	LIST_EACH(n, tmp, &s->partials)
+	{
+		struct partial *p = CONTAINER_OF(n, struct partial, link);
+
+		bytes += p->bytes;
+		if (most == NULL || p->bytes > most->bytes)
+			most = p;
+	}
+	LIST_EACH(n, tmp, &s->partials)
+	{
+		struct partial *p = CONTAINER_OF(n, struct partial, link);
+
+		if (p->open != NULL || p->bytes == 0)
+			continue;
+		if (p->touched_ms < stale_ms &&
+		    (stale == NULL || p->touched_ms < stale->touched_ms))
+			stale = p;
+		if (p != most && (small == NULL || p->bytes < small->bytes))
+			small = p;
+	}
+	if (bytes < (uint64_t)s->segments_max * s->segment_size / 4)
+		return NULL;
+	return stale != NULL ? stale : small;
+}
+
+bool spool_partial_make_room(struct spool *s)
+{
+	int64_t stale_ms = clock_wall_ms() - STALE_MS;
+	char text[TRANSFER_TEXT_LEN];
+	struct partial *p;
+	bool gone = false;
+
+	pthread_mutex_lock(&s->lock);
+	p = least(s, stale_ms);
+	if (p != NULL) {
+		transfer_id_text(&p->id, text);
+		gone = abandon(s, p) == ERR_OK;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (gone)
+		log_event(LOG_WARN, "partial-gave-way",
+			  "transfer=%s cause=\"unfinished transfers fill the "
+			  "spool\" effect=\"its sender begins it anew\" "
+			  "remedy=\"raise spool.quota, or lower link.transfers "
+			  "of the listeners\"",
+			  text);
 	return gone;
 }
 

@@ -131,6 +131,16 @@ static bool spool_is_full(const struct rx_transfer *t)
 	return st.full;
 }
 
+/* It would fill the spool and never be whole. */
+static bool is_too_large(const struct rx_transfer *t)
+{
+	struct spool_stats st;
+
+	spool_stats(t->home->receiver->opt.spool, &st);
+	return t->whole.chunks > SPOOL_PARTIAL_CHUNKS ||
+	       t->whole.length > st.quota / 4 * 3;
+}
+
 /* For good: LINK_RX_EV_DECLINED. code 0: no objection. */
 static struct rx_no objection(struct rx_transfer *t)
 {
@@ -138,7 +148,7 @@ static struct rx_no objection(struct rx_transfer *t)
 		return (struct rx_no){.code = LINK_REFUSED_META,
 				      .text =
 					  "only instances travel over a link"};
-	if (t->complete && t->whole.chunks > SPOOL_PARTIAL_CHUNKS)
+	if (t->complete && is_too_large(t))
 		return RX_NO(TOO_LARGE);
 	if (!rx_local_fields(t))
 		return RX_NO(NO_ROUTE);
@@ -177,6 +187,8 @@ void rx_decide(struct rx_transfer *t)
 		taken(t);
 		return;
 	}
+	if (e == ERR_NOSPACE)
+		(void)spool_partial_make_room(t->home->receiver->opt.spool);
 	no = no_of(e);
 	(void)rx_transfer_event(t, LINK_RX_EV_PUT_OFF, &no);
 }

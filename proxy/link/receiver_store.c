@@ -211,12 +211,15 @@ static void is_here(struct rx_chunk *c, const struct spool_partial_chunk *p)
 static void failed(struct rx_transfer *t, enum err e)
 {
 	struct rx_no no = {.code = LINK_REFUSED_STORE, .retry_s = RX_RETRY_S};
+	struct spool *spool = spool_of(t);
 
 	if (e == ERR_NOSPACE) {
 		no.code = LINK_REFUSED_NO_SPACE;
 		no.retry_s = RX_RETRY_SPACE_S;
 	}
 	(void)rx_transfer_event(t, LINK_RX_EV_STORE_FAILED, &no);
+	if (e == ERR_NOSPACE)
+		(void)spool_partial_make_room(spool);
 }
 
 /* False: no room, c still waits. */

@@ -576,6 +576,33 @@ static void a_full_spool_refuses_chunks_and_goes_on_later(void **state)
 	mem_free(data);
 }
 
+/* The one that most is here of goes on, whoever else must begin anew. */
+static void unfinished_ones_that_fill_the_spool_give_way(void **state)
+{
+	static struct peer more;
+
+	(void)state;
+	one.options.quota = 6 * KIT_SEGMENT;
+	one_reopen();
+	peer_init(&more, 7, one.data, LENGTH);
+	open_peer(false);
+	put_some(0x01);
+	assert_int_equal(peer_open(&more, one.spool, NULL), ERR_OK);
+	assert_false(spool_partial_make_room(one.spool)); /* both are open */
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(peer_put(&more, i), ERR_OK);
+		assert_int_equal(peer_wait(&more, i, 1), ERR_OK);
+	}
+	spool_partial_close(peer.put);
+	spool_partial_close(more.put);
+	peer.put = more.put = NULL;
+	assert_true(spool_partial_make_room(one.spool));
+	assert_false(spool_partial_make_room(one.spool));
+	assert_int_equal(peer_have(&more, one.spool), 0x03);
+	assert_int_equal(spool_partial_list(one.spool, NULL, 0), 1);
+	peer_free(&more);
+}
+
 /* Writes beyond the first 8 KiB of a file fail, or do not. */
 static void let_writes_fail(bool yes)
 {
@@ -684,6 +711,7 @@ int main(void)
 	    BOTH(four_threads_may_put_the_same),
 	    BOTH(a_small_pool_makes_it_wait_not_fail),
 	    BOTH(a_full_spool_refuses_chunks_and_goes_on_later),
+	    BOTH(unfinished_ones_that_fill_the_spool_give_way),
 	    BOTH(a_chunk_that_fails_may_come_again),
 	    BOTH(a_finish_fails_with_its_last_chunk),
 	    BOTH(a_check_counts_what_is_partial),
