@@ -180,6 +180,7 @@ static void every_state_of_a_delivery_has_its_meaning(void **state)
 	    [DELIVERY_DISCARDED] = NAMED_LOST,
 	    [DELIVERY_UNCOMMITTED] = NAMED_ARRIVED,
 	    [DELIVERY_COMMITTED] = NAMED_ARRIVED,
+	    [DELIVERY_ARRIVED] = NAMED_WAITING,
 	};
 
 	(void)state;
