@@ -128,6 +128,14 @@ enum err spool_put_data(struct spool_put *put, const void *p,
  * on_writable runs (once). Cheap. */
 bool spool_put_full(struct spool_put *put);
 
+/* An instance of one chunk has come whole: its leaf (tree.h), as it will be
+ * written down. Only spool_put_finish() or spool_put_abort() may follow.
+ *
+ *   ERR_INVAL  it is empty, or has more than one chunk
+ *   else       as spool_put_data() */
+enum err spool_put_leaf(struct spool_put *put,
+			uint8_t leaf[SEAL_HASH_LEN]) MUST_CHECK;
+
 /* Everything has come. complete: the instance as it is known now (identifiers,
  * destinations decided); id, length, chunks and root in it are ignored.
  * Consumes the put in any case.

@@ -71,6 +71,7 @@ struct record {
 	struct record_head head;
 	bool reserve;  /* may use the segments kept back */
 	bool final;    /* someone waits for its flush */
+	bool closed;   /* its payload is complete: tag and leaf stand */
 	bool settled;  /* a chunk of a partial transfer: its end was told */
 	size_t filled; /* payload bytes held */
 	size_t sealed; /* of these, hashed and sealed */

@@ -255,6 +255,9 @@ static enum err record_close(struct spool_put *put)
 	size_t rest = r->filled - r->sealed;
 	enum err e = ERR_OK;
 
+	if (r->closed)
+		return ERR_OK;
+	r->closed = true;
 	if (rest > 0)
 		e = seal_slice(put, record_at(r, r->sealed), rest);
 	if (e == ERR_OK)
@@ -310,6 +313,7 @@ enum err spool_put_data(struct spool_put *put, const void *p, size_t n)
 	const uint8_t *at = p;
 	enum err e = put_err(put);
 
+	assert(put->record == NULL || !put->record->closed);
 	while (n > 0 && e == ERR_OK) {
 		size_t now = n;
 
@@ -387,6 +391,22 @@ void spool_put_abort(struct spool_put *put)
 	record_free(r);
 	if (last)
 		put_free(put);
+}
+
+enum err spool_put_leaf(struct spool_put *put, uint8_t leaf[SEAL_HASH_LEN])
+{
+	enum err e = put_err(put);
+
+	if (e != ERR_OK)
+		return e;
+	if (put->index > 0 || put->record == NULL)
+		return ERR_INVAL;
+	e = record_close(put);
+	if (e == ERR_OK)
+		memcpy(leaf, put->record->head.leaf, SEAL_HASH_LEN);
+	else
+		put_fail(put, e);
+	return e;
 }
 
 /* Fill in what only the spool knows. */

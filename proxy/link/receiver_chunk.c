@@ -234,25 +234,20 @@ void rx_chunk_bad(struct rx_chunk *c, enum link_bad reason,
 	rx_chunk_free(c);
 }
 
-/* False: it is bad, and gone. The spool looks at the leaf of what it puts
- * together of several chunks. */
-static bool is_good(struct rx_chunk *c, uint32_t said)
+/* False: it has not the length it should have, and is gone. Its leaf is looked
+ * at when it goes to the spool (receiver_store.c), in the pass over it that
+ * seals it. */
+static bool has_its_length(struct rx_chunk *c, uint32_t said)
 {
-	struct rx_transfer *t = c->transfer;
 	uint8_t found[LINK_HASH_LEN];
-	bool fits = length_fits(t, c, said);
 
 	damage(c);
-	if (fits && t->put != NULL)
+	if (length_fits(c->transfer, c, said))
 		return true;
-	if (tree_leaf_of(c->data, c->length, found) != ERR_OK)
-		rx_chunk_free(c);
-	else if (!fits)
+	if (tree_leaf_of(c->data, c->length, found) == ERR_OK)
 		rx_chunk_bad(c, LINK_BAD_LENGTH, c->leaf, found);
-	else if (memcmp(found, c->leaf, sizeof(found)) != 0)
-		rx_chunk_bad(c, LINK_BAD_HASH, c->leaf, found);
 	else
-		return true;
+		rx_chunk_free(c);
 	return false;
 }
 
@@ -267,7 +262,7 @@ void rx_on_chunk_end(struct rx_wire *w, const struct link_frame *f)
 	if (c == NULL)
 		return;
 	memcpy(c->leaf, f->end.leaf, sizeof(c->leaf));
-	if (!is_good(c, f->end.length)) {
+	if (!has_its_length(c, f->end.length)) {
 		rx_chunks_weigh(s);
 		return;
 	}

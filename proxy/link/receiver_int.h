@@ -450,12 +450,15 @@ void rx_store_pump(struct rx_session *s);
 /* ERR_OK: on its way, FINAL_DURABLE or STORE_FAILED follows. ERR_AGAIN: chunks
  * are missing. ERR_CORRUPT: the root is another. */
 enum err rx_store_finish(struct rx_transfer *t) MUST_CHECK;
-/* An instance without chunks, or of one chunk with that leaf: as
- * rx_store_finish(). */
-enum err rx_store_one(struct rx_transfer *t, const uint8_t *data, size_t n,
-		      const uint8_t *leaf) MUST_CHECK;
+/* An instance without chunks (c NULL), or of one whole chunk: as
+ * rx_store_finish(). ERR_INVAL: its leaf is another one, which is found. */
+enum err rx_store_one(struct rx_transfer *t, const struct rx_chunk *c,
+		      uint8_t found[LINK_HASH_LEN]) MUST_CHECK;
 /* Its link ended: it does not wait for room. */
 void rx_store_hasten(struct rx_transfer *t);
+/* receiver_part.c. Its link ended; t goes when the ledger knows what it is to.
+ */
+void rx_part(struct rx_transfer *t);
 /* Runs on the worker when home->dirty is not empty. */
 void rx_store_said(struct msg *m);
 

@@ -277,27 +277,40 @@ static enum err check_root(const struct rx_transfer *t, const uint8_t *leaf)
 	return e;
 }
 
-enum err rx_store_one(struct rx_transfer *t, const uint8_t *data, size_t n,
-		      const uint8_t *leaf)
+/* The leaf is the spool's, which hashes what it takes anyway. */
+static enum err fill_one(struct rx_transfer *t, const struct rx_chunk *c,
+			 uint8_t found[LINK_HASH_LEN])
+{
+	enum err e =
+	    c != NULL ? spool_put_data(t->one, c->data, c->length) : ERR_OK;
+
+	if (e == ERR_OK && c != NULL)
+		e = spool_put_leaf(t->one, found);
+	if (e == ERR_OK && c != NULL &&
+	    memcmp(found, c->leaf, LINK_HASH_LEN) != 0)
+		return ERR_INVAL;
+	return e == ERR_OK ? check_root(t, c != NULL ? found : NULL) : e;
+}
+
+enum err rx_store_one(struct rx_transfer *t, const struct rx_chunk *c,
+		      uint8_t found[LINK_HASH_LEN])
 {
 	struct spool_put_events ev = {
 	    .on_writable = on_writable, .on_done = on_done, .arg = t};
-	enum err e = check_root(t, leaf);
+	enum err e = spool_put_begin(spool_of(t), t->in, &ev, &t->one);
 
-	if (e == ERR_OK)
-		e = spool_put_begin(spool_of(t), t->in, &ev, &t->one);
 	if (e != ERR_OK) {
 		t->one = NULL;
 		return e;
 	}
-	e = spool_put_data(t->one, data, n);
+	e = fill_one(t, c, found);
 	if (e != ERR_OK) {
 		spool_put_abort(t->one);
 		t->one = NULL;
 		return e;
 	}
 	atomic_fetch_add(&t->home->receiver->counts.finishing, 1);
-	if (n > 0 && spool_put_full(t->one)) {
+	if (c != NULL && spool_put_full(t->one)) {
 		t->session->full = t;
 		return ERR_OK; /* on_writable finishes it */
 	}
@@ -316,8 +329,13 @@ static void put_one(struct rx_chunk *c)
 {
 	static const struct rx_no root = {.code = LINK_REFUSED_ROOT};
 	struct rx_transfer *t = c->transfer;
-	enum err e = rx_store_one(t, c->data, c->length, c->leaf);
+	uint8_t found[LINK_HASH_LEN];
+	enum err e = rx_store_one(t, c, found);
 
+	if (e == ERR_INVAL) {
+		rx_chunk_bad(c, LINK_BAD_HASH, c->leaf, found);
+		return;
+	}
 	count_chunk(t, false);
 	if (e == ERR_OK)
 		(void)rx_transfer_event(t, LINK_RX_EV_WHOLE, NULL);
@@ -380,53 +398,11 @@ static bool was_stored(struct rx_transfer *t, struct rx_run *runs, size_t n)
 	return rx_transfer_look(t);
 }
 
-/* Its link ended before: nobody is told. What the ledger does not have yet must
- * still be known here. */
-struct parting {
-	struct msg msg;
-	struct rx_transfer *t;
-};
-
-static void on_parted(struct msg *m)
-{
-	struct parting *p = CONTAINER_OF(m, struct parting, msg);
-
-	rx_finishing_remove(p->t);
-	rx_transfer_free(p->t);
-	mem_free(p);
-}
-
-static void on_barrier(void *arg, enum err e)
-{
-	struct parting *p = arg;
-
-	(void)e;
-	/* else link_receiver_free() finds it */
-	if (!rx_home_post(p->t->home, &p->msg))
-		mem_free(p);
-}
-
-static void part(struct rx_transfer *t)
-{
-	struct parting *p = mem_zalloc(sizeof(*p));
-
-	if (t->done_e == ERR_OK && p != NULL) {
-		p->msg.run = on_parted;
-		p->t = t;
-		if (ledger_barrier(t->home->receiver->opt.ledger, on_barrier,
-				   p) == ERR_OK)
-			return;
-	}
-	mem_free(p);
-	rx_finishing_remove(t);
-	rx_transfer_free(t);
-}
-
 static void finished(struct rx_transfer *t)
 {
 	atomic_fetch_sub(&t->home->receiver->counts.finishing, 1);
 	if (t->session == NULL)
-		part(t);
+		rx_part(t);
 	else if (t->done_e == ERR_OK)
 		(void)rx_transfer_event(t, LINK_RX_EV_FINAL_DURABLE, NULL);
 	else

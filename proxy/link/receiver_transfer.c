@@ -242,7 +242,7 @@ bool rx_transfer_look(struct rx_transfer *t)
 	if (t->put == NULL)
 		return t->whole.chunks > 0
 			   ? true /* receiver_store.c takes its chunk */
-			   : is_stored(t, rx_store_one(t, NULL, 0, NULL));
+			   : is_stored(t, rx_store_one(t, NULL, NULL));
 	if (t->n_put < t->whole.chunks &&
 	    (t->unsaid > 0 || t->n_waiting > 0 || !list_empty(&t->chunks)))
 		return true;

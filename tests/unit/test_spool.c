@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "proxy/lib/mem.h"
+#include "store/tree.h"
 #include "tests/unit/spool_one_kit.h"
 
 static void instances_of_every_size_read_back_now_and_later(void **state)
@@ -81,6 +82,28 @@ static void no_clear_text_reaches_the_disk(void **state)
 	(void)fclose(f);
 	assert_null(memmem(block, sizeof(block), "Geheim", 6));
 	assert_null(memmem(block, sizeof(block), "10.1599", 7));
+}
+
+static void the_leaf_of_one_chunk_is_known_before_the_end(void **state)
+{
+	struct spool_put_events events = {.on_done = one_never_done};
+	uint8_t leaf[SEAL_HASH_LEN], want[SEAL_HASH_LEN];
+	struct instance in;
+	struct spool_put *p;
+
+	(void)state;
+	kit_instance(6, &in);
+	assert_int_equal(spool_put_begin(one.spool, &in, &events, &p), ERR_OK);
+	assert_int_equal(spool_put_leaf(p, leaf), ERR_INVAL);
+	assert_int_equal(spool_put_data(p, one.data, CHUNK_LEN), ERR_OK);
+	assert_int_equal(spool_put_leaf(p, leaf), ERR_OK);
+	assert_int_equal(tree_leaf_of(one.data, CHUNK_LEN, want), ERR_OK);
+	assert_memory_equal(leaf, want, sizeof(leaf));
+	spool_put_abort(p);
+	assert_int_equal(spool_put_begin(one.spool, &in, &events, &p), ERR_OK);
+	assert_int_equal(spool_put_data(p, one.data, CHUNK_LEN + 1), ERR_OK);
+	assert_int_equal(spool_put_leaf(p, leaf), ERR_INVAL);
+	spool_put_abort(p);
 }
 
 static void an_aborted_put_leaves_no_instance(void **state)
@@ -309,6 +332,7 @@ int main(void)
 	    ONE_TEST(each_put_gets_an_id_of_its_own),
 	    ONE_TEST(the_identity_of_the_spool_stays),
 	    ONE_TEST(no_clear_text_reaches_the_disk),
+	    ONE_TEST(the_leaf_of_one_chunk_is_known_before_the_end),
 	    ONE_TEST(an_aborted_put_leaves_no_instance),
 	    ONE_TEST(a_place_that_is_not_its_own_is_not_read),
 	    ONE_TEST(what_is_in_memory_is_read_at_once),
