@@ -131,10 +131,10 @@ enum err destination_echo(const struct config_destination *c,
 	}
 	for (size_t i = 0; i < c->endpoints.n; i++) {
 		e = (struct echo){.step = step, .arg = arg};
-		err = c->protocol == CONFIG_LINK
-			  ? link_echo(d, i, deadline_ms, step, arg)
-			  : echo_endpoint(d, i, calling, called, deadline_ms,
-					  &e);
+		err =
+		    c->protocol == CONFIG_LINK
+			? link_echo(d, i, deadline_ms, step, arg)
+			: echo_endpoint(d, i, calling, called, deadline_ms, &e);
 		if (err == ERR_OK)
 			break; /* as a sender does: the next only on failure */
 	}

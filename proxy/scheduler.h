@@ -148,7 +148,7 @@ struct destination_status {
 	bool is_link;
 	struct link_sender_status link; /* is_link */
 	uint64_t arrived; /* is_link: in the far spool, not delivered */
-	bool alert; /* needs a person: error or held_why says what */
+	bool alert;       /* needs a person: error or held_why says what */
 };
 
 /* Copy the status of destination i (0..n-1, in the configuration's order).

@@ -67,7 +67,7 @@ struct item {
 	uint64_t delivered_then; /* dest.delivered at the first suspect one */
 	int64_t suspect_ms;      /* wall, of the first one */
 	bool isolate;            /* to be tried alone */
-	bool withdrawn; /* flying, but an order has ended it */
+	bool withdrawn;          /* flying, but an order has ended it */
 	struct hold *hold;       /* it is that hold's probe */
 };
 
