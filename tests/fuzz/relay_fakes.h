@@ -437,6 +437,13 @@ void worker_load_add(struct worker *w, int delta)
 	(void)delta;
 }
 
+/* Only where something is limited. */
+struct uv_loop_s *worker_loop(struct worker *w)
+{
+	(void)w;
+	return NULL;
+}
+
 enum limit_verdict admission_associate(struct admission *a, size_t listener,
 				       size_t d)
 {
