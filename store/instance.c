@@ -226,7 +226,7 @@ static bool get_text(struct rd *v, char *field, size_t size)
 	if (p == NULL || n >= size || memchr(p, 0, n) != NULL)
 		return false;
 	memcpy(field, p, n);
-	field[n] = '\0';
+	memset(field + n, 0, size - n); /* of the same tag before, too */
 	return true;
 }
 

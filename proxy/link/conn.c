@@ -271,7 +271,9 @@ void conn_take(struct link_conn *c, enum link_conn_event event,
 
 void conn_event(struct link_conn *c, enum link_conn_event event)
 {
-	conn_take(c, event, NULL);
+	static const struct link_frame none;
+
+	conn_take(c, event, &none);
 }
 
 /* ---- up --------------------------------------------------------------- */
@@ -301,7 +303,7 @@ static void on_up(void *arg)
 		conn_close(c, ERR_DENIED);
 		return;
 	}
-	conn_take(c, up_event(c), NULL);
+	conn_event(c, up_event(c));
 	if (no != 0)
 		link_conn_bye(c, no, true, text);
 	conn_timer_arm(c);

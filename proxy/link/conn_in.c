@@ -36,7 +36,7 @@ static void input_failed(struct link_conn *c, enum err e)
 	/* a header that is none stays in hold */
 	c->broken_type =
 	    buf_len(&c->hold) > 0 ? *buf_data(&c->hold) : c->in.head.type;
-	conn_take(c, LINK_CONN_EV_RX_BROKEN, NULL);
+	conn_event(c, LINK_CONN_EV_RX_BROKEN);
 }
 
 void conn_on_read(void *arg, const uint8_t *p, size_t n)

@@ -461,6 +461,7 @@ static void act(struct link_tx *tx, enum link_tx_action a,
 void link_tx_event(struct link_tx *tx, enum link_tx_event ev,
 		   const struct link_frame *f)
 {
+	static const struct link_frame none;
 	struct link_tx_step step = link_tx_step(tx->state, ev);
 
 	if (step.action == LINK_TX_DO_NONE ||
@@ -471,7 +472,7 @@ void link_tx_event(struct link_tx *tx, enum link_tx_event ev,
 	if (step.action != LINK_TX_DO_ACKED) /* that keeps its place */
 		leave_list(tx);
 	tx->state = step.next;
-	act(tx, step.action, ev, f);
+	act(tx, step.action, ev, f != NULL ? f : &none);
 }
 
 void link_tx_check_sent(struct link_tx *tx)
