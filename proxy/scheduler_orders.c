@@ -17,6 +17,7 @@
 enum {
 	PAGE = 256,
 	BUSY_WAIT_MS = 50,
+	BUSY_WAITS = 100,         /* for one delivery, then it is passed over */
 	OLD_HINTS_MS = 30 * 1000, /* for the ledger to hear of it */
 };
 
@@ -67,7 +68,10 @@ struct order {
 	uint64_t after;
 	size_t page; /* rows of this page */
 	uint64_t reached, busy;
-	bool whole; /* the destination itself was changed */
+	bool whole;        /* the destination itself was changed */
+	uint64_t late;     /* delivery the ledger is behind with; 0: none */
+	unsigned patience; /* BUSY_WAITs left for it */
+	bool again;        /* it is read again after one */
 	scheduler_done_fn *done;
 	void *arg;
 };
@@ -175,19 +179,40 @@ static bool is_there(const struct order *o, const struct view_delivery *v)
 	return !o->has_transfer && v->state == DELIVERY_ARRIVED;
 }
 
-static void consider(struct order *o, const struct view_delivery *v)
+/* It ended just now, and the ledger does not know yet how: whether the order
+ * fits is seen when it does. */
+static bool wait_for_ledger(struct order *o, const struct dest *d,
+			    const struct view_delivery *v)
+{
+	if (v->state != DELIVERY_QUEUED || !window_is_done(d, v->delivery))
+		return false;
+	if (o->late != v->delivery) {
+		o->late = v->delivery;
+		o->patience = BUSY_WAITS;
+	}
+	if (o->patience == 0)
+		return false;
+	o->patience--;
+	return true;
+}
+
+/* False: to be read again in a moment. */
+static bool consider(struct order *o, const struct view_delivery *v)
 {
 	struct dest *d = sched_dest(o->s, v->destination);
 
 	if (d == NULL || is_there(o, v) || !rows[o->kind].fits[v->state] ||
 	    follows_others(o, v))
-		return;
+		return true;
+	if (wait_for_ledger(o, d, v))
+		return false;
 	if (v->state == DELIVERY_QUEUED && window_is_done(d, v->delivery))
-		return; /* the ledger does not know yet */
+		return true;
 	if (apply(o, d, v))
 		o->reached++;
 	else
 		o->busy++;
+	return true;
 }
 
 /* ---- the end of an order ----------------------------------------------- */
@@ -227,28 +252,50 @@ static bool on_row(void *arg, const struct view_delivery *v)
 {
 	struct order *o = arg;
 
+	if (!consider(o, v)) {
+		o->again = true;
+		return false;
+	}
 	o->page++;
 	o->after = v->delivery;
-	consider(o, v);
 	return true;
 }
+
+static void on_transfer(uv_timer_t *t);
 
 static bool on_found(void *arg, const struct view_delivery *v)
 {
 	struct order *o = arg;
 
-	if (o->destination[0] == '\0' ||
-	    strcmp(o->destination, v->destination) == 0)
-		consider(o, v);
+	if (v->delivery <= o->after ||
+	    (o->destination[0] != '\0' &&
+	     strcmp(o->destination, v->destination) != 0))
+		return true;
+	if (!consider(o, v)) {
+		o->again = true;
+		return false;
+	}
+	o->after = v->delivery;
 	return true;
 }
 
 static void one_transfer(struct order *o)
 {
 	char text[TRANSFER_TEXT_LEN];
+	enum err e;
 
-	end(o, ledger_view_find(o->view, transfer_id_text(&o->transfer, text),
-				on_found, o));
+	o->again = false;
+	e = ledger_view_find(o->view, transfer_id_text(&o->transfer, text),
+			     on_found, o);
+	if (o->again)
+		(void)uv_timer_start(&o->timer, on_transfer, BUSY_WAIT_MS, 0);
+	else
+		end(o, e);
+}
+
+static void on_transfer(uv_timer_t *t)
+{
+	one_transfer(CONTAINER_OF(t, struct order, timer));
 }
 
 static void on_page(uv_timer_t *t)
@@ -267,9 +314,14 @@ static void on_page(uv_timer_t *t)
 		return;
 	}
 	o->page = 0;
+	o->again = false;
 	e = ledger_view_deliveries(o->view, &f, on_row, o);
 	if (e != ERR_OK) {
 		end(o, e);
+		return;
+	}
+	if (o->again) {
+		(void)uv_timer_start(&o->timer, on_page, BUSY_WAIT_MS, 0);
 		return;
 	}
 	if (o->page < PAGE) { /* on to the next state that fits */
