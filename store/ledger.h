@@ -346,6 +346,11 @@ struct ledger_capability {
 	int64_t checked_ms;
 };
 
+/* Part of the error of an attempt that the far end of a link made: it stays
+ * when the delivery becomes one that has arrived there, whichever of the two
+ * comes first. */
+#define LEDGER_FAR_END "at the far end"
+
 struct ledger_attempt {
 	uint64_t delivery;
 	uint32_t attempts;           /* so far, this one included */

@@ -154,7 +154,7 @@ enum link_feature {
 	X(REROUTED, 4, "goes another way")
 
 #define LINK_STUCK_MAP(X)                                                      \
-	X(RETRYING, 1, "the far archive does not take it yet")                 \
+	X(RETRYING, 1, "not taken yet by the archive at the far end")          \
 	X(HELD, 2, "held at the far end")                                      \
 	X(QUARANTINED, 3, "quarantined at the far end")                        \
 	X(DISCARDED, 4, "discarded at the far end")

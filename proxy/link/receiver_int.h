@@ -348,6 +348,9 @@ struct rx_wire *rx_session_wire(const struct rx_session *s);
 
 void rx_record_open(struct rx_session *s, struct rx_wire *w);
 void rx_record_close(struct rx_session *s);
+/* A transfer that its sender took back. s may be NULL: nothing is said. */
+void rx_record_withdrawn(const struct rx_session *s,
+			 const struct transfer_id *id);
 /* Now and then: what has arrived goes on record before the link ends. */
 void rx_record_tick(struct rx_session *s);
 void rx_record_refusal(struct rx_wire *w, const char *reason, const char *cause,

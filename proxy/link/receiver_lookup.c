@@ -82,8 +82,10 @@ static void not_known(struct rx_session *s, const struct rx_lookup *l,
 			return;
 		}
 		if (spool_partial_abandon(s->home->receiver->opt.spool,
-					  origin) == ERR_OK)
+					  origin) == ERR_OK) {
+			rx_record_withdrawn(s, &l->id);
 			no = RX_NO(WITHDRAWN);
+		}
 	}
 	rx_tell_refused(l->wire, &l->id, &no);
 }

@@ -42,6 +42,17 @@ void rx_record_open(struct rx_session *s, struct rx_wire *w)
 		  tls ? " tls=" : "", s->facts.row.tls_version);
 }
 
+void rx_record_withdrawn(const struct rx_session *s,
+			 const struct transfer_id *id)
+{
+	char text[TRANSFER_TEXT_LEN];
+
+	if (s != NULL)
+		log_event(LOG_INFO, "transfer-withdrawn",
+			  "device=%s transfer=%s", s->facts.row.device,
+			  transfer_id_text(id, text));
+}
+
 void rx_record_close(struct rx_session *s)
 {
 	struct ledger *ledger = s->home->receiver->opt.ledger;

@@ -166,6 +166,7 @@ static void act(struct rx_transfer *t, enum link_rx_action action,
 		refuse(t, no);
 		break;
 	case LINK_RX_DO_CANCEL:
+		rx_record_withdrawn(t->session, &t->origin.id);
 		refuse(t, &RX_NO(WITHDRAWN));
 		break;
 	case LINK_RX_DO_TELL_UNKNOWN:

@@ -258,6 +258,7 @@ def test_an_operator_gives_up_what_is_under_way(links):
     until('the others are delivered',
           lambda: states(s.edge) == {'delivered': 5, 'discarded': 1})
     s.far.wait(digests)
+    s.cloud.wait_log(' transfer-withdrawn ')
     s.cloud.stop()
     p = s.cloud.cli('spool', 'check', check=True)
     assert 'partial    0 ' in p.stdout, p.stdout

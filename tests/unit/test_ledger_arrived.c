@@ -266,6 +266,35 @@ static void why_it_stays_there_may_be_noted(void **state)
 			 0);
 }
 
+/* The far end may say so before the arrival itself is in the ledger. */
+static void why_it_stays_there_may_come_first(void **state)
+{
+	struct fixture *f = *state;
+	struct instance in = fixture_instance(1);
+	struct ledger_attempt note = {.attempts = 1,
+				      .remote_status = 0xa900,
+				      .error = "quarantined " LEDGER_FAR_END};
+	struct fixture_items got;
+	struct transfer_id id;
+
+	fixture_open(f);
+	id = fixture_put(f, &in, 500);
+	fixture_settle(f);
+	fixture_queued(f, "cloud", &got);
+	note.delivery = got.items[0].delivery;
+	ledger_attempt(f->l, &note);
+	fixture_await(f,
+		      "SELECT count(*) FROM deliveries"
+		      " WHERE last_error IS NOT NULL",
+		      1);
+	then(f, &id, OUTCOME_ARRIVED);
+	expect_state(f, DELIVERY_ARRIVED);
+	assert_int_equal(
+	    fixture_sql(f, "SELECT count(*) FROM deliveries WHERE"
+			   " last_error='quarantined at the far end'"),
+	    1);
+}
+
 static bool count_row(void *arg, const struct view_delivery *d)
 {
 	assert_int_equal(d->state, DELIVERY_ARRIVED);
@@ -421,6 +450,7 @@ int main(int argc, char **argv)
 	    T(it_does_not_hold_back_its_like),
 	    T(they_are_fetched_in_order_of_arrival),
 	    T(why_it_stays_there_may_be_noted),
+	    T(why_it_stays_there_may_come_first),
 	    T(a_view_lists_them),
 	    T(a_restart_and_a_rebuild_keep_it),
 	    T(moving_and_losing_the_ledger_keep_it),
