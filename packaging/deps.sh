@@ -15,6 +15,7 @@ set -euo pipefail
 		zlib1g-dev"
 	demo="dcmtk python3-pydicom sqlite3"
 	test="$demo libcmocka-dev python3 python3-pytest python3-pytest-timeout
+		python3-pytest-xdist
 		openssl libssl-dev orthanc stunnel4 tshark libgdcm-tools tzdata
 		iproute2"
 	# Node from elsewhere, with its npm, is as good as Debian's.

@@ -5,7 +5,7 @@
 # if none failed and at least one ran. K narrows: a part of a unit test's name,
 # pytest's -k expression. Logs stand in build/FLAVOUR/log/.
 #
-# What fails runs once more, and counts as it ended then: a busy machine is no
+# Several run at once. What fails runs once more, alone, and counts as it ended then: a busy machine is no
 # fault of the code. It is named, so that it can be looked at. A sanitizer's
 # report counts at once.
 set -euo pipefail
@@ -30,6 +30,7 @@ export CULVERT="$PWD/$build/culvert" CULVERT_BUILD="$PWD/$build"
 # Debian's own, which has the packages that deps.sh installed.
 python=/usr/bin/python3
 limit=${TEST_TIMEOUT:-150}
+cores=$(nproc)
 report='Sanitizer|runtime error'
 
 # TSan's shadow memory needs a layout that much randomisation can break.
@@ -48,8 +49,38 @@ lines() {
 	grep -cE "$2" "$1" || true
 }
 
+# one_unit PROGRAM: run it; how it ended goes to its .end file, for run_unit.
+one_unit() {
+	local name=${1##*/} out status ok bad again
+
+	out=$log/$name.log
+	for again in '' ' (at the second try)'; do
+		status=0
+		timeout -k 5 "$limit" "${wrap[@]}" "$1" >"$out" 2>&1 ||
+			status=$?
+		ok=$(lines "$out" '^ok [0-9]')
+		bad=$(lines "$out" '^not ok [0-9]')
+		# A crash, a leak or nothing at all is a failure as well.
+		if [ "$bad" = 0 ] && { [ "$status" != 0 ] || [ "$ok" = 0 ]; }
+		then
+			bad=1
+		fi
+		[ "$bad" != 0 ] || break
+		! grep -qE "$report" "$out" || break
+		cp "$out" "$out.first"
+	done
+	if [ "$bad" != 0 ]; then
+		echo "unit $name: $ok passed, $bad failed (exit status $status)"
+		grep -vE '^ok [0-9]|^[0-9]{4}-[0-9-]+T' "$out" |
+			head -n 60 || true
+	else
+		echo "unit $name: $ok passed$again"
+	fi
+	echo "$ok $bad" >"$log/$name.end"
+}
+
 run_unit() {
-	local bin name out status ok bad again
+	local bin name ran=() ok bad
 
 	for bin in "$build"/unit/test_*; do
 		[ -x "$bin" ] || continue
@@ -60,32 +91,19 @@ run_unit() {
 		*"${K:-}"*) ;;
 		*) continue ;;
 		esac
-		out=$log/$name.log
-		for again in '' ' (at the second try)'; do
-			status=0
-			timeout -k 5 "$limit" "${wrap[@]}" "$bin" >"$out" 2>&1 ||
-				status=$?
-			ok=$(lines "$out" '^ok [0-9]')
-			bad=$(lines "$out" '^not ok [0-9]')
-			# A crash, a leak or nothing at all is a failure as well.
-			if [ "$bad" = 0 ] &&
-				{ [ "$status" != 0 ] || [ "$ok" = 0 ]; }; then
-				bad=1
-			fi
-			[ "$bad" != 0 ] || break
-			! grep -qE "$report" "$out" || break
-			cp "$out" "$out.first"
+		rm -f "$log/$name.end"
+		ran+=("$name")
+		# As many at once as there are processors.
+		while [ "$(jobs -rp | wc -l)" -ge "$cores" ]; do
+			wait -n || true
 		done
+		one_unit "$bin" &
+	done
+	wait
+	for name in "${ran[@]}"; do
+		read -r ok bad <"$log/$name.end" || { ok=0 bad=1; }
 		count "$ok" "$bad"
-		if [ "$bad" != 0 ]; then
-			names="$names $name"
-			echo "unit $name: $ok passed, $bad failed" \
-				"(exit status $status)"
-			grep -vE '^ok [0-9]|^[0-9]{4}-[0-9-]+T' "$out" |
-				head -n 60 || true
-		else
-			echo "unit $name: $ok passed$again"
-		fi
+		[ "$bad" = 0 ] || names="$names $name"
 	done
 }
 
@@ -138,7 +156,9 @@ run_integration() {
 	[ -n "${K:-}" ] && args+=(-k "$K")
 	rm -f "$xml"
 	args+=(-q -rfEs --tb=short -o "cache_dir=$PWD/$log/pytest")
+	# They wait more than they compute: one more at once than processors.
 	"${wrap[@]}" env -u CMOCKA_MESSAGE_OUTPUT "$python" -m pytest \
+		-n "${TEST_JOBS:-$((cores + 1))}" --dist loadfile \
 		--cache-clear --junitxml="$xml" "${args[@]}" \
 		tests/integration 2>&1 | tee "$log/integration.log" ||
 		status=$?
