@@ -194,10 +194,11 @@ static void describe(struct delivery *d, const struct outcome *o,
 		break;
 	case OUTCOME_ARRIVED:
 		d->attempts++;
-		d->remote_status = -1;
 		/* What the far end said of it may be here before. */
-		if (strstr(d->last_error, LEDGER_FAR_END) == NULL)
-			d->last_error[0] = '\0';
+		if (strstr(d->last_error, LEDGER_FAR_END) != NULL)
+			break;
+		d->remote_status = -1;
+		d->last_error[0] = '\0';
 		break;
 	case OUTCOME_COMMITTED:
 		/* Whether it was flagged stays; notes of attempts do not. */

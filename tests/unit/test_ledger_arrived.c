@@ -12,6 +12,7 @@
 
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
+#include "proxy/link/frame.h"
 #include "store/db.h"
 #include "store/migrations.h"
 #include "tests/unit/ledger_fixture.h"
@@ -289,10 +290,18 @@ static void why_it_stays_there_may_come_first(void **state)
 		      1);
 	then(f, &id, OUTCOME_ARRIVED);
 	expect_state(f, DELIVERY_ARRIVED);
-	assert_int_equal(
-	    fixture_sql(f, "SELECT count(*) FROM deliveries WHERE"
-			   " last_error='quarantined at the far end'"),
-	    1);
+	assert_int_equal(fixture_sql(f,
+				     "SELECT count(*) FROM deliveries WHERE"
+				     " last_error='quarantined at the far end'"
+				     " AND remote_status=0xa900"),
+			 1);
+}
+
+static void what_a_link_says_of_its_far_end_is_known_as_such(void **state)
+{
+	(void)state;
+	for (uint8_t k = LINK_STUCK_RETRYING; k <= LINK_STUCK_DISCARDED; k++)
+		assert_non_null(strstr(link_stuck_text(k), LEDGER_FAR_END));
 }
 
 static bool count_row(void *arg, const struct view_delivery *d)
@@ -451,6 +460,7 @@ int main(int argc, char **argv)
 	    T(they_are_fetched_in_order_of_arrival),
 	    T(why_it_stays_there_may_be_noted),
 	    T(why_it_stays_there_may_come_first),
+	    T(what_a_link_says_of_its_far_end_is_known_as_such),
 	    T(a_view_lists_them),
 	    T(a_restart_and_a_rebuild_keep_it),
 	    T(moving_and_losing_the_ledger_keep_it),
