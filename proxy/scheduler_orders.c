@@ -181,11 +181,8 @@ static bool is_there(const struct order *o, const struct view_delivery *v)
 
 /* It ended just now, and the ledger does not know yet how: whether the order
  * fits is seen when it does. */
-static bool wait_for_ledger(struct order *o, const struct dest *d,
-			    const struct view_delivery *v)
+static bool wait_for_ledger(struct order *o, const struct view_delivery *v)
 {
-	if (v->state != DELIVERY_QUEUED || !window_is_done(d, v->delivery))
-		return false;
 	if (o->late != v->delivery) {
 		o->late = v->delivery;
 		o->patience = BUSY_WAITS;
@@ -204,10 +201,8 @@ static bool consider(struct order *o, const struct view_delivery *v)
 	if (d == NULL || is_there(o, v) || !rows[o->kind].fits[v->state] ||
 	    follows_others(o, v))
 		return true;
-	if (wait_for_ledger(o, d, v))
-		return false;
 	if (v->state == DELIVERY_QUEUED && window_is_done(d, v->delivery))
-		return true;
+		return !wait_for_ledger(o, v);
 	if (apply(o, d, v))
 		o->reached++;
 	else

@@ -5,9 +5,9 @@
 # if none failed and at least one ran. K narrows: a part of a unit test's name,
 # pytest's -k expression. Logs stand in build/FLAVOUR/log/.
 #
-# Several run at once. What fails runs once more, alone, and counts as it ended then: a busy machine is no
-# fault of the code. It is named, so that it can be looked at. A sanitizer's
-# report counts at once.
+# Several run at once. What fails runs once more, and counts as it ended then: a
+# busy machine is no fault of the code. It is named, so that it can be looked
+# at. A sanitizer's report counts at once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 flavour=$1
