@@ -1,0 +1,9 @@
+/* views.h - the views that routes.c lists. */
+#ifndef WEB_STATUS_VIEWS_H
+#define WEB_STATUS_VIEWS_H
+
+#include "web-status/routes.h"
+
+web_view_fn view_now; /* "/": how things stand */
+
+#endif
