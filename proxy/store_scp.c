@@ -10,6 +10,7 @@
 #include "proxy/lib/mem.h"
 #include "proxy/net/worker.h"
 #include "store/spool.h"
+#include "store/spool_partial.h"
 
 struct store_op {
 	struct worker *worker;
@@ -221,6 +222,9 @@ enum err store_begin(struct spool *spool, struct worker *w,
 	if (e != ERR_OK) {
 		op->put = NULL;
 		refuse_with(op, e);
+		/* for when it is sent again */
+		if (e == ERR_NOSPACE)
+			(void)spool_partial_make_room(spool);
 	} else {
 		identify_init(&op->identify,
 			      uid_ts_kind(context->transfer_syntax));

@@ -330,8 +330,14 @@ static void put_one(struct rx_chunk *c)
 	static const struct rx_no root = {.code = LINK_REFUSED_ROOT};
 	struct rx_transfer *t = c->transfer;
 	uint8_t found[LINK_HASH_LEN];
-	enum err e = rx_store_one(t, c, found);
+	enum err e;
 
+	/* The length may have been told after the chunk had come. */
+	if (c->index != 0 || c->length != t->whole.length) {
+		rx_chunk_bad(c, LINK_BAD_LENGTH, c->leaf, c->leaf);
+		return;
+	}
+	e = rx_store_one(t, c, found);
 	if (e == ERR_INVAL) {
 		rx_chunk_bad(c, LINK_BAD_HASH, c->leaf, found);
 		return;

@@ -9,6 +9,7 @@
 /* clang-format on */
 #include <semaphore.h>
 
+#include "store/tree.h"
 #include "tests/unit/receiver_kit.h"
 
 /* The spool's writer stands still between hold() and let_go(). */
@@ -99,11 +100,36 @@ static void an_eager_chunk_under_a_wrong_root_is_refused(void **state)
 	edge_close(&e);
 }
 
+/* The root fits to the leaf and to the length, but these do not fit to each
+ * other; the length is told when the chunk has come already. */
+static void a_chunk_that_is_longer_than_its_instance_is_refused(void **state)
+{
+	struct thing t = rk_thing(1, 5000), longer = rk_thing(1, 6000);
+	uint8_t leaf[1][SEAL_HASH_LEN];
+	const struct link_frame *f;
+	struct edge e;
+
+	(void)state;
+	assert_int_equal(tree_leaf_of(longer.data, 6000, leaf[0]), ERR_OK);
+	assert_int_equal(
+	    tree_root_of(5000, (const uint8_t(*)[32])leaf, 1, t.root), ERR_OK);
+	edge_open(&e);
+	edge_offer(&e, &longer, LINK_F_EAGER);
+	edge_data(&e, &longer, 0);
+	edge_offer(&e, &t, LINK_F_COMPLETE);
+	do {
+		f = edge_next(&e);
+		assert_int_not_equal(f->type, LINK_ARRIVED);
+	} while (f->type != LINK_BAD && f->type != LINK_REFUSED);
+	edge_close(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    RK_TEST(whoever_waits_for_room_and_ends_does_not_keep_the_others),
 	    RK_TEST(an_eager_chunk_under_a_wrong_root_is_refused),
+	    RK_TEST(a_chunk_that_is_longer_than_its_instance_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
