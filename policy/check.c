@@ -323,6 +323,7 @@ void check_meaning(const struct config *cfg, struct config_errors *e)
 	check_destinations(cfg, e);
 	check_spool(cfg, e);
 	check_commitment(cfg, e);
+	check_status(cfg, e);
 	check_rates(cfg, e);
 	check_devices(cfg, e);
 	/* A device that cannot arrive makes its routes wrong as well. */

@@ -23,6 +23,7 @@ void check_devices(const struct config *cfg, struct config_errors *e);
 void check_routes(const struct config *cfg, struct config_errors *e);
 void check_spool(const struct config *cfg, struct config_errors *e);
 void check_rates(const struct config *cfg, struct config_errors *e);
+void check_status(const struct config *cfg, struct config_errors *e);
 void check_commitment(const struct config *cfg, struct config_errors *e);
 
 /* Where an option of a named thing was set: check_at(cfg, "listeners", name,

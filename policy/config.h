@@ -399,6 +399,23 @@ struct config {
 	struct {
 		enum config_log_level level;
 	} log;
+	/* The status page; address.host "": there is none. */
+	struct {
+		struct config_endpoint address;
+		struct {
+			char certificate[CONFIG_PATH_LEN];
+			char key[CONFIG_PATH_LEN];
+			char client_ca[CONFIG_PATH_LEN]; /* "": not asked */
+		} tls;
+		char users[CONFIG_PATH_LEN]; /* "": no log-in */
+		struct config_texts hosts;   /* names it is called by */
+		uint32_t connections;        /* at once, of all */
+		uint32_t per_address;        /* at once, of one address */
+		struct {
+			uint64_t idle;     /* a log-in ends after */
+			uint64_t lifetime; /* in any case after */
+		} session;
+	} status;
 	uint32_t workers;                /* 0: one per core */
 	char time_zone[CONFIG_ZONE_LEN]; /* of timetables; "": this machine's */
 	struct config_shape rate;        /* all destinations together */

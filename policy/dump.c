@@ -212,21 +212,38 @@ void option_print(FILE *out, const struct option *o, const void *base)
 		dump_value(out, o, field);
 }
 
-/* Open the maps between the last path printed and this one. */
-static void open_groups(FILE *out, const char *path, char last[64], int depth)
+/* The maps that a path is in: "status.tls" of "status.tls.key". */
+static size_t group_length(const char *path)
 {
-	const char *dot = strchr(path, '.');
-	size_t len = dot != NULL ? (size_t)(dot - path) : 0;
+	const char *dot = strrchr(path, '.');
 
-	if (len == 0 || len >= 64) {
-		last[0] = '\0';
-		return;
+	return dot != NULL ? (size_t)(dot - path) : 0;
+}
+
+/* Whether the first n bytes of path are a map that is open already. */
+static bool is_open(const char *last, const char *path, size_t n)
+{
+	return strncmp(last, path, n) == 0 &&
+	       (last[n] == '\0' || last[n] == '.');
+}
+
+/* Open the maps between the last path printed and this one. Returns how deep
+ * it stands. */
+static int open_groups(FILE *out, const char *path, char last[64], int depth)
+{
+	size_t len = group_length(path), from = 0;
+
+	while (from < len) {
+		size_t n = strcspn(path + from, ".");
+
+		if (!is_open(last, path, from + n))
+			fprintf(out, "%*s%.*s:\n", depth, "", (int)n,
+				path + from);
+		from += n + 1;
+		depth += 2;
 	}
-	if (strncmp(last, path, len) == 0 && last[len] == '\0')
-		return;
-	memcpy(last, path, len);
-	last[len] = '\0';
-	fprintf(out, "%*s%s:\n", depth, "", last);
+	snprintf(last, 64, "%.*s", (int)len, path);
+	return depth;
 }
 
 /* Every option of a scope. */
@@ -239,15 +256,15 @@ static void dump_struct(FILE *out, const char *scope, const void *base,
 	for (size_t i = 0; (o = option_at(i)) != NULL; i++) {
 		const unsigned char *field =
 		    (const unsigned char *)base + o->offset;
-		const char *path = o->path + strlen(scope), *dot;
+		const char *path = o->path + strlen(scope);
+		size_t in;
 
 		if (strcmp(option_scope(o->path), scope) != 0 ||
 		    is_absent(o, field))
 			continue;
-		open_groups(out, path, group, depth);
-		dot = strchr(path, '.');
-		fprintf(out, "%*s%s: ", depth + (dot != NULL ? 2 : 0), "",
-			dot != NULL ? dot + 1 : path);
+		in = group_length(path);
+		fprintf(out, "%*s%s: ", open_groups(out, path, group, depth),
+			"", path + in + (in > 0 ? 1 : 0));
 		dump_value(out, o, field);
 		fputc('\n', out);
 	}

@@ -525,6 +525,41 @@ static const struct option table[] = {
      .max = 90 * DAY, .example = "3d",
      .help = "After that long a held request is reported as failed for what "
 	     "is not known to be safe."},
+    {"status.address", OPTION_ADDRESS, 0, FIELD(config, status.address),
+     .initial_text = "none: there is no status page",
+     .example = "127.0.0.1:8104",
+     .help = "Where the status page is served. Beyond loopback it needs "
+	     "status.tls and status.users."},
+    {"status.tls.certificate", OPTION_PATH, 0,
+     FIELD(config, status.tls.certificate), .example = "page.pem",
+     .help = "PEM file of the page's certificate and its chain."},
+    {"status.tls.key", OPTION_PATH, 0, FIELD(config, status.tls.key),
+     .example = "page.key", .help = "PEM file of the private key to it."},
+    {"status.tls.client_ca", OPTION_PATH, 0,
+     FIELD(config, status.tls.client_ca), .example = "staff-ca.pem",
+     .help = "PEM file of the CAs of viewers' certificates. With it a viewer "
+	     "may log in by certificate; who is who stands in status.users."},
+    {"status.users", OPTION_PATH, 0, FIELD(config, status.users),
+     .example = "/etc/culvert/users",
+     .help = "File of those who may log in, made by culvert web passwd."},
+    {"status.hosts", OPTION_TEXTS, 0, FIELD(config, status.hosts),
+     .example = "culvert.clinic.example",
+     .help = "Names under which browsers may ask for the page, besides its "
+	     "address and localhost. Others are refused (DNS rebinding)."},
+    {"status.connections", OPTION_NUMBER, 0, FIELD(config, status.connections),
+     .initial = "256", .min = 8, .max = 4096, .example = "256",
+     .help = "Connections to the page at once; more are closed at once."},
+    {"status.per_address", OPTION_NUMBER, 0, FIELD(config, status.per_address),
+     .initial = "32", .min = 1, .max = 4096, .example = "32",
+     .help = "The same of one address, or one /64 of IPv6."},
+    {"status.session.idle", OPTION_DURATION, 0,
+     FIELD(config, status.session.idle), .initial = "30m", .min = SEC,
+     .max = DAY, .example = "30m",
+     .help = "A log-in ends after that long without a request."},
+    {"status.session.lifetime", OPTION_DURATION, 0,
+     FIELD(config, status.session.lifetime), .initial = "12h", .min = SEC,
+     .max = 30 * DAY, .example = "12h",
+     .help = "A log-in ends after that long in any case."},
     {"log.level", OPTION_ENUM, OPTION_LIVE, FIELD(config, log.level),
      .initial = "info", .words = log_levels, .example = "info",
      .help = "Least important line that is written."},
@@ -535,8 +570,6 @@ static const struct {
 	const char *what;
 } later[] = {
     {"records.retention", "retention"},
-    {"status", "the status page"},
-    {"web", "the status page"},
     {"audit", "the audit trail's own settings"},
 };
 

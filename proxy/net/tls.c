@@ -330,6 +330,8 @@ static void set_verify(struct tls_context *c)
 
 	if (c->server && c->no_client_cert)
 		mode = WOLFSSL_VERIFY_NONE;
+	else if (c->server && c->optional_client_cert)
+		mode = WOLFSSL_VERIFY_PEER;
 	wolfSSL_CTX_set_verify(c->wolf, mode, on_verify);
 	wolfSSL_CTX_SetMinRsaKey_Sz(c->wolf, RSA_MIN_BITS);
 	wolfSSL_CTX_SetMinEccKey_Sz(c->wolf, EC_MIN_BITS);
@@ -386,8 +388,11 @@ static enum err context_new(const struct tls_options *o, bool server,
 	list_init(&c->sessions);
 	c->server = server;
 	c->no_client_cert = o->no_client_cert;
+	c->optional_client_cert = o->optional_client_cert;
 	/* tickets name an identity; without one there is nothing to name */
-	c->no_resumption = o->no_resumption || (server && o->no_client_cert);
+	c->no_resumption =
+	    o->no_resumption ||
+	    (server && (o->no_client_cert || o->optional_client_cert));
 	c->wolf = wolfSSL_CTX_new(server ? wolfSSLv23_server_method()
 					 : wolfSSLv23_client_method());
 	e = c->wolf != NULL ? context_fill(c, o, why) : ERR_NOMEM;

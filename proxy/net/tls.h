@@ -46,13 +46,16 @@ struct tls_options {
 				  * P-256, P-384 */
 	bool tls12_only;         /* tests, and peers that break on 1.3 */
 	bool tls13_only;
-	bool no_client_cert;     /* server: do not ask for one. Default is
-				  * mutual: no certificate, no connection */
-	bool no_resumption;      /* no tickets, no sessions kept */
-	const char *alpn;        /* application protocol (RFC 7301), at most
-				  * TLS_ALPN_MAX bytes, no ','. Peers that do
-				  * not speak it are refused. NULL: not asked;
-				  * a client's offers are then ignored */
+	bool no_client_cert;       /* server: do not ask for one. Default is
+				    * mutual: no certificate, no connection */
+	bool optional_client_cert; /* server: ask for one, verify it when it
+				    * comes, do without when none does.
+				    * Sessions are not resumed then */
+	bool no_resumption;        /* no tickets, no sessions kept */
+	const char *alpn;          /* application protocol (RFC 7301), at most
+				    * TLS_ALPN_MAX bytes, no ','. Peers that do
+				    * not speak it are refused. NULL: not asked;
+				    * a client's offers are then ignored */
 	const char *fingerprint; /* accept only a peer with this SHA-256 of its
 				  * certificate (hex, ':' allowed); NULL: any
 				  * that verifies */

@@ -149,12 +149,17 @@ static enum err fail(struct tls *t, int wolf_error)
 
 /* ---- handshake -------------------------------------------------------- */
 
+static bool may_be_nobody(const struct tls_context *c)
+{
+	return c->server && (c->no_client_cert || c->optional_client_cert);
+}
+
 /* No peer without an identity, however the handshake went. */
 static enum err handshake_done(struct tls *t)
 {
 	t->was_resumed = wolfSSL_session_reused(t->wolf) != 0;
 	t->who = t->was_resumed ? t->resumed : t->peer;
-	if (t->who == NULL && !(t->ctx->server && t->ctx->no_client_cert)) {
+	if (t->who == NULL && !may_be_nobody(t->ctx)) {
 		tls_fail_no_certificate(t);
 		return fail(t, 0);
 	}

@@ -41,7 +41,7 @@ enum err tls_profile_apply(struct tls_context *c, const struct tls_options *o,
 struct tls_context {
 	atomic_int refs;
 	WOLFSSL_CTX *wolf;
-	bool server, no_client_cert, no_resumption;
+	bool server, no_client_cert, optional_client_cert, no_resumption;
 	bool has_own;
 	struct tls_certificate own;
 	char *ca_file;

@@ -511,8 +511,6 @@ static void later_features_are_named_as_such(void **state)
 	(void)state;
 	bad(ALL "records: {retention: 6y}\n",
 	    "retention is not in this version");
-	bad(ALL "status: {address: 127.0.0.1:8104}\n",
-	    "the status page is not in this version");
 }
 
 static void errors_are_collected_and_bounded(void **state)
