@@ -38,14 +38,12 @@ static void need_with(const struct config *cfg, struct config_errors *e,
 			      example);
 }
 
+/* Those without a default: a dump has the others in any case. */
 static bool status_given(const struct config *cfg, struct config_mark *at)
 {
 	static const char *const keys[] = {
-	    "status.tls.certificate", "status.tls.key",
-	    "status.tls.client_ca",   "status.users",
-	    "status.hosts",           "status.connections",
-	    "status.per_address",     "status.session.idle",
-	    "status.session.lifetime"};
+	    "status.tls.certificate", "status.tls.key", "status.tls.client_ca",
+	    "status.users", "status.hosts"};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		*at = config_where(cfg, keys[i]);
