@@ -24,6 +24,7 @@ enum {
 	CONFIG_UID_LEN = 65,
 	CONFIG_HOST_LEN = 256,  /* host name or numeric address, no brackets */
 	CONFIG_TEXT_LEN = 256,  /* free text */
+	CONFIG_GROUP_LEN = 65,  /* group of the system */
 	CONFIG_PATH_LEN = 1024, /* absolute, or relative to the working dir */
 	CONFIG_FINGERPRINT_LEN = 65, /* SHA-256, lower-case hex, no colons */
 	CONFIG_ZONE_LEN = 64,        /* "Europe/Berlin" */
@@ -391,6 +392,11 @@ struct config {
 	} records;
 	struct {
 		char path[CONFIG_PATH_LEN]; /* Unix socket */
+		struct {                    /* by name or number; "": none */
+			char operators[CONFIG_GROUP_LEN];
+			char security[CONFIG_GROUP_LEN];
+			char auditors[CONFIG_GROUP_LEN];
+		} groups;
 	} control;
 	struct {
 		uint64_t unknown;  /* wait for instances never seen */

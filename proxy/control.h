@@ -12,10 +12,12 @@
  *
  *   {"ok":true, ...} or {"ok":false, "error":"cause; remedy"}
  *
- * The socket's file mode (0660, group culvert-operator where there is one)
- * decides who may ask; the kernel says who it is (SO_PEERCRED), and every
- * action is an audit row before it takes effect. A thread of its own serves a
- * few connections at a time, each with a deadline. */
+ * Everybody on the machine may connect; what they may ask is decided by the
+ * groups that the kernel says they are in (control_peer.h) and by the one table
+ * of rights (policy/roles.h). Every action is an audit row before it takes
+ * effect; those refused are on record, too. Each connection has a thread, with
+ * a deadline; a few are served at a time, and one user has no more than half
+ * of them. How an operation is added: control_op.h. */
 #ifndef PROXY_CONTROL_H
 #define PROXY_CONTROL_H
 

@@ -1,11 +1,16 @@
-#include "proxy/control_export.h"
-
+/* control_export.c - give an operator the Part 10 file of a spooled instance:
+ * {"ok":true,"length":n,"sop_instance":uid} and n bytes, or an error. A
+ * connection that ends before n bytes: the copy in the spool is damaged or
+ * gone.
+ *
+ * Reads the spool on the connection's own thread: every chunk is opened and
+ * checked before its bytes leave. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "policy/config.h"
-#include "proxy/control_io.h"
+#include "proxy/control_op.h"
 #include "proxy/dicom/part10.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
@@ -148,14 +153,14 @@ static bool on_found(void *arg, const struct view_delivery *d)
 	return !f->open;
 }
 
-void control_export(const struct control_options *opt, int fd,
-		    const char *transfer)
+void control_run_export(struct control_connection *k, const json_t *request)
 {
+	const struct control_options *opt = k->opt;
+	const char *transfer = control_text(request, "transfer");
 	struct found *f = mem_zalloc(sizeof(*f));
 	struct ledger_view *view = NULL;
 	char why[LEDGER_WHY_LEN] = "out of memory";
 	const char *error = why;
-	json_t *answer;
 
 	if (f != NULL &&
 	    ledger_view_open(opt->config->records.path, &view, why) == ERR_OK) {
@@ -177,13 +182,9 @@ void control_export(const struct control_options *opt, int fd,
 			error = NULL;
 	}
 	ledger_view_close(view);
-	if (error == NULL) {
-		send_instance(opt, fd, &f->d);
-	} else {
-		answer = control_error(error);
-		if (control_send(fd, answer) != ERR_OK)
-			log_event(LOG_DEBUG, "control-gone", "fd=%d", fd);
-		json_decref(answer);
-	}
+	if (error == NULL)
+		send_instance(opt, k->fd, &f->d);
+	else
+		control_refuse(k, error);
 	mem_free(f);
 }

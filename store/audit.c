@@ -355,6 +355,22 @@ enum err audit_sync(struct audit *a)
 	return e;
 }
 
+enum err audit_flush(struct audit *a)
+{
+	sqlite3_file *wal = NULL;
+
+	if (a->db == NULL || a->in_transaction)
+		return ERR_OK;
+	/* a checkpoint would not flush what a reader keeps it from copying */
+	if (sqlite3_file_control(a->db, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+				 &wal) == SQLITE_OK &&
+	    wal != NULL && wal->pMethods != NULL &&
+	    wal->pMethods->xSync(wal, SQLITE_SYNC_FULL) == SQLITE_OK)
+		return ERR_OK;
+	say(a, "the log cannot be flushed");
+	return ERR_IO;
+}
+
 const char *audit_gap(struct audit *a)
 {
 	struct db_identity now;

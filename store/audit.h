@@ -142,6 +142,8 @@ enum err audit_commit(struct audit *a) MUST_CHECK;
 void audit_undo(struct audit *a);
 /* Make what is committed safe from power loss, if there is something new. */
 enum err audit_sync(struct audit *a) MUST_CHECK;
+/* The same at once, without moving anything: one flush of the log. */
+enum err audit_flush(struct audit *a) MUST_CHECK;
 /* Look whether the open month is still there. Returns why it is not (lost,
  * replaced, damaged and moved aside) once, for an audit-gap event; else NULL.
  */

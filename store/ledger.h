@@ -392,6 +392,15 @@ void ledger_attempt(struct ledger *l, const struct ledger_attempt *a);
 void ledger_operation(struct ledger *l, const struct ledger_operation *o);
 /* e->sealed is copied, too. */
 void ledger_audit(struct ledger *l, const struct audit_event *e);
+/* Likewise, and wait at most ms until the row is safe from power loss. Not on
+ * a loop's thread nor on the ledger's own.
+ *
+ *   ERR_OK       it is
+ *   ERR_TIMEOUT  not yet; it may still be written
+ *   ERR_BUSY     no room in the queue;  ERR_NOMEM
+ *   ERR_INVAL, ERR_IO  it was refused; the ledger closes */
+enum err ledger_audit_sure(struct ledger *l, const struct audit_event *e,
+			   unsigned ms) MUST_CHECK;
 
 /* ---- sealing for the audit ------------------------------------------- */
 

@@ -52,12 +52,43 @@ static void failed(struct ledger *l)
 	l->audit_retry_ns = now + RETRY_MS * 1000000ULL;
 }
 
+static bool anyone_waits(const struct ledger *l)
+{
+	LIST_EACH(it, tmp, &l->audit_written)
+	{
+		if (CONTAINER_OF(it, struct post, node)->sure != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Tell those whose rows are durable now. When they cannot be flushed the rows
+ * stay, and ledger_post_free() tells them so. */
+static void settle(struct ledger *l)
+{
+	if (!anyone_waits(l))
+		return;
+	if (audit_flush(l->audit) != ERR_OK) {
+		log_event(LOG_WARN, "audit-not-synced", "why=\"%s\"",
+			  audit_why(l->audit));
+		return;
+	}
+	LIST_EACH(it, tmp, &l->audit_written)
+	{
+		struct post *p = CONTAINER_OF(it, struct post, node);
+
+		ledger_sure_settle(p->sure, ERR_OK);
+		p->sure = NULL;
+	}
+}
+
 static enum err commit(struct ledger *l)
 {
 	enum err e = audit_commit(l->audit);
 
 	if (e != ERR_OK)
 		return e;
+	settle(l);
 	LIST_EACH(it, tmp, &l->audit_written)
 	{
 		struct post *p = CONTAINER_OF(it, struct post, node);

@@ -208,10 +208,19 @@ enum post_kind {
 	POST_AUDIT
 };
 
+/* ledger_sure.c: one who waits for an audit row to be durable. */
+struct ledger_sure; /* opaque; the waiter's and the post's */
+struct ledger_sure *ledger_sure_new(void); /* NULL: out of memory */
+/* The post's side, once: how it went. NULL is fine. */
+void ledger_sure_settle(struct ledger_sure *s, enum err e);
+/* The waiter's side, once: wait, and give it up. ERR_TIMEOUT or as settled. */
+enum err ledger_sure_wait(struct ledger_sure *s, unsigned ms) MUST_CHECK;
+
 struct post {
 	struct list node;
 	enum post_kind kind;
-	size_t bytes; /* of this block */
+	size_t bytes;             /* of this block */
+	struct ledger_sure *sure; /* somebody waits for it; or NULL */
 	union {
 		struct ledger_association association;
 		struct ledger_association_end end;

@@ -36,7 +36,12 @@ enum err ledger_posts_init(struct posts *p, unsigned max)
 static void free_list(struct list *posts)
 {
 	LIST_EACH(it, tmp, posts)
-	mem_free(CONTAINER_OF(it, struct post, node));
+	{
+		struct post *p = CONTAINER_OF(it, struct post, node);
+
+		ledger_sure_settle(p->sure, ERR_IO);
+		mem_free(p);
+	}
 	list_init(posts);
 }
 
@@ -77,7 +82,7 @@ static unsigned limit_of(enum post_kind kind)
 	return 0;
 }
 
-static void post(struct ledger *l, struct post *new)
+static bool post(struct ledger *l, struct post *new)
 {
 	struct posts *p = &l->posts;
 	bool taken;
@@ -99,6 +104,7 @@ static void post(struct ledger *l, struct post *new)
 	pthread_mutex_unlock(&p->mutex);
 	if (!taken)
 		mem_free(new);
+	return taken;
 }
 
 void ledger_post_free(struct posts *p, struct post *done)
@@ -107,6 +113,7 @@ void ledger_post_free(struct posts *p, struct post *done)
 	p->n--;
 	p->bytes -= done->bytes;
 	pthread_mutex_unlock(&p->mutex);
+	ledger_sure_settle(done->sure, ERR_IO);
 	mem_free(done);
 }
 
@@ -165,7 +172,7 @@ void ledger_association_begin(struct ledger *l,
 	p = post_new(POST_ASSOCIATION, sizeof(*a), extra);
 	if (p != NULL)
 		copy_contexts(p, a);
-	post(l, p);
+	(void)post(l, p);
 }
 
 #define POST_COPY(kind_, member, from)                                         \
@@ -173,7 +180,7 @@ void ledger_association_begin(struct ledger *l,
 		struct post *p = post_new((kind_), sizeof(*(from)), 0);        \
 		if (p != NULL)                                                 \
 			p->as.member = *(from);                                \
-		post(l, p);                                                    \
+		(void)post(l, p);                                              \
 	} while (0)
 
 void ledger_association_end(struct ledger *l,
@@ -215,10 +222,10 @@ void ledger_origin_noted(struct ledger *l, const struct instance_origin *v,
 		p->as.noted.n = n;
 		p->as.noted.v = memcpy(p + 1, v, n * sizeof(*v));
 	}
-	post(l, p);
+	(void)post(l, p);
 }
 
-void ledger_audit(struct ledger *l, const struct audit_event *e)
+static struct post *audit_post(const struct audit_event *e)
 {
 	size_t extra = e->sealed_len <= AUDIT_SEALED_LEN ? e->sealed_len
 							 : AUDIT_SEALED_LEN;
@@ -233,7 +240,28 @@ void ledger_audit(struct ledger *l, const struct audit_event *e)
 		if (e->mono_ns == 0)
 			p->as.audit.mono_ns = clock_mono_ns();
 	}
-	post(l, p);
+	return p;
+}
+
+void ledger_audit(struct ledger *l, const struct audit_event *e)
+{
+	(void)post(l, audit_post(e));
+}
+
+enum err ledger_audit_sure(struct ledger *l, const struct audit_event *e,
+			   unsigned ms)
+{
+	struct ledger_sure *s = ledger_sure_new();
+	struct post *p = s != NULL ? audit_post(e) : NULL;
+
+	if (p == NULL) {
+		mem_free(s);
+		return ERR_NOMEM;
+	}
+	p->sure = s;
+	if (!post(l, p)) /* freed, but not what it held */
+		ledger_sure_settle(s, ERR_BUSY);
+	return ledger_sure_wait(s, ms);
 }
 
 enum err ledger_seal_identifier(struct ledger *l, const uint8_t *p, size_t n,
