@@ -7,7 +7,7 @@
 #include "proxy/lib/mem.h"
 
 enum {
-	OPTIONS_MAX = 128, /* rows of the option table */
+	OPTIONS_MAX = 256, /* rows of the option table */
 	WHERE_LEN = 160    /* longest path of a place in the file */
 };
 
@@ -126,7 +126,11 @@ static void unknown_key(struct build *b, const char *schema,
 
 static size_t option_index(const struct option *o)
 {
-	return (size_t)(o - option_at(0));
+	size_t i = 0;
+
+	while (option_at(i) != o)
+		i++;
+	return i;
 }
 
 static enum err read_option(struct build *b, struct target *t,
@@ -169,6 +173,7 @@ static bool is_collection(const char *schema)
 	return strcmp(schema, "listeners") == 0 ||
 	       strcmp(schema, "devices") == 0 ||
 	       strcmp(schema, "destinations") == 0 ||
+	       strcmp(schema, "repositories") == 0 ||
 	       strcmp(schema, "routes") == 0;
 }
 
@@ -267,7 +272,7 @@ static enum err read_struct(struct build *b, struct target *t,
 	return e;
 }
 
-/* One of the four collections: how to grow it by an entry. */
+/* One of the five collections: how to grow it by an entry. */
 struct collection {
 	const char *key;  /* "listeners" */
 	const char *kind; /* "listener" */
@@ -293,6 +298,9 @@ static const struct collection collections[] = {
     COLLECTION(destinations, destination, "destinations.NAME.",
 	       CONFIG_DESTINATIONS_MAX,
 	       offsetof(struct config_destination, name)),
+    COLLECTION(repositories, repository, "repositories.NAME.",
+	       CONFIG_REPOSITORIES_MAX,
+	       offsetof(struct config_repository, name)),
     COLLECTION(routes, route, "routes.N.", CONFIG_ROUTES_MAX, 0),
 };
 

@@ -167,6 +167,22 @@ static const void *destinations(const struct config *cfg)
 	return cfg->destinations;
 }
 
+static int change_repository(const struct config *in, const struct config *of,
+			     size_t i)
+{
+	return config_repository_find(in, of->repositories[i].name);
+}
+
+static size_t n_repositories(const struct config *cfg)
+{
+	return cfg->n_repositories;
+}
+
+static const void *repositories(const struct config *cfg)
+{
+	return cfg->repositories;
+}
+
 static const struct noun nouns[] = {
     {"listeners.NAME.", sizeof(struct config_listener), change_listener,
      n_listeners, listeners},
@@ -174,6 +190,8 @@ static const struct noun nouns[] = {
      devices},
     {"destinations.NAME.", sizeof(struct config_destination),
      change_destination, n_destinations, destinations},
+    {"repositories.NAME.", sizeof(struct config_repository), change_repository,
+     n_repositories, repositories},
 };
 
 /* Each begins with its name. */

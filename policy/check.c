@@ -70,6 +70,18 @@ int config_destination_find(const struct config *cfg, const char *name)
 	return find(cfg, &n, name);
 }
 
+static const char *repository_name(const struct config *cfg, size_t i)
+{
+	return cfg->repositories[i].name;
+}
+
+int config_repository_find(const struct config *cfg, const char *name)
+{
+	struct names n = {"repository", repository_name, cfg->n_repositories};
+
+	return find(cfg, &n, name);
+}
+
 int config_device_destination(const struct config *cfg, size_t device)
 {
 	const char *name = cfg->devices[device].name;
@@ -321,6 +333,7 @@ void check_meaning(const struct config *cfg, struct config_errors *e)
 {
 	check_listeners(cfg, e);
 	check_destinations(cfg, e);
+	check_repositories(cfg, e);
 	check_spool(cfg, e);
 	check_commitment(cfg, e);
 	check_status(cfg, e);

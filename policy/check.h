@@ -19,6 +19,7 @@ void check_meaning(const struct config *cfg, struct config_errors *e);
 /* Its parts. */
 void check_listeners(const struct config *cfg, struct config_errors *e);
 void check_destinations(const struct config *cfg, struct config_errors *e);
+void check_repositories(const struct config *cfg, struct config_errors *e);
 void check_devices(const struct config *cfg, struct config_errors *e);
 void check_routes(const struct config *cfg, struct config_errors *e);
 void check_spool(const struct config *cfg, struct config_errors *e);

@@ -24,6 +24,8 @@ void config_free(struct config *cfg)
 		     "devices.NAME.");
 	set_free_all(cfg->destinations, cfg->n_destinations,
 		     sizeof(*cfg->destinations), "destinations.NAME.");
+	set_free_all(cfg->repositories, cfg->n_repositories,
+		     sizeof(*cfg->repositories), "repositories.NAME.");
 	set_free_all(cfg->routes, cfg->n_routes, sizeof(*cfg->routes),
 		     "routes.N.");
 	set_free_members(cfg, "");
@@ -67,6 +69,18 @@ static void default_key(struct config *cfg, struct config_errors *e)
 			      "the path is too long; give spool.key too");
 }
 
+/* RFC 5425 4.1, RFC 5426 3.3. */
+static void default_ports(struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->n_repositories; i++) {
+		struct config_repository *r = &cfg->repositories[i];
+
+		if (r->address.port == 0)
+			r->address.port =
+			    r->protocol == CONFIG_SYSLOG_TLS ? 6514 : 514;
+	}
+}
+
 static enum err build(struct config *cfg, const char *text, size_t len,
 		      const char *dir, struct config_errors *errors)
 {
@@ -93,6 +107,7 @@ static enum err build(struct config *cfg, const char *text, size_t len,
 		return e;
 	if (errors->n_errors == 0)
 		default_key(cfg, errors);
+	default_ports(cfg);
 	if (errors->n_errors == 0)
 		check_meaning(cfg, errors);
 	return errors->n_errors == 0 ? ERR_OK : ERR_INVAL;

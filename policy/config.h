@@ -36,9 +36,10 @@ enum {
 	CONFIG_DEVICES_MAX = 4096,
 	CONFIG_DESTINATIONS_MAX = 256,
 	CONFIG_ROUTES_MAX = 1024,
-	CONFIG_LIST_MAX = 256,    /* entries of any list inside these */
-	CONFIG_FORWARD_MAX = 16,  /* destinations of one route */
-	CONFIG_TIMETABLE_MAX = 64 /* entries of one */
+	CONFIG_LIST_MAX = 256,     /* entries of any list inside these */
+	CONFIG_FORWARD_MAX = 16,   /* destinations of one route */
+	CONFIG_TIMETABLE_MAX = 64, /* entries of one */
+	CONFIG_REPOSITORIES_MAX = 4
 };
 
 /* A place in the file; both count from 1, 0 means "not in the file". */
@@ -347,6 +348,42 @@ struct config_destination {
 	} retry;
 };
 
+enum config_syslog {
+	CONFIG_SYSLOG_TLS, /* RFC 5425 */
+	CONFIG_SYSLOG_UDP  /* RFC 5426: in clear, and nobody acknowledges */
+};
+
+/* "syslog-tls", "syslog-udp". */
+const char *config_syslog_name(enum config_syslog p);
+
+enum config_msgid {
+	CONFIG_MSGID_DICOM, /* "DICOM+RFC3881", PS3.15 A.6 */
+	CONFIG_MSGID_IHE    /* "IHE+RFC-3881", ITI-20 */
+};
+
+/* Where the audit goes as DICOM audit messages. */
+struct config_repository {
+	char name[CONFIG_NAME_LEN];
+	struct config_mark at;
+	enum config_syslog protocol;
+	struct config_endpoint address;
+	char plaintext_reason[CONFIG_TEXT_LEN]; /* why syslog-udp is allowed */
+	struct config_tls tls;                  /* syslog-tls */
+	enum config_msgid msgid;
+	uint32_t facility;          /* of RFC 5424 */
+	char site[CONFIG_TEXT_LEN]; /* AuditEnterpriseSiteID; "": none */
+	uint32_t identity;          /* 1: patients are named */
+	uint32_t overlap;           /* rows sent again by a new connection */
+	uint64_t datagram;          /* syslog-udp: bytes, if it can be */
+	struct {
+		uint64_t connect; /* TCP, and TLS on top */
+		uint64_t stall;   /* nothing acknowledged */
+	} timeouts;
+	struct {
+		uint64_t first, max; /* pauses, doubled */
+	} retry;
+};
+
 struct config_route {
 	struct config_mark at;
 	unsigned services;            /* bits of enum config_service */
@@ -375,10 +412,12 @@ struct config {
 	char file[CONFIG_PATH_LEN]; /* as given to config_load() */
 	char node[CONFIG_NAME_LEN];
 	size_t n_listeners, n_devices, n_destinations, n_routes;
+	size_t n_repositories;
 	struct config_listener *listeners;
 	struct config_device *devices;
 	struct config_destination *destinations;
 	struct config_route *routes; /* the first that matches wins */
+	struct config_repository *repositories;
 	struct {
 		char path[CONFIG_PATH_LEN];
 		char key[CONFIG_PATH_LEN]; /* data key file, never empty */
@@ -457,6 +496,7 @@ struct config_mark config_where(const struct config *cfg, const char *path);
 int config_listener_find(const struct config *cfg, const char *name);
 int config_device_find(const struct config *cfg, const char *name);
 int config_destination_find(const struct config *cfg, const char *name);
+int config_repository_find(const struct config *cfg, const char *name);
 
 /* Index of the implicit destination of that device (an index), or -1; and of
  * the device that an implicit destination (an index) is, -1 for declared

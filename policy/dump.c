@@ -167,6 +167,7 @@ static void dump_value(FILE *out, const struct option *o,
 		fputs(value_rate_text(rate, text), out);
 		return;
 	case OPTION_ADDRESS:
+	case OPTION_ENDPOINT:
 		dump_endpoint(
 		    out, (const struct config_endpoint *)(const void *)field);
 		return;
@@ -297,6 +298,12 @@ void config_dump(const struct config *cfg, FILE *out)
 	for (size_t i = 0; i < n_declared(cfg); i++) {
 		fprintf(out, "  \"%s\":\n", cfg->destinations[i].name);
 		dump_struct(out, "destinations.NAME.", &cfg->destinations[i],
+			    4);
+	}
+	fputs(cfg->n_repositories > 0 ? "repositories:\n" : "", out);
+	for (size_t i = 0; i < cfg->n_repositories; i++) {
+		fprintf(out, "  \"%s\":\n", cfg->repositories[i].name);
+		dump_struct(out, "repositories.NAME.", &cfg->repositories[i],
 			    4);
 	}
 	fputs(cfg->n_routes > 0 ? "routes:\n" : "", out);

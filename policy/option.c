@@ -28,7 +28,8 @@ bool option_is_group(const char *path)
 const char *option_scope(const char *path)
 {
 	static const char *const scopes[] = {"listeners.NAME.", "devices.NAME.",
-					     "destinations.NAME.", "routes.N."};
+					     "destinations.NAME.",
+					     "repositories.NAME.", "routes.N."};
 
 	for (size_t i = 0; i < ARRAY_LEN(scopes); i++)
 		if (strncmp(path, scopes[i], strlen(scopes[i])) == 0)
@@ -69,6 +70,8 @@ const char *option_type_text(enum option_type t)
 		return "rate";
 	case OPTION_ADDRESS:
 		return "address:port";
+	case OPTION_ENDPOINT:
+		return "host, or host:port";
 	case OPTION_AES:
 		return "AE title or list of them";
 	case OPTION_NETWORKS:

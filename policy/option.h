@@ -3,8 +3,8 @@
  * A path is written as in the file, with NAME for a name of the user's and N
  * for a place in a list: "listeners.NAME.limits.rate", "routes.N.forward". Its
  * first component says which struct the offset is in: config_listener,
- * config_device, config_destination, config_route, or else config. Internal to
- * policy. */
+ * config_device, config_destination, config_repository, config_route, or else
+ * config. Internal to policy. */
 #ifndef POLICY_OPTION_H
 #define POLICY_OPTION_H
 
@@ -33,7 +33,8 @@ enum option_type {
 	OPTION_ZONE, /* of the time zone database */
 	/* Structs of their own. */
 	OPTION_RATE,
-	OPTION_ADDRESS, /* struct config_endpoint, numeric */
+	OPTION_ADDRESS,  /* struct config_endpoint, numeric */
+	OPTION_ENDPOINT, /* the same, any host; port 0: not given */
 	/* Lists; a single value stands for a list of one. */
 	OPTION_AES,
 	OPTION_NETWORKS,

@@ -3,19 +3,8 @@
 
 #include <string.h>
 
+#include "policy/option_row.h"
 #include "proxy/lib/mem.h"
-
-#define FIELD(type, f) offsetof(struct type, f), sizeof(((struct type *)0)->f)
-#define KIB            1024ull
-#define MIB            (KIB * 1024)
-#define GIB            (MIB * 1024)
-#define TIB            (GIB * 1024)
-#define KBIT           1000ull
-#define GBIT           (KBIT * 1000 * 1000)
-#define SEC            1000ull
-#define MIN            (60 * SEC)
-#define HOUR           (60 * MIN)
-#define DAY            (24 * HOUR)
 
 static const struct option_word log_levels[] = {
     {"debug", CONFIG_LOG_DEBUG, NULL},
@@ -37,14 +26,14 @@ static const struct option_word destination_protocols[] = {
     {"link", CONFIG_LINK, NULL},
     {NULL, 0, NULL}};
 
-static const struct option_word tls_versions[] = {
+const struct option_word option_tls_versions[] = {
     {"1.2", CONFIG_TLS_1_2, NULL},
     {"1.3", CONFIG_TLS_1_3, NULL},
     {"1.0", 0, "TLS before 1.2 is not offered"},
     {"1.1", 0, "TLS before 1.2 is not offered"},
     {NULL, 0, NULL}};
 
-static const struct option_word tls_profiles[] = {
+const struct option_word option_tls_profiles[] = {
     {"bcp195", CONFIG_TLS_BCP195, NULL}, {NULL, 0, NULL}};
 
 static const struct option_word services[] = {
@@ -146,12 +135,12 @@ static const struct option table[] = {
 	     "only. Required with dicom-tls."},
     {"listeners.NAME.tls.min_version", OPTION_ENUM, 0,
      FIELD(config_listener, tls.min_version), .initial = "1.2",
-     .words = tls_versions, .example = "1.3",
+     .words = option_tls_versions, .example = "1.3",
      .help = "Oldest TLS version taken; the newest that both sides have is "
 	     "used."},
     {"listeners.NAME.tls.profile", OPTION_ENUM, 0,
      FIELD(config_listener, tls.profile), .initial = "bcp195",
-     .words = tls_profiles, .example = "bcp195",
+     .words = option_tls_profiles, .example = "bcp195",
      .help = "Cipher suites and groups: BCP 195 (PS3.15 B.9, B.10)."},
     {"listeners.NAME.limits.associations", OPTION_NUMBER, OPTION_LIVE,
      FIELD(config_listener, limits.associations), .initial = "200", .min = 1,
@@ -331,12 +320,12 @@ static const struct option table[] = {
      .help = "Name that the archive's certificate must carry."},
     {"destinations.NAME.tls.min_version", OPTION_ENUM, 0,
      FIELD(config_destination, tls.min_version), .initial = "1.2",
-     .words = tls_versions, .example = "1.3",
+     .words = option_tls_versions, .example = "1.3",
      .help = "Oldest TLS version taken; the newest that both sides have is "
 	     "used."},
     {"destinations.NAME.tls.profile", OPTION_ENUM, 0,
      FIELD(config_destination, tls.profile), .initial = "bcp195",
-     .words = tls_profiles, .example = "bcp195",
+     .words = option_tls_profiles, .example = "bcp195",
      .help = "Cipher suites and groups: BCP 195 (PS3.15 B.9, B.10)."},
     {"destinations.NAME.link.connections", OPTION_NUMBER, 0,
      FIELD(config_destination, link.connections), .initial = "1", .min = 1,
@@ -589,12 +578,15 @@ static const struct {
 
 size_t option_count(void)
 {
-	return ARRAY_LEN(table);
+	return ARRAY_LEN(table) + options_repository_n;
 }
 
 const struct option *option_at(size_t i)
 {
-	return i < ARRAY_LEN(table) ? &table[i] : NULL;
+	if (i < ARRAY_LEN(table))
+		return &table[i];
+	i -= ARRAY_LEN(table);
+	return i < options_repository_n ? &options_repository[i] : NULL;
 }
 
 const char *option_later(const char *path)

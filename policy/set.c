@@ -288,6 +288,21 @@ static void set_address(const struct set *s, const struct node *n)
 		memcpy(s->field, &ep, sizeof(ep));
 }
 
+static void set_endpoint(const struct set *s, const struct node *n)
+{
+	struct config_endpoint ep = {.port = 0};
+
+	if (value_host(n->text))
+		(void)snprintf(ep.host, sizeof(ep.host), "%s", n->text);
+	else if (!value_endpoint(n->text, &ep)) {
+		wrong(s, n,
+		      "is not a host or host:port ([address]:port for IPv6)",
+		      NULL);
+		return;
+	}
+	memcpy(s->field, &ep, sizeof(ep));
+}
+
 /* Lists. */
 
 static enum err append(const struct set *s, const struct node *n,
@@ -488,6 +503,9 @@ static enum err set_scalar(const struct set *s, const struct node *n)
 		return ERR_OK;
 	case OPTION_ADDRESS:
 		set_address(s, n);
+		return ERR_OK;
+	case OPTION_ENDPOINT:
+		set_endpoint(s, n);
 		return ERR_OK;
 	case OPTION_AES:
 		return add_ae(s, n);

@@ -46,6 +46,55 @@ static void plaintext_needs_a_reason(void **state)
 	config_free(good(DICOM_TO(", plaintext: {allowed: same rack}")));
 }
 
+#define REPOSITORY(rest) ALL "repositories: {site: {" rest "}}\n"
+#define SYSLOG_TLS                                                             \
+	"protocol: syslog-tls, address: log, "                                 \
+	"tls: {ca: c, certificate: e, key: k}"
+#define SYSLOG_UDP                                                             \
+	"protocol: syslog-udp, address: \"[::1]:5140\", "                      \
+	"plaintext: {allowed: same rack}"
+
+static void an_audit_repository_has_an_address_and_its_port(void **state)
+{
+	struct config *cfg = good(REPOSITORY(SYSLOG_TLS));
+
+	(void)state;
+	assert_string_equal(cfg->repositories[0].address.host, "log");
+	assert_int_equal(cfg->repositories[0].address.port, 6514);
+	assert_int_equal(cfg->repositories[0].facility, 10);
+	assert_int_equal(cfg->repositories[0].identity, 0);
+	config_free(cfg);
+	cfg = good(REPOSITORY(SYSLOG_UDP ", identity: yes, facility: local7"));
+	assert_string_equal(cfg->repositories[0].address.host, "::1");
+	assert_int_equal(cfg->repositories[0].address.port, 5140);
+	assert_int_equal(cfg->repositories[0].facility, 23);
+	assert_int_equal(cfg->repositories[0].identity, 1);
+	config_free(cfg);
+}
+
+static void an_audit_repository_has_what_its_protocol_needs(void **state)
+{
+	(void)state;
+	bad(REPOSITORY("protocol: syslog-tls, address: log, "
+		       "tls: {ca: c, certificate: e}"),
+	    "needs 'tls.key'; example: tls: {key: edge-01.key}");
+	bad(REPOSITORY("protocol: syslog-udp, address: log"),
+	    "needs 'plaintext.allowed' with the reason why the audit may");
+	bad(REPOSITORY(SYSLOG_UDP ", tls: {ca: x}"), "'tls.ca' has no meaning");
+	bad(REPOSITORY(SYSLOG_TLS ", plaintext: {allowed: x}"),
+	    "'plaintext.allowed' has no meaning");
+	bad(REPOSITORY(SYSLOG_TLS ", retry: {first: 2m, max: 1m}"),
+	    "retry.first must not be longer");
+	bad(REPOSITORY("protocol: syslog-tls, address: \"log:0\""),
+	    "is not a host or host:port");
+	warned(ALL "repositories: {a: {" SYSLOG_UDP "}, b: {" SYSLOG_UDP "}}\n",
+	       "gets every message twice");
+	bad(ALL "repositories: {a: {" SYSLOG_UDP "}, b: {" SYSLOG_UDP
+		"}, c: {" SYSLOG_UDP "}, d: {" SYSLOG_UDP "}, e: {" SYSLOG_UDP
+		"}}\n",
+	    "more than 4 repositories");
+}
+
 static void each_protocol_has_its_own_needs(void **state)
 {
 	(void)state;
@@ -274,6 +323,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(names_must_lead_somewhere),
 	    cmocka_unit_test(plaintext_needs_a_reason),
+	    cmocka_unit_test(an_audit_repository_has_an_address_and_its_port),
+	    cmocka_unit_test(an_audit_repository_has_what_its_protocol_needs),
 	    cmocka_unit_test(each_protocol_has_its_own_needs),
 	    cmocka_unit_test(listeners_may_not_share_a_port),
 	    cmocka_unit_test(destinations_may_not_collide),
