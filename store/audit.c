@@ -1,34 +1,12 @@
 #include "store/audit.h"
 
-#include <dirent.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
-#include "store/db.h"
-#include "store/migrations.h"
-
-enum { MONTH_LEN = 8, DIR_LEN = 512, BOOT_LEN = 40, AUDIT_CACHE = 1 << 20 };
-
-struct audit {
-	char dir[DIR_LEN];
-	char path[DIR_LEN + 32];
-	char month[MONTH_LEN]; /* "2026-05"; "" when none is open */
-	char boot[BOOT_LEN];
-	sqlite3 *db;
-	sqlite3_stmt *insert;
-	struct db_identity identity;
-	int64_t seq;       /* of the last row added */
-	int64_t committed; /* of the last row committed */
-	bool in_transaction;
-	bool unsynced;
-	char gap[AUDIT_WHY_LEN]; /* waits for audit_gap() */
-	char told[AUDIT_WHY_LEN];
-	char why[AUDIT_WHY_LEN];
-};
+#include "store/audit_int.h"
 
 const char *audit_kind_text(enum audit_kind k)
 {
@@ -47,172 +25,34 @@ const char *audit_why(const struct audit *a)
 	return a->why;
 }
 
-static void say(struct audit *a, const char *what)
+void audit_say(struct audit *a, const char *what)
 {
 	snprintf(a->why, sizeof(a->why), "%.160s: %.80s", a->path,
 		 what != NULL ? what : sqlite3_errmsg(a->db));
 }
 
-static void month_of(int64_t wall_ms, char out[MONTH_LEN])
+static void month_of(int64_t wall_ms, char out[AUDIT_MONTH_LEN])
 {
 	char text[CLOCK_TEXT_LEN];
 
 	clock_text(wall_ms, text);
-	memcpy(out, text, MONTH_LEN - 1);
-	out[MONTH_LEN - 1] = '\0';
+	memcpy(out, text, AUDIT_MONTH_LEN - 1);
+	out[AUDIT_MONTH_LEN - 1] = '\0';
 }
 
-static void read_boot(char out[BOOT_LEN])
+static void read_boot(char out[AUDIT_BOOT_LEN])
 {
 	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
 
 	out[0] = '\0';
 	if (f == NULL)
 		return;
-	if (fgets(out, BOOT_LEN, f) != NULL)
+	if (fgets(out, AUDIT_BOOT_LEN, f) != NULL)
 		out[strcspn(out, "\n")] = '\0';
 	(void)fclose(f);
 }
 
-/* ---- months ---------------------------------------------------------- */
-
-static void month_close(struct audit *a)
-{
-	if (a->in_transaction)
-		(void)sqlite3_exec(a->db, "ROLLBACK", NULL, NULL, NULL);
-	a->in_transaction = false;
-	a->seq = a->committed;
-	(void)sqlite3_finalize(a->insert);
-	a->insert = NULL;
-	db_close(a->db);
-	a->db = NULL;
-	a->month[0] = '\0';
-}
-
-static enum err fill_kinds(sqlite3 *db)
-{
-	static const struct {
-		int number;
-		const char *text;
-	} rows[] = {
-#define X(number, name, text) {(number), text},
-	    AUDIT_EVENT_MAP(X)
-#undef X
-	};
-	sqlite3_stmt *st;
-	enum err e =
-	    db_prepare(db, "INSERT OR IGNORE INTO kinds VALUES(?,?)", &st);
-
-	for (size_t i = 0; e == ERR_OK && i < ARRAY_LEN(rows); i++) {
-		db_bind_int(st, 1, rows[i].number);
-		db_bind_text(st, 2, rows[i].text);
-		e = db_run(st);
-	}
-	(void)sqlite3_finalize(st);
-	return e;
-}
-
-static enum err month_try(struct audit *a)
-{
-	struct db_options o = {
-	    .path = a->path, .cache_bytes = AUDIT_CACHE, .busy_ms = 1000};
-	int64_t last = 0;
-	enum err e = db_open(&o, &a->db, a->why);
-
-	if (e != ERR_OK)
-		return e;
-	e = migrations_run(a->db, &migrations_audit, a->why);
-	if (e != ERR_OK)
-		return e;
-	e = fill_kinds(a->db);
-	if (e == ERR_OK)
-		e = db_prepare(a->db,
-			       "INSERT INTO audit VALUES(?,?,?,?,?,?,?,?,?,?,"
-			       "?,?,?,?,?,?,?,?,?,NULL,NULL)",
-			       &a->insert);
-	if (e == ERR_OK) {
-		e = db_integer(a->db, "SELECT max(seq) FROM audit", &last);
-		if (e == ERR_NOTFOUND)
-			e = ERR_OK;
-	}
-	if (e != ERR_OK) {
-		say(a, NULL);
-		return e;
-	}
-	if (last > a->committed)
-		a->seq = a->committed = last;
-	return ERR_OK;
-}
-
-static enum err month_open(struct audit *a, const char month[MONTH_LEN])
-{
-	char aside[DB_WHY_LEN];
-	enum err e;
-
-	month_close(a);
-	snprintf(a->path, sizeof(a->path), "%s/audit-%s.db", a->dir, month);
-	e = month_try(a);
-	if (e == ERR_CORRUPT) {
-		month_close(a);
-		if (db_move_aside(a->path, "corrupt", aside) != ERR_OK)
-			return ERR_IO;
-		log_event(LOG_ERROR, "audit-damaged", "moved-to=%s", aside);
-		snprintf(a->gap, sizeof(a->gap),
-			 "audit of %s was damaged and moved to %.180s", month,
-			 aside);
-		e = month_try(a);
-	}
-	if (e != ERR_OK) {
-		month_close(a);
-		return e;
-	}
-	memcpy(a->month, month, MONTH_LEN);
-	(void)db_identity(a->path, &a->identity);
-	return ERR_OK;
-}
-
 /* ---- opening --------------------------------------------------------- */
-
-static int64_t last_of(const char *path)
-{
-	struct db_options o = {.path = path,
-			       .read_only = true,
-			       .cache_bytes = AUDIT_CACHE,
-			       .busy_ms = 1000};
-	sqlite3 *db;
-	int64_t last = 0;
-
-	if (db_open(&o, &db, NULL) != ERR_OK)
-		return 0;
-	if (db_integer(db, "SELECT max(seq) FROM audit", &last) != ERR_OK)
-		last = 0;
-	db_close(db);
-	return last;
-}
-
-/* A clock that once stood wrong may have put the highest seq in any month. */
-static enum err find_last(struct audit *a)
-{
-	DIR *dir = opendir(a->dir);
-	struct dirent *d;
-
-	if (dir == NULL)
-		return ERR_IO;
-	while ((d = readdir(dir)) != NULL) {
-		char path[DIR_LEN + 264];
-		int64_t last;
-
-		if (fnmatch("audit-[0-9]*-[0-9][0-9].db", d->d_name, 0) != 0)
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", a->dir, d->d_name);
-		last = last_of(path);
-		if (last > a->committed)
-			a->committed = last;
-	}
-	(void)closedir(dir);
-	a->seq = a->committed;
-	return ERR_OK;
-}
 
 enum err audit_open(const char *dir, struct audit **out,
 		    char why[AUDIT_WHY_LEN])
@@ -220,19 +60,21 @@ enum err audit_open(const char *dir, struct audit **out,
 	struct audit *a;
 	enum err e;
 
-	if (strlen(dir) >= DIR_LEN)
+	if (strlen(dir) >= AUDIT_DIR_LEN)
 		return ERR_INVAL;
 	a = mem_zalloc(sizeof(*a));
 	if (a == NULL)
 		return ERR_NOMEM;
 	snprintf(a->dir, sizeof(a->dir), "%s", dir);
 	read_boot(a->boot);
-	e = find_last(a);
+	if (audit_pruned_open(dir, false, &a->pruned, why) != ERR_OK)
+		a->pruned = NULL; /* what is lost with it, look() may find */
+	e = audit_month_find(a);
 	if (e != ERR_OK) {
 		if (why != NULL)
 			snprintf(why, AUDIT_WHY_LEN,
 				 "%.200s: directory cannot be read", dir);
-		mem_free(a);
+		audit_close(a);
 		return e;
 	}
 	*out = a;
@@ -243,61 +85,108 @@ void audit_close(struct audit *a)
 {
 	if (a == NULL)
 		return;
-	month_close(a);
+	audit_month_close(a);
+	audit_pruned_close(a->pruned);
 	mem_free(a);
 }
 
 /* ---- rows ------------------------------------------------------------ */
 
-static void bind_event(struct audit *a, const struct audit_event *e)
+static void bind_row(struct audit *a, const struct audit_row *r)
 {
 	sqlite3_stmt *st = a->insert;
+	bool sealed = r->sealed_is != AUDIT_SEALED_NONE;
 
-	db_bind_int(st, 1, a->seq + 1);
-	db_bind_int(st, 2, e->wall_ms);
-	db_bind_u64(st, 3, e->mono_ns);
-	db_bind_text(st, 4, a->boot);
-	db_bind_int(st, 5, e->kind);
-	db_bind_int(st, 6, e->outcome);
-	if (e->association != 0)
-		db_bind_u64(st, 7, e->association);
+	db_bind_int(st, 1, r->seq);
+	db_bind_int(st, 2, r->wall_ms);
+	db_bind_u64(st, 3, r->mono_ns);
+	db_bind_text(st, 4, r->boot);
+	db_bind_int(st, 5, r->kind);
+	db_bind_int(st, 6, r->outcome);
+	if (r->association != 0)
+		db_bind_u64(st, 7, r->association);
 	else
 		(void)sqlite3_bind_null(st, 7);
-	db_bind_text(st, 8, e->listener);
-	db_bind_text(st, 9, e->device);
-	db_bind_text(st, 10, e->destination);
-	db_bind_text(st, 11, e->peer);
-	db_bind_text(st, 12, e->local);
-	db_bind_text(st, 13, e->calling_ae);
-	db_bind_text(st, 14, e->called_ae);
-	db_bind_text(st, 15, e->fingerprint);
-	db_bind_text(st, 16, e->study);
-	db_bind_text(st, 17, e->user);
-	db_bind_text(st, 18, e->detail);
-	db_bind_blob(st, 19, e->sealed, e->sealed_len);
+	db_bind_text(st, 8, r->listener);
+	db_bind_text(st, 9, r->device);
+	db_bind_text(st, 10, r->destination);
+	db_bind_text(st, 11, r->peer);
+	db_bind_text(st, 12, r->local);
+	db_bind_text(st, 13, r->calling_ae);
+	db_bind_text(st, 14, r->called_ae);
+	db_bind_text(st, 15, r->fingerprint);
+	db_bind_text(st, 16, r->study);
+	db_bind_text(st, 17, r->user);
+	db_bind_text(st, 18, r->detail);
+	db_bind_blob(st, 19, r->prev_chain, sizeof(r->prev_chain));
+	db_bind_blob(st, 20, r->chain, sizeof(r->chain));
+	db_bind_blob(st, 21, r->commitment, sealed ? AUDIT_CHAIN_LEN : 0);
+	db_bind_blob(st, 22, r->sealed_hash, sealed ? AUDIT_CHAIN_LEN : 0);
 }
 
-static enum err begin(struct audit *a, const char month[MONTH_LEN])
+/* The row that follows what was added last, with its place in the chain. */
+static void make_row(struct audit *a, const struct audit_event *e)
+{
+	struct audit_row *r = &a->row;
+
+	audit_row_from(e, r);
+	r->seq = a->added.seq + 1;
+	memcpy(r->boot, a->boot, sizeof(r->boot));
+	r->has_chain = true;
+	if (a->added.has_chain)
+		memcpy(r->prev_chain, a->added.chain, AUDIT_CHAIN_LEN);
+	else
+		audit_row_genesis(a->log, r->seq, r->prev_chain);
+	audit_row_hash(r, r->prev_chain, r->chain);
+}
+
+static enum err insert_row(struct audit *a)
+{
+	const struct audit_row *r = &a->row;
+	enum err e = ERR_OK;
+
+	if (r->sealed_len > 0) {
+		db_bind_int(a->insert_sealed, 1, r->seq);
+		db_bind_blob(a->insert_sealed, 2, r->sealed, r->sealed_len);
+		e = db_run(a->insert_sealed);
+	}
+	bind_row(a, r);
+	return e != ERR_OK ? e : db_run(a->insert);
+}
+
+/* The last head of a month stands in its own file. A clock that flutters about
+ * the end of one does not cost a signature each time. */
+static void sign_month_end(struct audit *a)
+{
+	if (a->db == NULL || (a->head_ns != 0 && clock_mono_ns() - a->head_ns <
+						     1000000000ULL))
+		return;
+	if (audit_sign_now(a) != ERR_OK)
+		log_event(LOG_WARN, "audit-unsigned", "why=\"%s\"", a->why);
+}
+
+static enum err begin(struct audit *a, const char month[AUDIT_MONTH_LEN])
 {
 	enum err e;
 
 	if (a->in_transaction)
 		return strcmp(a->month, month) == 0 ? ERR_OK : ERR_AGAIN;
 	if (strcmp(a->month, month) != 0) {
-		e = month_open(a, month);
+		sign_month_end(a);
+		e = audit_month_open(a, month);
 		if (e != ERR_OK)
 			return e;
 	}
 	e = db_exec(a->db, "BEGIN IMMEDIATE");
 	if (e != ERR_OK)
-		say(a, NULL);
+		audit_say(a, NULL);
 	a->in_transaction = e == ERR_OK;
 	return e;
 }
 
 enum err audit_append(struct audit *a, const struct audit_event *event)
 {
-	char month[MONTH_LEN];
+	char month[AUDIT_MONTH_LEN];
 	enum err e;
 
 	if (event->sealed_len > AUDIT_SEALED_LEN)
@@ -306,13 +195,16 @@ enum err audit_append(struct audit *a, const struct audit_event *event)
 	e = begin(a, month);
 	if (e != ERR_OK)
 		return e;
-	bind_event(a, event);
-	e = db_run(a->insert);
-	if (e == ERR_OK)
-		a->seq++;
-	else
-		say(a, NULL);
-	return e;
+	make_row(a, event);
+	e = insert_row(a);
+	if (e != ERR_OK) {
+		audit_say(a, NULL);
+		return e;
+	}
+	a->added.seq = a->row.seq;
+	a->added.has_chain = true;
+	memcpy(a->added.chain, a->row.chain, AUDIT_CHAIN_LEN);
+	return ERR_OK;
 }
 
 enum err audit_commit(struct audit *a)
@@ -323,12 +215,12 @@ enum err audit_commit(struct audit *a)
 		return ERR_OK;
 	e = db_exec(a->db, "COMMIT");
 	if (e != ERR_OK) {
-		say(a, NULL);
-		month_close(a);
+		audit_say(a, NULL);
+		audit_month_close(a);
 		return e;
 	}
 	a->in_transaction = false;
-	a->committed = a->seq;
+	a->committed = a->added;
 	a->unsynced = true;
 	a->why[0] = '\0';
 	return ERR_OK;
@@ -336,7 +228,7 @@ enum err audit_commit(struct audit *a)
 
 void audit_undo(struct audit *a)
 {
-	month_close(a);
+	audit_month_close(a);
 }
 
 enum err audit_sync(struct audit *a)
@@ -349,7 +241,7 @@ enum err audit_sync(struct audit *a)
 	e = db_err(sqlite3_wal_checkpoint_v2(
 	    a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
 	if (e != ERR_OK)
-		say(a, NULL);
+		audit_say(a, NULL);
 	else
 		a->unsynced = false;
 	return e;
@@ -367,7 +259,7 @@ enum err audit_flush(struct audit *a)
 	    wal != NULL && wal->pMethods != NULL &&
 	    wal->pMethods->xSync(wal, SQLITE_SYNC_FULL) == SQLITE_OK)
 		return ERR_OK;
-	say(a, "the log cannot be flushed");
+	audit_say(a, "the log cannot be flushed");
 	return ERR_IO;
 }
 
@@ -381,9 +273,9 @@ const char *audit_gap(struct audit *a)
 		snprintf(a->gap, sizeof(a->gap),
 			 "audit of %s was deleted or replaced while it was "
 			 "written: rows up to %lld are lost",
-			 a->month, (long long)a->committed);
+			 a->month, (long long)a->committed.seq);
 		log_event(LOG_ERROR, "audit-lost", "file=%s", a->path);
-		month_close(a);
+		audit_month_close(a);
 	}
 	if (a->gap[0] == '\0')
 		return NULL;

@@ -1,10 +1,12 @@
 /* audit.h - who did what, append-only, one database a month.
  *
- * audit-YYYY-MM.db (UTC month of the event) holds one table, audit; triggers
- * refuse UPDATE and DELETE. Rows are in order of seq, which goes on from month
- * to month; wall time is for people. The columns prev_chain and chain are left
- * NULL: they are the place of a later hash chain. Never rebuilt: a lost file
- * is named in an alert and an audit-gap event.
+ * audit-YYYY-MM.db (UTC month of the event) holds the rows; triggers refuse
+ * UPDATE and DELETE. Rows are in order of seq, which goes on from month to
+ * month; wall time is for people. Each row carries the hash of its fields and
+ * of the row before (audit_row.h), and once a minute the newest hash is signed
+ * (audit_head.h). audit-pruned.db keeps what is known of months that are gone,
+ * and a copy of the newest head. Never rebuilt: a lost file is named in an
+ * alert and an audit-gap event, and the chain goes on behind what was lost.
  *
  * Events are posted by ledger_audit(); the functions that take a struct audit
  * belong to the ledger thread. */
@@ -89,6 +91,7 @@ struct audit_event {
 	uint16_t sealed_len;           /* at most AUDIT_SEALED_LEN; 0: none */
 	const uint8_t *sealed; /* made by store/seal.h; opaque here. Borrowed
 				* for the call */
+	uint8_t commitment[32]; /* to what is sealed: audit_row.h */
 };
 
 /* ---- bounded JSON object text --------------------------------------- */
@@ -125,6 +128,11 @@ enum { AUDIT_WHY_LEN = 256 };
  * in words. */
 enum err audit_open(const char *dir, struct audit **out,
 		    char why[AUDIT_WHY_LEN]) MUST_CHECK;
+struct seal_signer;
+/* Who signs heads, as which node (copied). Before this, and with signer NULL,
+ * there are none. signer is borrowed. */
+void audit_identify(struct audit *a, const char *node,
+		    struct seal_signer *signer);
 /* Undoes what was not committed. NULL is fine. */
 void audit_close(struct audit *a);
 
@@ -144,6 +152,14 @@ void audit_undo(struct audit *a);
 enum err audit_sync(struct audit *a) MUST_CHECK;
 /* The same at once, without moving anything: one flush of the log. */
 enum err audit_flush(struct audit *a) MUST_CHECK;
+/* Sign where the audit stands, if rows were committed since the last head and a
+ * minute has passed; audit_sign_now() does not wait for the minute. Does
+ * nothing inside a transaction. Errors as audit_append(). */
+enum err audit_sign(struct audit *a) MUST_CHECK;
+enum err audit_sign_now(struct audit *a) MUST_CHECK;
+struct audit_head;
+/* The newest head; NULL: none. Valid until the next call. */
+const struct audit_head *audit_signed(const struct audit *a);
 /* Look whether the open month is still there. Returns why it is not (lost,
  * replaced, damaged and moved aside) once, for an audit-gap event; else NULL.
  */

@@ -50,7 +50,8 @@ enum err audit_read_open(const char *dir, const struct audit_filter *filter,
 /* The next row, valid until the next call; NULL after the last.
  *
  *   ERR_AGAIN    the budget is used up: the next call goes on; *row is NULL
- *   ERR_CORRUPT  a file is damaged
+ *   ERR_CORRUPT  a file is damaged: audit_read_file() says which. It is left
+ *                out from here on, and the next call goes on without it
  *   ERR_IO, ERR_BUSY, ERR_NOMEM */
 enum err audit_read_next(struct audit_reader *r,
 			 const struct audit_row **row) MUST_CHECK;

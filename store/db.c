@@ -168,6 +168,37 @@ static void create_private(const char *path)
 		(void)close(fd);
 }
 
+/* The path as a URI that says so. False: too long. */
+static bool immutable_uri(const char *path, char *out, size_t size)
+{
+	static const char head[] = "file:", tail[] = "?immutable=1";
+	size_t n = sizeof(head) - 1;
+
+	memcpy(out, head, n);
+	for (; *path != '\0'; path++) {
+		if (n + 3 + sizeof(tail) > size)
+			return false;
+		if (strchr("%?#", *path) != NULL)
+			n += (size_t)snprintf(out + n, 4, "%%%02X",
+					      (unsigned char)*path);
+		else
+			out[n++] = *path;
+	}
+	memcpy(out + n, tail, sizeof(tail));
+	return true;
+}
+
+static int open_file(const struct db_options *o, int flags, sqlite3 **db)
+{
+	char uri[4096];
+
+	if (!o->read_only || !o->immutable)
+		return sqlite3_open_v2(o->path, db, flags, NULL);
+	if (!immutable_uri(o->path, uri, sizeof(uri)))
+		return SQLITE_CANTOPEN;
+	return sqlite3_open_v2(uri, db, flags | SQLITE_OPEN_URI, NULL);
+}
+
 enum err db_open(const struct db_options *o, sqlite3 **out,
 		 char why[DB_WHY_LEN])
 {
@@ -184,7 +215,7 @@ enum err db_open(const struct db_options *o, sqlite3 **out,
 		create_private(o->path);
 	flags |= o->read_only ? SQLITE_OPEN_READONLY
 			      : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-	code = sqlite3_open_v2(o->path, &db, flags, NULL);
+	code = open_file(o, flags, &db);
 	e = db_err(code);
 	if (e == ERR_OK)
 		e = open_configure(db, o);

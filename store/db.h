@@ -23,6 +23,7 @@ enum err db_err(int code) MUST_CHECK;
 struct db_options {
 	const char *path;
 	bool read_only;
+	bool immutable; /* with read_only: nobody writes it, make no -shm */
 	size_t cache_bytes;
 	int busy_ms;
 };

@@ -20,6 +20,7 @@ struct migrations {
 
 extern const struct migrations migrations_ledger;
 extern const struct migrations migrations_audit;
+extern const struct migrations migrations_pruned; /* audit-pruned.db */
 
 /* Bring db to version m->n.
  *

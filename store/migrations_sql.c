@@ -294,10 +294,63 @@ static const char audit_1[] =
     " a.association, a.listener, a.device, a.destination, a.peer, a.local,"
     " a.calling_ae, a.called_ae, a.fingerprint, a.study, a.user, a.detail"
     " FROM audit a LEFT JOIN kinds k ON k.kind=a.kind;";
+
+/* The chain. Sealed values have a table of their own, so that one can be erased
+ * and the rows stay as they were signed; that it was is on record: by is the
+ * number of the row that says so. */
+#define REFUSE(table, what, when, text)                                        \
+	"CREATE TRIGGER " table "_no_" what " BEFORE " what " ON " table       \
+	" " when " BEGIN SELECT RAISE(ABORT,'" text "'); END;"
+#define APPEND_ONLY(table, key)                                                \
+	REFUSE(table, "update", "", table " is append-only")                   \
+	REFUSE(table, "delete", "", table " is append-only")                   \
+	REFUSE(table, "insert",                                                \
+	       "WHEN EXISTS(SELECT 1 FROM " table " WHERE " key "=NEW." key    \
+	       ")",                                                            \
+	       table " is append-only")
+
+static const char audit_2[] =
+    "ALTER TABLE audit ADD COLUMN commitment BLOB;"
+    "ALTER TABLE audit ADD COLUMN sealed_hash BLOB;"
+    "CREATE TABLE log(one INTEGER PRIMARY KEY CHECK(one=1), id BLOB NOT NULL);"
+    "CREATE TABLE heads("
+    " number INTEGER PRIMARY KEY, seq INTEGER NOT NULL, chain BLOB NOT NULL,"
+    " wall_ms INTEGER NOT NULL, node TEXT NOT NULL, log BLOB NOT NULL,"
+    " key_id BLOB NOT NULL, sig BLOB NOT NULL);"
+    "CREATE TABLE sealed(seq INTEGER PRIMARY KEY, blob BLOB NOT NULL);"
+    "CREATE TABLE erased(seq INTEGER PRIMARY KEY, by INTEGER NOT NULL);"
+    APPEND_ONLY("log", "one")
+    APPEND_ONLY("heads", "number")
+    APPEND_ONLY("erased", "seq")
+    REFUSE("sealed", "update", "", "sealed is append-only")
+    REFUSE("sealed", "delete",
+	   "WHEN NOT EXISTS(SELECT 1 FROM erased WHERE seq=OLD.seq)",
+	   "an erasure is on record first")
+    REFUSE("sealed", "insert",
+	   "WHEN EXISTS(SELECT 1 FROM sealed WHERE seq=NEW.seq)",
+	   "sealed is append-only");
+
+/* audit-pruned.db */
+static const char pruned_1[] =
+    "CREATE TABLE last("
+    " one INTEGER PRIMARY KEY CHECK(one=1), number INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL, chain BLOB NOT NULL, wall_ms INTEGER NOT NULL,"
+    " node TEXT NOT NULL, log BLOB NOT NULL, key_id BLOB NOT NULL,"
+    " sig BLOB NOT NULL);"
+    "CREATE TABLE runs("
+    " first INTEGER PRIMARY KEY, last INTEGER NOT NULL, log BLOB NOT NULL,"
+    " month TEXT NOT NULL, prev BLOB, chain BLOB, count INTEGER NOT NULL,"
+    " key_id BLOB NOT NULL, sig BLOB NOT NULL);"
+    APPEND_ONLY("runs", "first")
+    "CREATE TABLE holds("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, study TEXT, reason TEXT NOT NULL,"
+    " user TEXT, since_ms INTEGER NOT NULL);"
+    "CREATE TABLE clock(one INTEGER PRIMARY KEY CHECK(one=1), why TEXT);";
 /* clang-format on */
 
 static const char *const ledger_scripts[] = {ledger_1, ledger_2, ledger_3};
-static const char *const audit_scripts[] = {audit_1};
+static const char *const audit_scripts[] = {audit_1, audit_2};
+static const char *const pruned_scripts[] = {pruned_1};
 
 const struct migrations migrations_ledger = {
     .what = "ledger",
@@ -311,4 +364,11 @@ const struct migrations migrations_audit = {
     .application_id = 0x43764131, /* "CvA1" */
     .scripts = audit_scripts,
     .n = ARRAY_LEN(audit_scripts),
+};
+
+const struct migrations migrations_pruned = {
+    .what = "audit-pruned",
+    .application_id = 0x43765031, /* "CvP1" */
+    .scripts = pruned_scripts,
+    .n = ARRAY_LEN(pruned_scripts),
 };

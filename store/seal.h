@@ -113,6 +113,8 @@ void seal_hash_free(struct seal_hash *h);
 void seal_hash_update(struct seal_hash *h, const void *p, size_t n);
 /* The digest; h then starts afresh. */
 void seal_hash_end(struct seal_hash *h, uint8_t out[SEAL_HASH_LEN]);
+/* SHA-256 of p[0..n) in one go, without allocation. Cannot fail. */
+void seal_digest(const void *p, size_t n, uint8_t out[SEAL_HASH_LEN]);
 
 /* Version text of the linked library, static. */
 const char *seal_library(void);

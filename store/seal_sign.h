@@ -69,4 +69,19 @@ const uint8_t *seal_verifier_id(const struct seal_verifier *v);
 enum err seal_verify(const struct seal_verifier *v, const void *p, size_t n,
 		     const uint8_t *sig, size_t len) MUST_CHECK;
 
+/* ---- text ------------------------------------------------------------- */
+
+enum { SEAL_SIGNATURE_TEXT = 100 }; /* base64 of a signature, with the NUL */
+
+/* Base64 without line breaks, with a NUL. ERR_LIMIT: does not fit size. */
+enum err seal_base64(const void *p, size_t n, char *out,
+		     size_t size) MUST_CHECK;
+/* The reverse. ERR_INVAL: not base64, or more than cap bytes. */
+enum err seal_unbase64(const char *text, size_t len, uint8_t *out, size_t cap,
+		       size_t *n) MUST_CHECK;
+/* 2 * n lower-case hexadecimal digits and a NUL. Returns out. */
+char *seal_hex(const void *p, size_t n, char *out);
+/* Exactly 2 * n digits of text into out; false: not so. */
+bool seal_unhex(const char *text, size_t len, uint8_t *out, size_t n);
+
 #endif
