@@ -148,7 +148,8 @@ static void audit_op(const struct relay_ops *o, const struct relay_op *op,
 	if (sealed != NULL &&
 	    ledger_seal_identifier(o->ledger, buf_data(&op->identifier),
 				   buf_len(&op->identifier), sealed,
-				   LEDGER_IDENTIFIER_SEALED, &len) == ERR_OK) {
+				   LEDGER_IDENTIFIER_SEALED, &len,
+				   e->commitment) == ERR_OK) {
 		e->sealed = sealed;
 		e->sealed_len = (uint16_t)len;
 	}

@@ -158,8 +158,8 @@ static enum err insert_row(struct audit *a)
  * the end of one does not cost a signature each time. */
 static void sign_month_end(struct audit *a)
 {
-	if (a->db == NULL || (a->head_ns != 0 && clock_mono_ns() - a->head_ns <
-						     1000000000ULL))
+	if (a->db == NULL ||
+	    (a->head_ns != 0 && clock_mono_ns() - a->head_ns < 1000000000ULL))
 		return;
 	if (audit_sign_now(a) != ERR_OK)
 		log_event(LOG_WARN, "audit-unsigned", "why=\"%s\"", a->why);

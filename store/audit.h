@@ -89,8 +89,8 @@ struct audit_event {
 	char user[65]; /* who: "uid 1000 alice" for manual actions */
 	char detail[AUDIT_DETAIL_LEN]; /* JSON object text by audit_json_*() */
 	uint16_t sealed_len;           /* at most AUDIT_SEALED_LEN; 0: none */
-	const uint8_t *sealed; /* made by store/seal.h; opaque here. Borrowed
-				* for the call */
+	const uint8_t *sealed;  /* made by store/seal.h; opaque here. Borrowed
+				 * for the call */
 	uint8_t commitment[32]; /* to what is sealed: audit_row.h */
 };
 

@@ -49,9 +49,9 @@ struct audit {
 	struct audit_row row; /* scratch of audit_append() */
 
 	char node[AUDIT_NODE_LEN];
-	struct seal_signer *signer; /* borrowed; NULL: no heads */
-	struct audit_head head;     /* the newest; number 0: none */
-	uint64_t head_ns;           /* when it was tried last; 0: not yet */
+	struct seal_signer *signer;  /* borrowed; NULL: no heads */
+	struct audit_head head;      /* the newest; number 0: none */
+	uint64_t head_ns;            /* when it was tried last; 0: not yet */
 	struct audit_pruned *pruned; /* NULL: not to be had just now */
 
 	char gap[AUDIT_WHY_LEN]; /* waits for audit_gap() */

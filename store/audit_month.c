@@ -125,7 +125,8 @@ enum err audit_month_open(struct audit *a, const char month[AUDIT_MONTH_LEN])
 	return ERR_OK;
 }
 
-/* ---- what was there before ------------------------------------------------ */
+/* ---- what was there before ------------------------------------------------
+ */
 
 enum err audit_month_each(const char *dir, audit_month_fn *fn, void *arg)
 {

@@ -12,7 +12,8 @@ struct audit_pruned {
 	sqlite3 *db;
 };
 
-/* ---- statements of runs --------------------------------------------------- */
+/* ---- statements of runs ---------------------------------------------------
+ */
 
 size_t audit_run_text(const struct audit_run *r, char out[AUDIT_RUN_TEXT_LEN])
 {
@@ -54,7 +55,8 @@ enum err audit_run_check(const struct seal_verifier *v,
 	return seal_verify(v, text, n, r->sig, r->sig_len);
 }
 
-/* ---- opening -------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------
+ */
 
 enum err audit_pruned_open(const char *dir, bool read_only,
 			   struct audit_pruned **out, char why[AUDIT_WHY_LEN])
@@ -74,9 +76,8 @@ enum err audit_pruned_open(const char *dir, bool read_only,
 	if (e == ERR_OK && !read_only)
 		e = db_exec(p->db, "PRAGMA synchronous=FULL");
 	if (e == ERR_OK)
-		e = read_only
-			? migrations_check(p->db, &migrations_pruned, why)
-			: migrations_run(p->db, &migrations_pruned, why);
+		e = read_only ? migrations_check(p->db, &migrations_pruned, why)
+			      : migrations_run(p->db, &migrations_pruned, why);
 	if (e != ERR_OK) {
 		audit_pruned_close(p);
 		return e;
@@ -93,7 +94,8 @@ void audit_pruned_close(struct audit_pruned *p)
 	mem_free(p);
 }
 
-/* ---- the newest head ------------------------------------------------------ */
+/* ---- the newest head ------------------------------------------------------
+ */
 
 enum err audit_pruned_last(struct audit_pruned *p, struct audit_head *out)
 {
@@ -139,7 +141,8 @@ enum err audit_pruned_set_last(struct audit_pruned *p,
 	return e;
 }
 
-/* ---- runs ----------------------------------------------------------------- */
+/* ---- runs -----------------------------------------------------------------
+ */
 
 static enum err add_run(sqlite3_stmt *st, const struct audit_run *r)
 {
@@ -245,7 +248,8 @@ enum err audit_pruned_highest(struct audit_pruned *p, struct audit_run *out)
 		       0, out);
 }
 
-/* ---- holds ---------------------------------------------------------------- */
+/* ---- holds ----------------------------------------------------------------
+ */
 
 enum err audit_hold_add(struct audit_pruned *p, const struct audit_hold *h,
 			int64_t *id)
@@ -309,7 +313,8 @@ enum err audit_hold_each(struct audit_pruned *p, audit_hold_fn *fn, void *arg)
 	return e;
 }
 
-/* ---- the clock ------------------------------------------------------------ */
+/* ---- the clock ------------------------------------------------------------
+ */
 
 enum err audit_clock_get(struct audit_pruned *p, char why[AUDIT_WHY_LEN])
 {

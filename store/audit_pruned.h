@@ -38,10 +38,8 @@ struct audit_run {
 enum { AUDIT_RUN_TEXT_LEN = 512 };
 
 /* The statement that is signed. Returns its length. */
-size_t audit_run_text(const struct audit_run *r,
-		      char out[AUDIT_RUN_TEXT_LEN]);
-enum err audit_run_sign(struct seal_signer *s,
-			struct audit_run *r) MUST_CHECK;
+size_t audit_run_text(const struct audit_run *r, char out[AUDIT_RUN_TEXT_LEN]);
+enum err audit_run_sign(struct seal_signer *s, struct audit_run *r) MUST_CHECK;
 /* ERR_CORRUPT: not this key's. */
 enum err audit_run_check(const struct seal_verifier *v,
 			 const struct audit_run *r) MUST_CHECK;

@@ -18,7 +18,8 @@ struct audit_reader {
 	char why[AUDIT_WHY_LEN];
 };
 
-/* ---- opening ---------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------
+ */
 
 static int by_first(const void *a, const void *b)
 {
@@ -168,7 +169,8 @@ const char *audit_read_why(const struct audit_reader *r)
 	return r->why;
 }
 
-/* ---- rows --------------------------------------------------------------------- */
+/* ---- rows
+ * --------------------------------------------------------------------- */
 
 static enum err fail(struct audit_reader *r, struct audit_file *f, enum err e)
 {
@@ -238,8 +240,8 @@ static enum err choose(struct audit_reader *r, struct audit_file **best)
 		e = f->waiting ? ERR_OK : fill(r, f);
 		if (e != ERR_OK)
 			return e;
-		if (f->waiting && (*best == NULL || before(r, f->row->seq,
-							   (*best)->row->seq)))
+		if (f->waiting && (*best == NULL ||
+				   before(r, f->row->seq, (*best)->row->seq)))
 			*best = f;
 	}
 	return ERR_OK;

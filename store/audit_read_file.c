@@ -17,7 +17,8 @@
 
 enum { SQL_LEN = 1600 };
 
-/* ---- opening -------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------
+ */
 
 static enum err probe(sqlite3 *db)
 {
@@ -130,10 +131,10 @@ static enum err prepare(struct audit_file *f, const struct audit_filter *filter)
 	if (e != ERR_OK || !f->chained)
 		return e;
 	e = db_prepare(f->db, "SELECT blob FROM sealed WHERE seq=?", &f->blob);
-	return e != ERR_OK ? e
-			   : db_prepare(f->db,
-					"SELECT by FROM erased WHERE seq=?",
-					&f->erased);
+	return e != ERR_OK
+		   ? e
+		   : db_prepare(f->db, "SELECT by FROM erased WHERE seq=?",
+				&f->erased);
 }
 
 /* ERR_CORRUPT: of another kind. */
@@ -152,7 +153,8 @@ static enum err version(struct audit_file *f)
 	return n > migrations_audit.n ? ERR_UNSUPPORTED : ERR_OK;
 }
 
-enum err audit_file_open(struct audit_file *f, const struct audit_filter *filter,
+enum err audit_file_open(struct audit_file *f,
+			 const struct audit_filter *filter,
 			 char why[AUDIT_WHY_LEN])
 {
 	struct db_options o = {.path = f->path,
@@ -209,7 +211,8 @@ enum err audit_file_span(struct audit_file *f)
 	return ERR_OK;
 }
 
-/* ---- rows ------------------------------------------------------------------ */
+/* ---- rows ------------------------------------------------------------------
+ */
 
 struct decode {
 	sqlite3_stmt *st;
@@ -446,8 +449,8 @@ enum err audit_file_window(struct audit_file *f,
 
 	if (e != ERR_OK)
 		return e;
-	if (*got && (filter->backwards ? f->next < f->first
-				       : f->next > f->last))
+	if (*got &&
+	    (filter->backwards ? f->next < f->first : f->next > f->last))
 		*got = false;
 	if (!*got)
 		return ERR_OK;

@@ -31,7 +31,8 @@ struct audit_file {
 
 /* Open f->path; ERR_CORRUPT: damaged, or no audit database. ERR_UNSUPPORTED:
  * of a newer program. */
-enum err audit_file_open(struct audit_file *f, const struct audit_filter *filter,
+enum err audit_file_open(struct audit_file *f,
+			 const struct audit_filter *filter,
 			 char why[AUDIT_WHY_LEN]) MUST_CHECK;
 void audit_file_close(struct audit_file *f);
 /* Sets first and last. The file must be open. */

@@ -19,8 +19,8 @@ void audit_identify(struct audit *a, const char *node,
 static enum err insert_head(sqlite3 *db, const struct audit_head *h)
 {
 	sqlite3_stmt *st;
-	enum err e = db_prepare(db, "INSERT INTO heads VALUES(?,?,?,?,?,?,?,?)",
-				&st);
+	enum err e =
+	    db_prepare(db, "INSERT INTO heads VALUES(?,?,?,?,?,?,?,?)", &st);
 
 	if (e != ERR_OK)
 		return e;
@@ -81,8 +81,7 @@ enum err audit_sign(struct audit *a)
 {
 	uint64_t now = clock_mono_ns();
 
-	if (a->head_ns != 0 &&
-	    now - a->head_ns < HEAD_EVERY_S * 1000000000ULL)
+	if (a->head_ns != 0 && now - a->head_ns < HEAD_EVERY_S * 1000000000ULL)
 		return ERR_OK;
 	return audit_sign_now(a);
 }

@@ -429,6 +429,9 @@ static void *ledger_main(void *arg)
 		log_event(LOG_WARN, "ledger-last-commit-failed", "why=\"%s\"",
 			  sqlite3_errmsg(l->db));
 	ledger_audit_work(l);
+	if (audit_sign_now(l->audit) != ERR_OK)
+		log_event(LOG_WARN, "audit-unsigned", "why=\"%s\"",
+			  audit_why(l->audit));
 	if (audit_sync(l->audit) != ERR_OK)
 		log_event(LOG_WARN, "audit-not-synced", "why=\"%s\"",
 			  audit_why(l->audit));
@@ -507,6 +510,8 @@ static enum err start(struct ledger *l, char why[LEDGER_WHY_LEN])
 		e = audit_open(l->dir, &l->audit, why);
 	if (e != ERR_OK)
 		return e;
+	audit_identify(l->audit, l->o.node != NULL ? l->o.node : "culvert",
+		       l->o.signer);
 	e = ledger_connect(l);
 	if (e != ERR_OK) {
 		if (why != NULL)

@@ -86,6 +86,8 @@ struct ledger_options {
 	size_t cache_bytes;        /* page cache; 0 = 32 MiB */
 	unsigned queue_max;        /* posted writes waiting; 0 = 16384 */
 	unsigned audit_patience_s; /* audit_ok stays true for; 0 = 60 */
+	const char *node;          /* named in heads, copied; NULL: "culvert" */
+	struct seal_signer *signer; /* of heads, borrowed; NULL: none */
 	/* After the commit that made count more deliveries to destination
 	 * queued (new, released, retried, redirected). NULL is fine. */
 	void (*on_queued)(void *arg, const char *destination, uint64_t count);
@@ -406,18 +408,22 @@ enum err ledger_audit_sure(struct ledger *l, const struct audit_event *e,
 
 enum {
 	LEDGER_IDENTIFIER_MAX = 4096, /* bytes of a clear one */
-	LEDGER_IDENTIFIER_SEALED = LEDGER_IDENTIFIER_MAX + SEAL_BLOB_EXTRA
+	LEDGER_IDENTIFIER_EXTRA = 16 + SEAL_BLOB_EXTRA, /* salt, seal */
+	LEDGER_IDENTIFIER_SEALED =
+	    LEDGER_IDENTIFIER_MAX + LEDGER_IDENTIFIER_EXTRA
 };
 
 /* Seal a query's identifier (n bytes as encoded, at most
  * LEDGER_IDENTIFIER_MAX) for audit_event.sealed, with the key of
  * ledger_identity.h; ledger_identifier_open() there opens it. *len is
- * n + SEAL_BLOB_EXTRA. Any thread, quick.
+ * n + LEDGER_IDENTIFIER_EXTRA. commitment is for audit_event.commitment: it
+ * binds the audit's chain to the value without giving it away. Any thread,
+ * quick.
  *
  *   ERR_LIMIT  n is too large, or cap too small; nothing is written
  *   ERR_IO     library failure */
 enum err ledger_seal_identifier(struct ledger *l, const uint8_t *p, size_t n,
-				uint8_t *out, size_t cap,
-				size_t *len) MUST_CHECK;
+				uint8_t *out, size_t cap, size_t *len,
+				uint8_t commitment[32]) MUST_CHECK;
 
 #endif

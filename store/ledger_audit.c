@@ -185,10 +185,14 @@ static void tell_dropped(struct ledger *l)
 void ledger_audit_tick(struct ledger *l)
 {
 	const char *gap = audit_gap(l->audit);
+	enum err e;
 
 	if (gap != NULL)
 		gap_event(l, gap, 0);
 	tell_dropped(l);
-	if (audit_sync(l->audit) != ERR_OK && l->audit_failed_ns == 0)
+	e = audit_sign(l->audit);
+	if (e == ERR_OK)
+		e = audit_sync(l->audit);
+	if (e != ERR_OK && l->audit_failed_ns == 0)
 		failed(l);
 }

@@ -5,6 +5,7 @@
 #include "proxy/lib/mem.h"
 #include "proxy/lib/rd.h"
 #include "proxy/lib/wr.h"
+#include "store/audit_row.h"
 #include "store/spool.h"
 
 static const char purpose[] = "culvert ledger identity 1";
@@ -87,31 +88,72 @@ enum err ledger_identity_open(struct seal *s, const uint8_t *sealed, size_t len,
 
 /* ---- identifiers of queries -------------------------------------------- */
 
-static const char query_purpose[] = "culvert query identifier 1";
+/* The first one knew no salt. */
+static const char query_purpose_1[] = "culvert query identifier 1";
+static const char query_purpose[] = "culvert query identifier 2";
 
 enum err ledger_identifier_lock(struct seal *s, const uint8_t *p, size_t n,
-				uint8_t *out)
+				uint8_t *out, uint8_t commitment[32])
 {
+	uint8_t clear[AUDIT_SEALED_LEN];
 	struct seal_text t = {.aad = query_purpose,
 			      .aad_len = sizeof(query_purpose),
-			      .in = p,
-			      .len = n};
+			      .in = clear,
+			      .len = AUDIT_SALT_LEN + n};
+	enum err e;
 
-	return seal_blob_lock(s, &t, out);
+	if (n > sizeof(clear) - AUDIT_SALT_LEN)
+		return ERR_LIMIT;
+	e = seal_random(clear, AUDIT_SALT_LEN);
+	if (e != ERR_OK)
+		return e;
+	if (n > 0)
+		memcpy(clear + AUDIT_SALT_LEN, p, n);
+	audit_commitment(clear, t.len, commitment);
+	e = seal_blob_lock(s, &t, out);
+	mem_wipe(clear, t.len);
+	return e;
 }
 
-enum err ledger_identifier_open(struct seal *s, const uint8_t *sealed,
-				size_t len, uint8_t *out, size_t *n)
+static enum err open_unsalted(struct seal *s, const uint8_t *sealed, size_t len,
+			      uint8_t *out, size_t *n)
+{
+	struct seal_text t = {.aad = query_purpose_1,
+			      .aad_len = sizeof(query_purpose_1),
+			      .in = sealed,
+			      .len = len};
+	enum err e = seal_blob_unlock(s, &t, out);
+
+	*n = e == ERR_OK ? len - SEAL_BLOB_EXTRA : 0;
+	return e;
+}
+
+enum err ledger_identifier_reveal(struct seal *s, const uint8_t *sealed,
+				  size_t len, uint8_t *out, size_t *n,
+				  uint8_t salt[16])
 {
 	struct seal_text t = {.aad = query_purpose,
 			      .aad_len = sizeof(query_purpose),
 			      .in = sealed,
 			      .len = len};
-	enum err e;
 
+	*n = 0;
+	memset(salt, 0, AUDIT_SALT_LEN);
 	if (len < SEAL_BLOB_EXTRA)
 		return ERR_CORRUPT;
-	e = seal_blob_unlock(s, &t, out);
-	*n = e == ERR_OK ? len - SEAL_BLOB_EXTRA : 0;
-	return e;
+	if (len < AUDIT_SALT_LEN + SEAL_BLOB_EXTRA ||
+	    seal_blob_unlock(s, &t, out) != ERR_OK)
+		return open_unsalted(s, sealed, len, out, n);
+	memcpy(salt, out, AUDIT_SALT_LEN);
+	*n = len - SEAL_BLOB_EXTRA - AUDIT_SALT_LEN;
+	memmove(out, out + AUDIT_SALT_LEN, *n);
+	return ERR_OK;
+}
+
+enum err ledger_identifier_open(struct seal *s, const uint8_t *sealed,
+				size_t len, uint8_t *out, size_t *n)
+{
+	uint8_t salt[AUDIT_SALT_LEN];
+
+	return ledger_identifier_reveal(s, sealed, len, out, n, salt);
 }

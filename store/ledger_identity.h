@@ -33,13 +33,21 @@ enum err ledger_identity_open(struct seal *s, const uint8_t *sealed, size_t len,
 
 /* ---- identifiers of queries ------------------------------------------ */
 
-/* The same key, another purpose. out gets n + SEAL_BLOB_EXTRA bytes. ERR_IO. */
+/* The same key, another purpose. Sealed is a random salt of 16 bytes and the
+ * identifier, at most 4,096 bytes; out gets n + 16 + SEAL_BLOB_EXTRA bytes,
+ * commitment the hash of audit_row.h over both. ERR_IO; ERR_LIMIT. */
 enum err ledger_identifier_lock(struct seal *s, const uint8_t *p, size_t n,
-				uint8_t *out) MUST_CHECK;
+				uint8_t *out,
+				uint8_t commitment[32]) MUST_CHECK;
 
 /* out has room for len bytes; *n of them are the identifier as it was encoded.
  * ERR_CORRUPT: does not open. */
 enum err ledger_identifier_open(struct seal *s, const uint8_t *sealed,
 				size_t len, uint8_t *out, size_t *n) MUST_CHECK;
+/* The same, and the salt: what an export gives away so that others can check
+ * the commitment. All zero: sealed before there were commitments. */
+enum err ledger_identifier_reveal(struct seal *s, const uint8_t *sealed,
+				  size_t len, uint8_t *out, size_t *n,
+				  uint8_t salt[16]) MUST_CHECK;
 
 #endif

@@ -265,17 +265,18 @@ enum err ledger_audit_sure(struct ledger *l, const struct audit_event *e,
 }
 
 enum err ledger_seal_identifier(struct ledger *l, const uint8_t *p, size_t n,
-				uint8_t *out, size_t cap, size_t *len)
+				uint8_t *out, size_t cap, size_t *len,
+				uint8_t commitment[32])
 {
 	enum err e;
 
-	if (n > LEDGER_IDENTIFIER_MAX || cap < n + SEAL_BLOB_EXTRA)
+	if (n > LEDGER_IDENTIFIER_MAX || cap < n + LEDGER_IDENTIFIER_EXTRA)
 		return ERR_LIMIT;
 	pthread_mutex_lock(&l->seal_mutex);
-	e = ledger_identifier_lock(l->query_seal, p, n, out);
+	e = ledger_identifier_lock(l->query_seal, p, n, out, commitment);
 	pthread_mutex_unlock(&l->seal_mutex);
 	if (e == ERR_OK)
-		*len = n + SEAL_BLOB_EXTRA;
+		*len = n + LEDGER_IDENTIFIER_EXTRA;
 	return e;
 }
 

@@ -99,8 +99,8 @@ static int decode_private(const char *pem, size_t len, ecc_key *key)
 {
 	uint8_t der[DER_MAX];
 	word32 at = 0;
-	int n = wc_KeyPemToDer((const byte *)pem, (int)len, der, sizeof(der),
-			       NULL);
+	int n =
+	    wc_KeyPemToDer((const byte *)pem, (int)len, der, sizeof(der), NULL);
 	int status = n;
 
 	if (n > 0)
@@ -275,8 +275,7 @@ enum err seal_verify(const struct seal_verifier *v, const void *p, size_t n,
 	if (wc_ecc_init(&key) != 0)
 		return ERR_NOMEM;
 	seal_digest(p, n, digest);
-	status =
-	    wc_EccPublicKeyDecode(v->spki, &at, &key, (word32)v->spki_len);
+	status = wc_EccPublicKeyDecode(v->spki, &at, &key, (word32)v->spki_len);
 	if (status == 0)
 		status = wc_ecc_verify_hash(sig, (word32)len, digest,
 					    sizeof(digest), &good, &key);

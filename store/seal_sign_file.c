@@ -30,9 +30,8 @@ static enum err flush_directory_of(const char *path)
 static bool write_fresh(const char *path, mode_t mode, const char *text,
 			size_t len)
 {
-	int fd = open(path,
-		      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		      mode);
+	int fd = open(
+	    path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	bool good;
 
 	if (fd < 0)
@@ -55,9 +54,9 @@ static enum err make_file(const char *path, char why[SEAL_WHY_LEN])
 				 "the path of the signing key is too long");
 	(void)unlink(temp);
 	e = sign_make_pem(pem, &len);
-	if (e == ERR_OK && (!write_fresh(temp, 0600, pem, len) ||
-			    link(temp, path) != 0 ||
-			    flush_directory_of(path) != ERR_OK))
+	if (e == ERR_OK &&
+	    (!write_fresh(temp, 0600, pem, len) || link(temp, path) != 0 ||
+	     flush_directory_of(path) != ERR_OK))
 		e = ERR_IO;
 	if (e != ERR_OK)
 		(void)sign_fail(why, e,
@@ -137,8 +136,7 @@ static void publish(const struct seal_signer *s, const char *path)
 		return;
 	(void)snprintf(temp, sizeof(temp), "%s.new", to);
 	(void)unlink(temp);
-	if (!write_fresh(temp, 0644, pem, strlen(pem)) ||
-	    rename(temp, to) != 0)
+	if (!write_fresh(temp, 0644, pem, strlen(pem)) || rename(temp, to) != 0)
 		log_event(LOG_WARN, "signing-key-unpublished",
 			  "file=%s cause=\"%s\"", to, strerror(errno));
 }

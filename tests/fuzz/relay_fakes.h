@@ -530,9 +530,11 @@ void ledger_audit(struct ledger *l, const struct audit_event *e)
 }
 
 enum err ledger_seal_identifier(struct ledger *l, const uint8_t *p, size_t n,
-				uint8_t *out, size_t cap, size_t *len)
+				uint8_t *out, size_t cap, size_t *len,
+				uint8_t commitment[32])
 {
 	(void)l;
+	memset(commitment, 0, 32);
 	must(n <= LEDGER_IDENTIFIER_MAX && n <= cap);
 	memcpy(out, p, n);
 	*len = n;

@@ -95,8 +95,10 @@ static void rows_carry_what_was_given_and_nothing_for_empty(void **state)
 		"SELECT count(*) FROM audit WHERE kind=11 AND outcome=4"
 		" AND association=17 AND listener='modalities'"
 		" AND calling_ae='CT2' AND device IS NULL AND study IS NULL"
-		" AND detail->>'reason'='unknown-ae' AND sealed=x'010203'"
-		" AND chain IS NULL AND prev_chain IS NULL"
+		" AND detail->>'reason'='unknown-ae' AND sealed IS NULL"
+		" AND (SELECT blob FROM sealed WHERE seq=1)=x'010203'"
+		" AND length(chain)=32 AND length(prev_chain)=32"
+		" AND length(sealed_hash)=32 AND length(commitment)=32"
 		" AND length(boot)=36 AND mono_ns=5"),
 	    1);
 	assert_int_equal(ask(state, "2026-05",

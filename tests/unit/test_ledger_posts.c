@@ -222,6 +222,7 @@ static void an_identifier_is_sealed_and_opens_with_the_key(void **state)
 	struct fixture *f = *state;
 	uint8_t clear[LEDGER_IDENTIFIER_MAX + 1], out[LEDGER_IDENTIFIER_SEALED];
 	uint8_t got[LEDGER_IDENTIFIER_SEALED];
+	uint8_t commitment[32];
 	struct seal *seal;
 	size_t len = 0, n = 0;
 
@@ -230,9 +231,10 @@ static void an_identifier_is_sealed_and_opens_with_the_key(void **state)
 	seal = key_of(f);
 	for (size_t i = 0; i <= LEDGER_IDENTIFIER_MAX; i += 512) {
 		assert_int_equal(ledger_seal_identifier(f->l, clear, i, out,
-							sizeof(out), &len),
+							sizeof(out), &len,
+							commitment),
 				 ERR_OK);
-		assert_int_equal(len, i + SEAL_BLOB_EXTRA);
+		assert_int_equal(len, i + LEDGER_IDENTIFIER_EXTRA);
 		assert_int_equal(
 		    ledger_identifier_open(seal, out, len, got, &n), ERR_OK);
 		assert_int_equal(n, i);
@@ -245,12 +247,13 @@ static void an_identifier_is_sealed_and_opens_with_the_key(void **state)
 		assert_int_equal(ledger_identifier_open(seal, out, i, got, &n),
 				 ERR_CORRUPT);
 	assert_int_equal(ledger_seal_identifier(f->l, clear, sizeof(clear), out,
-						sizeof(out), &len),
+						sizeof(out), &len, commitment),
 			 ERR_LIMIT);
-	assert_int_equal(ledger_seal_identifier(f->l, clear, 100, out,
-						100 + SEAL_BLOB_EXTRA - 1,
-						&len),
-			 ERR_LIMIT);
+	assert_int_equal(
+	    ledger_seal_identifier(f->l, clear, 100, out,
+				   100 + LEDGER_IDENTIFIER_EXTRA - 1, &len,
+				   commitment),
+	    ERR_LIMIT);
 	seal_free(seal);
 }
 
@@ -260,13 +263,15 @@ static void an_identifier_is_no_identity(void **state)
 	struct fixture *f = *state;
 	uint8_t out[64];
 	struct ledger_identity id;
+	uint8_t commitment[32];
 	struct seal *seal;
 	size_t len = 0;
 
 	fixture_open(f);
 	seal = key_of(f);
 	assert_int_equal(ledger_seal_identifier(f->l, (const uint8_t *)"\0\0\0",
-						3, out, sizeof(out), &len),
+						3, out, sizeof(out), &len,
+						commitment),
 			 ERR_OK);
 	assert_int_equal(ledger_identity_open(seal, out, len, &id),
 			 ERR_CORRUPT);
@@ -278,13 +283,14 @@ static void the_largest_identifier_fits_an_audit_row(void **state)
 	struct fixture *f = *state;
 	uint8_t clear[LEDGER_IDENTIFIER_MAX], out[LEDGER_IDENTIFIER_SEALED];
 	struct audit_event e = {.kind = AUDIT_QUERY, .sealed = out};
+	uint8_t commitment[32];
 	char month[32], text[CLOCK_TEXT_LEN];
 	size_t len = 0;
 
 	fixture_open(f);
 	fill(clear, sizeof(clear));
 	assert_int_equal(ledger_seal_identifier(f->l, clear, sizeof(clear), out,
-						sizeof(out), &len),
+						sizeof(out), &len, commitment),
 			 ERR_OK);
 	assert_true(len <= AUDIT_SEALED_LEN);
 	e.sealed_len = (uint16_t)len;
