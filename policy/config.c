@@ -48,25 +48,33 @@ static void directory_of(const char *path, char out[CONFIG_PATH_LEN])
 	out[len] = '\0';
 }
 
-/* data.key beside the spool's directory. */
-static void default_key(struct config *cfg, struct config_errors *e)
+/* A key's file beside the spool's directory, unless one is named. */
+static void default_key(struct config *cfg, const char *name, const char *key,
+			char out[CONFIG_PATH_LEN], struct config_errors *e)
 {
 	char spool[CONFIG_PATH_LEN], dir[CONFIG_PATH_LEN];
 	size_t len;
 	int n;
 
-	if (cfg->spool.key[0] != '\0')
+	if (out[0] != '\0')
 		return;
 	memcpy(spool, cfg->spool.path, sizeof(spool));
 	len = strlen(spool);
 	while (len > 1 && spool[len - 1] == '/')
 		spool[--len] = '\0';
 	directory_of(spool, dir);
-	n = snprintf(cfg->spool.key, sizeof(cfg->spool.key), "%s%sdata.key",
-		     dir, dir[0] == '\0' || strcmp(dir, "/") == 0 ? "" : "/");
-	if (n < 0 || (size_t)n >= sizeof(cfg->spool.key))
+	n = snprintf(out, CONFIG_PATH_LEN, "%s%s%s", dir,
+		     dir[0] == '\0' || strcmp(dir, "/") == 0 ? "" : "/", name);
+	if (n < 0 || n >= CONFIG_PATH_LEN)
 		problem_error(e, config_where(cfg, "spool.path"),
-			      "the path is too long; give spool.key too");
+			      "the path is too long; give %s too", key);
+}
+
+static void default_keys(struct config *cfg, struct config_errors *e)
+{
+	default_key(cfg, "data.key", "spool.key", cfg->spool.key, e);
+	default_key(cfg, "signing.key", "records.signing_key",
+		    cfg->records.signing_key, e);
 }
 
 /* RFC 5425 4.1, RFC 5426 3.3. */
@@ -106,7 +114,7 @@ static enum err build(struct config *cfg, const char *text, size_t len,
 	if (e != ERR_OK)
 		return e;
 	if (errors->n_errors == 0)
-		default_key(cfg, errors);
+		default_keys(cfg, errors);
 	default_ports(cfg);
 	if (errors->n_errors == 0)
 		check_meaning(cfg, errors);

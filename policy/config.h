@@ -428,6 +428,9 @@ struct config {
 	} spool;
 	struct {
 		char path[CONFIG_PATH_LEN]; /* directory of the databases */
+		char signing_key[CONFIG_PATH_LEN]; /* never empty */
+		uint64_t retention_transfers;
+		uint64_t retention_audit; /* after the end of a month */
 	} records;
 	struct {
 		char path[CONFIG_PATH_LEN]; /* Unix socket */

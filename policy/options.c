@@ -500,6 +500,21 @@ static const struct option table[] = {
     {"records.path", OPTION_PATH, 0, FIELD(config, records.path),
      .initial = "/var/lib/culvert", .example = "/var/lib/culvert",
      .help = "Directory of the ledger and of the audit records."},
+    {"records.signing_key", OPTION_PATH, 0, FIELD(config, records.signing_key),
+     .initial_text = "signing.key beside the spool's directory",
+     .example = "/var/lib/culvert/signing.key",
+     .help = "File of the private key that signs the audit's heads and "
+	     "exports; made on first start, its public half beside it (.pub)."},
+    {"records.retention.transfers", OPTION_DURATION, 0,
+     FIELD(config, records.retention_transfers), .initial = "6y", .min = DAY,
+     .example = "6y",
+     .help = "How long finished transfers, associations and refusals stay in "
+	     "the ledger."},
+    {"records.retention.audit", OPTION_DURATION, 0,
+     FIELD(config, records.retention_audit), .initial = "6y", .min = 31 * DAY,
+     .example = "6y",
+     .help = "How long a month of the audit is kept after its end. What is "
+	     "left of it then are signed hashes."},
     {"control.path", OPTION_PATH, 0, FIELD(config, control.path),
      .initial = "/run/culvert/control.sock",
      .example = "/run/culvert/control.sock",
@@ -572,7 +587,6 @@ static const struct {
 	const char *path;
 	const char *what;
 } later[] = {
-    {"records.retention", "retention"},
     {"audit", "the audit trail's own settings"},
 };
 

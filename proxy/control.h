@@ -33,6 +33,7 @@ struct destination;
 struct ledger;
 struct mailbox;
 struct scheduler;
+struct seal_signer;
 struct shaping;
 struct spool;
 
@@ -41,6 +42,7 @@ struct control_options {
 	const struct config *config;
 	struct spool *spool;
 	struct ledger *ledger;
+	struct seal_signer *signer; /* any thread */
 	struct scheduler *scheduler;
 	struct destination *const *destinations; /* by index in config */
 	struct commitment *commitment;

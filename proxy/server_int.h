@@ -32,6 +32,7 @@ struct ledger;
 struct link_receiver;
 struct reload;
 struct scheduler;
+struct seal_signer;
 struct worker;
 
 enum phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_SETTLING, PHASE_STOPPED };
@@ -39,6 +40,7 @@ enum phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_SETTLING, PHASE_STOPPED };
 struct server {
 	const struct config *config;
 	struct spool *spool;
+	struct seal_signer *signer; /* of heads and exports */
 	struct ledger *ledger;
 	struct capabilities *capabilities;
 	struct destination **destinations; /* by index in config */

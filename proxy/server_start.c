@@ -23,6 +23,7 @@
 #include "store/ledger_origin.h"
 #include "store/ledger_view.h"
 #include "store/seal.h"
+#include "store/seal_sign.h"
 
 static void on_queued(void *arg, const char *destination, uint64_t count)
 {
@@ -60,10 +61,18 @@ static enum err open_spool(struct server *s)
 	return e != ERR_OK ? e : spool_open(&o, &s->spool, s->why);
 }
 
+static enum err open_signer(struct server *s)
+{
+	return seal_signer_open(s->config->records.signing_key, true,
+				&s->signer, s->why);
+}
+
 static enum err open_ledger(struct server *s)
 {
 	const char *path = s->config->records.path;
 	struct ledger_options o = {.path = path,
+				   .node = s->config->node,
+				   .signer = s->signer,
 				   .on_queued = on_queued,
 				   .on_origin = on_origin,
 				   .arg = s};
@@ -211,6 +220,7 @@ static enum err start_control(struct server *s)
 	struct control_options o = {.config = s->config,
 				    .spool = s->spool,
 				    .ledger = s->ledger,
+				    .signer = s->signer,
 				    .scheduler = s->scheduler,
 				    .destinations = s->destinations,
 				    .commitment = s->commitment,
@@ -305,6 +315,7 @@ enum err server_start(struct server *s)
 	} steps[] = {
 	    {"TLS library", start_tls},
 	    {"spool", open_spool},
+	    {"signing key", open_signer},
 	    {"ledger", open_ledger},
 	    {"capabilities", open_capabilities},
 	    {"destinations", open_destinations},

@@ -21,6 +21,7 @@
 #include "proxy/server_int.h"
 #include "proxy/store_scp.h"
 #include "store/ledger.h"
+#include "store/seal_sign.h"
 
 enum {
 	DRAIN_TICK_MS = 20,
@@ -173,6 +174,7 @@ void server_take_apart(struct server *s)
 	shaping_end(&s->shaping);
 	commitment_free(s->commitment);
 	ledger_close(s->ledger);
+	seal_signer_close(s->signer);
 	if (s->records_lock >= 0)
 		close(s->records_lock);
 	capability_free(s->capabilities);

@@ -509,8 +509,8 @@ static void a_link_needs_what_it_needs(void **state)
 static void later_features_are_named_as_such(void **state)
 {
 	(void)state;
-	bad(ALL "records: {retention: 6y}\n",
-	    "retention is not in this version");
+	bad(ALL "audit: {path: x}\n",
+	    "the audit trail's own settings is not in this version");
 }
 
 static void errors_are_collected_and_bounded(void **state)

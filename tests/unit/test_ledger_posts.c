@@ -303,10 +303,10 @@ static void the_largest_identifier_fits_an_audit_row(void **state)
 	snprintf(month, sizeof(month), "audit-%.7s.db",
 		 clock_text(clock_wall_ms(), text));
 	assert_int_equal(fixture_sql_in(f, month,
-					"SELECT length(sealed) FROM v_audit v"
-					" JOIN audit USING(seq)"
+					"SELECT length(blob) FROM v_audit v"
+					" JOIN sealed USING(seq)"
 					" WHERE event='query'"
-					" AND hex(sealed) NOT LIKE '0000%'"),
+					" AND hex(blob) NOT LIKE '0000%'"),
 			 LEDGER_IDENTIFIER_SEALED);
 	assert_int_equal(fixture_sql_in(f, month,
 					"SELECT count(*) FROM v_audit v"
