@@ -56,7 +56,6 @@ if [ "$1" = configure ]; then
 		getent passwd culvert >/dev/null || adduser --system --quiet \
 			--ingroup culvert --home /var/lib/culvert \
 			--no-create-home --shell /usr/sbin/nologin culvert
-		adduser --quiet culvert culvert-operator
 	fi
 	if [ -d /run/systemd/system ]; then
 		systemctl daemon-reload

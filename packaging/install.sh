@@ -36,6 +36,11 @@ if build/release/culvert check --options-man >build/culvert.yaml.5 \
 	2>/dev/null && [ -s build/culvert.yaml.5 ]; then
 	page 5 build/culvert.yaml.5
 fi
+# Likewise the table of rights.
+if build/release/culvert rights --man >build/culvert-rights.7 \
+	2>/dev/null && [ -s build/culvert-rights.7 ]; then
+	page 7 build/culvert-rights.7
+fi
 for f in README.md CHANGELOG.md; do
 	[ ! -f "$f" ] || put 644 "$f" "$doc/$f"
 done

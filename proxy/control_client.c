@@ -28,8 +28,8 @@ static enum err dial(const char *path, int *out, char why[256])
 	close(fd);
 	if (errno == EACCES || errno == EPERM) {
 		snprintf(why, 256,
-			 "no permission for %.150s; run as root or as a member "
-			 "of the group culvert-operator",
+			 "no permission for %.150s; run as root, or let others "
+			 "search the directories it is in",
 			 path);
 		return ERR_DENIED;
 	}

@@ -217,7 +217,8 @@ static void refuse_rights(struct control_connection *k, const char *op,
 	struct refusal_key key = {.listener = "control"};
 	char user[160];
 
-	control_refuse(k, why);
+	control_answer(k, json_pack("{s:b,s:s,s:s}", "ok", 0, "error", why,
+				    "reason", "rights"));
 	snprintf(key.address, sizeof(key.address), "%.47s", k->peer.user);
 	snprintf(key.reason, sizeof(key.reason), "%s", op);
 	refusals_merge(k->control->refusals, &key);

@@ -19,6 +19,7 @@ static const struct {
     {"queue", cli_queue, "list, show and steer what waits to be delivered"},
     {"association", cli_association, "what a peer proposed and what it got"},
     {"refused", cli_refused, "who was turned away, why, and the remedy"},
+    {"rights", cli_rights, "who may do what, by role"},
     {"echo", cli_echo, "try a destination: TCP, TLS, association, C-ECHO"},
     {"hash", cli_hash, "the SHA-256 tree hash of a DICOM file's data set"},
     {"spool", cli_spool, "check the spool, or rebuild the ledger from it"},

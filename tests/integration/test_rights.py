@@ -1,0 +1,204 @@
+"""Every operation of the control socket x every role, as the table says."""
+import json
+import os
+import pathlib
+import shutil
+import socket
+import sqlite3
+import tempfile
+
+import pytest
+
+import culvert
+from culvert import until
+
+GROUPS = {'operator': 61001, 'security': 61002, 'auditor': 61003}
+NOBODY = 65534
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason='takes the groups of others: root only')
+
+
+def table():
+    rows = json.loads(culvert.run('rights', '--json', check=True).stdout)
+    return {r['name']: set(r['roles']) for r in rows
+            if r['kind'] == 'operation'}
+
+
+def speak(path, lines):
+    """Each line on a connection of its own."""
+    answers = []
+    for line in lines:
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(60)
+        s.connect(path)
+        s.sendall(json.dumps(line).encode() + b'\n')
+        data = b''
+        while b'\n' not in data:
+            part = s.recv(65536)
+            if not part:
+                break
+            data += part
+        s.close()
+        answers.append(json.loads(data.split(b'\n')[0]) if data else None)
+    return answers
+
+
+def ask_as(daemon, roles, *requests, main=NOBODY, uid=NOBODY):
+    """Ask as a user without rights who is in the groups of these roles."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(r)
+            os.setgroups([GROUPS[x] for x in roles])
+            os.setgid(main)
+            os.setuid(uid)
+            out = speak(daemon.config['control']['path'], requests)
+            with os.fdopen(w, 'w') as f:
+                json.dump(out, f)
+        finally:
+            os._exit(0)
+    os.close(w)
+    with os.fdopen(r) as f:
+        text = f.read()
+    os.waitpid(pid, 0)
+    return json.loads(text)
+
+
+@pytest.fixture
+def daemon(daemons, edge_config):
+    place = pathlib.Path(tempfile.mkdtemp(prefix='culvert-'))
+    place.chmod(0o755)
+    c = edge_config(culvert.free_port())
+    c['control'] = {'path': str(place / 'control.sock'),
+                    'groups': {k: str(v) for k, v in GROUPS.items()}}
+    yield daemons(c)
+    shutil.rmtree(place)
+
+
+def audit(daemon, event):
+    rows = []
+    for p in sorted((daemon.root / 'records').glob('audit-*.db')):
+        db = sqlite3.connect('file:%s?mode=ro' % p, uri=True, timeout=10)
+        rows += db.execute(
+            'SELECT user, outcome, detail, destination FROM v_audit '
+            'WHERE event = ? ORDER BY seq',
+            (event,)).fetchall()
+        db.close()
+    return [(u, o, json.loads(d), dest) for u, o, d, dest in rows]
+
+
+def refused(answer):
+    return answer['ok'] is False and answer.get('reason') == 'rights'
+
+
+def test_every_operation_asks_for_the_role_in_the_table(daemon):
+    path = daemon.config['control']['path']
+    ops = sorted(table())
+    served = speak(path, [{'op': op} for op in ops])
+    ops = [op for op, answer in zip(ops, served)
+           if answer.get('error') != 'unknown request']
+    assert {'status', 'retry', 'reload', 'export'} <= set(ops)
+    lines = [{'op': op} for op in ops]
+    for role in GROUPS:
+        for op, answer in zip(ops, ask_as(daemon, [role], *lines)):
+            assert refused(answer) == (role not in table()[op]), (
+                role, op, answer)
+    for op, answer in zip(ops, ask_as(daemon, [], *lines)):
+        assert refused(answer), (op, answer)
+        assert 'holds no role' in answer['error']
+    for op, answer in zip(ops, ask_as(daemon, GROUPS, *lines)):
+        assert refused(answer) == (not table()[op]), (op, answer)
+    for op, answer in zip(ops, speak(path, lines)):
+        assert not refused(answer), (op, answer)
+
+
+def test_a_role_is_found_in_the_main_group_too(daemon):
+    a, b = ask_as(daemon, [], {'op': 'status'}, {'op': 'reload'},
+                  main=GROUPS['operator'])
+    assert a['ok'] and refused(b)
+    assert 'may not reload' in b['error'] and '61002' in b['error']
+
+
+def test_what_is_done_and_what_is_refused_is_on_record(daemon):
+    ask_as(daemon, ['operator'], {'op': 'hold', 'destination': 'archive'})
+    # before the answer came
+    (user, outcome, detail, destination), = audit(daemon, 'manual-action')
+    assert user.startswith('uid 65534') and outcome == 0
+    assert detail == {'order': 'hold', 'role': 'operator'}
+    assert destination == 'archive'
+    requests = [{'op': 'hold', 'destination': 'archive'}] * 20
+    answers = ask_as(daemon, ['auditor'], *requests)
+    assert all(refused(a) for a in answers)
+    rows = until('it is on record', lambda: [
+        r for r in audit(daemon, 'manual-action') if r[1] == 8])
+    daemon.wait_log('order-refused .*op=hold role=auditor')
+    daemon.stop()
+    rows = [r for r in audit(daemon, 'manual-action') if r[1] == 8]
+    assert [r[2] for r in rows] == [
+        {'refused': 'rights', 'order': 'hold'},
+        {'refused': 'rights', 'order': 'hold', 'times': 19}], rows
+
+
+def test_only_the_daemons_own_user_speaks_for_others(daemon):
+    path = daemon.config['control']['path']
+    alice = {'user': 'alice', 'roles': ['operator']}
+    a, b, c, d, e = speak(path, [
+        {'op': 'status', 'as': alice}, {'op': 'reload', 'as': alice},
+        {'op': 'hold', 'destination': 'archive', 'as': alice},
+        {'op': 'status', 'as': {'user': 'x"y', 'roles': []}},
+        {'op': 'status', 'as': {'user': 'x', 'roles': ['root']}}])
+    assert a['ok'] and refused(b)
+    assert 'reason' not in c
+    assert audit(daemon, 'manual-action')[0][0].startswith('alice by uid 0')
+    assert not d['ok'] and not e['ok'] and 'wants a user' in d['error']
+    f, = ask_as(daemon, GROUPS, {'op': 'status', 'as': alice})
+    assert refused(f)
+
+
+def test_nothing_is_done_that_cannot_be_recorded(daemon):
+    assert ask_as(daemon, ['security'], {'op': 'reload'})[0]['ok']
+    month, = (daemon.root / 'records').glob('audit-*.db')
+    db = sqlite3.connect(month, timeout=10, isolation_level=None)
+    db.execute('BEGIN IMMEDIATE')  # nobody else writes
+    try:
+        daemon.config['log'] = {'level': 'debug'}
+        daemon.write()
+        answer, = ask_as(daemon, ['security'], {'op': 'reload'})
+    finally:
+        db.execute('ROLLBACK')
+        db.close()
+    assert not answer['ok'] and 'nothing was done' in answer['error']
+    assert 'option=log.level' not in daemon.log()
+
+
+def test_one_user_does_not_keep_the_others_out(daemon):
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            held = []
+            for _ in range(8):
+                s = socket.socket(socket.AF_UNIX)
+                s.connect(daemon.config['control']['path'])
+                held.append(s)
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(60)
+            s.connect(daemon.config['control']['path'])
+            os.write(w, s.recv(65536))
+        finally:
+            os._exit(0)
+    os.close(w)
+    with os.fdopen(r) as f:
+        assert 'too many requests' in f.read()
+    assert daemon.status()['ok']
+    os.waitpid(pid, 0)
+
+
+def test_the_manual_has_the_whole_table():
+    page = culvert.run('rights', '--man', check=True).stdout
+    lines = culvert.run('rights', check=True).stdout.splitlines()
+    assert len(lines) > 20 and all(line in page for line in lines)
