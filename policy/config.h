@@ -138,6 +138,12 @@ enum config_log_level {
 	CONFIG_LOG_ERROR
 };
 
+enum config_log_format {
+	/* Same order as enum log_format of proxy/lib/log.h. */
+	CONFIG_LOG_TEXT,
+	CONFIG_LOG_JSON
+};
+
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
 enum config_tls_profile { CONFIG_TLS_BCP195 };
@@ -446,6 +452,7 @@ struct config {
 	} commitment;
 	struct {
 		enum config_log_level level;
+		enum config_log_format format;
 	} log;
 	/* The status page; address.host "": there is none. */
 	struct {

@@ -87,29 +87,6 @@ const char *limit_verdict_name(enum limit_verdict v)
 	return "?";
 }
 
-const char *limit_verdict_text(enum limit_verdict v)
-{
-	switch (v) {
-	case LIMIT_PASS:
-		return "";
-	case LIMIT_LISTENER_FULL:
-		return "the listener has as many connections as "
-		       "listeners.NAME.limits.associations allows; see who "
-		       "holds them, or raise it";
-	case LIMIT_DEVICE_FULL:
-		return "the device has as many associations as "
-		       "devices.NAME.limits.associations or "
-		       "listeners.NAME.limits.per_device allows; see why it "
-		       "does not release them, or raise it";
-	case LIMIT_DEVICE_TOO_FAST:
-		return "the device opens associations faster than "
-		       "devices.NAME.limits.rate or "
-		       "listeners.NAME.limits.rate allows; let it send more "
-		       "images on each, or raise it";
-	}
-	return "?";
-}
-
 struct listener_count {
 	uint32_t now;
 	uint32_t associations, per_device; /* at most */

@@ -39,11 +39,9 @@ enum limit_verdict {
 	LIMIT_DEVICE_TOO_FAST /* rate */
 };
 
-/* Cause and remedy in words, naming the option; static text. "" for PASS.
- * The A-ASSOCIATE-RJ for all of them is 2/3/2 (transient, presentation
- * provider, local limit exceeded), PS3.8 table 9-21. */
-const char *limit_verdict_text(enum limit_verdict v);
-/* "listener-full", ...: stable, for records. */
+/* "listener-full", ...: stable, the names of their conditions. The
+ * A-ASSOCIATE-RJ for all of them is 2/3/2 (transient, presentation provider,
+ * local limit exceeded), PS3.8 table 9-21. */
 const char *limit_verdict_name(enum limit_verdict v);
 
 struct limits; /* counters for every listener and device; locked */

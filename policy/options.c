@@ -13,6 +13,11 @@ static const struct option_word log_levels[] = {
     {"error", CONFIG_LOG_ERROR, NULL},
     {NULL, 0, NULL}};
 
+static const struct option_word log_formats[] = {
+    {"text", CONFIG_LOG_TEXT, NULL},
+    {"json", CONFIG_LOG_JSON, NULL},
+    {NULL, 0, NULL}};
+
 static const struct option_word listener_protocols[] = {
     {"dicom", CONFIG_DICOM, NULL},
     {"dicom-tls", CONFIG_DICOM_TLS, NULL},
@@ -581,6 +586,10 @@ static const struct option table[] = {
     {"log.level", OPTION_ENUM, OPTION_LIVE, FIELD(config, log.level),
      .initial = "info", .words = log_levels, .example = "info",
      .help = "Least important line that is written."},
+    {"log.format", OPTION_ENUM, OPTION_LIVE, FIELD(config, log.format),
+     .initial = "text", .words = log_formats, .example = "json",
+     .help = "How a line is written: key=value pairs, or one JSON object with "
+	     "the same keys."},
 };
 
 static const struct {

@@ -70,7 +70,7 @@ static void on_handover(struct msg *m)
 
 	if (e != ERR_OK && e != ERR_CANCELED)
 		log_event(LOG_ERROR, "accept-failed",
-			  "listener=%s cause=\"%s\"",
+			  "listener=%s detail=\"%s\"",
 			  h->env->config->listeners[h->listener].name,
 			  "out of memory or descriptors");
 	worker_load_add(w, -1); /* it counts for itself now */
@@ -94,15 +94,13 @@ static void refuse(struct port *p, int fd, const struct sockaddr *peer,
 {
 	char text[ADDRESS_TEXT_LEN];
 
-	admission_refuse(p->acceptor->opt.admission,
-			 &(struct refusal_facts){
-			     .listener = p->index,
-			     .peer = address_text(peer, text),
-			     .calling_ae = "",
-			     .called_ae = "",
-			     .reason = limit_verdict_name(v),
-			     .cause = limit_verdict_text(v),
-			     .remedy = "raise the limit if this is wanted"});
+	admission_refuse(
+	    p->acceptor->opt.admission,
+	    &(struct refusal_facts){.listener = p->index,
+				    .peer = address_text(peer, text),
+				    .calling_ae = "",
+				    .called_ae = "",
+				    .reason = limit_verdict_name(v)});
 	close(fd);
 }
 

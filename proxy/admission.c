@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/lib/clock.h"
+#include "proxy/lib/condition.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger.h"
@@ -95,10 +96,7 @@ void admission_waited(struct admission *a, size_t listener, unsigned n)
 	if (q->logged_ms == 0) {
 		q->logged_ms = now_ms();
 		log_event(LOG_WARN, "handshakes-limited",
-			  "listener=%s waiting=%u cause=\"more TLS handshakes "
-			  "than listeners.NAME.limits.handshakes allows\" "
-			  "effect=\"new connections wait\" remedy=\"see who "
-			  "connects so often, or raise it\"",
+			  "listener=%s waiting=%u",
 			  a->cfg->listeners[listener].name, n);
 	} else {
 		q->pauses++;
@@ -168,12 +166,13 @@ static void on_repeats(void *arg, const struct refusal *r)
 	if (r->count == 0)
 		return;
 	log_event(LOG_WARN, "refused-again",
-		  "listener=%s peer=%s calling=%s called=%s reason=%s "
+		  "listener=%s peer=%s calling=%s called=%s code=%s reason=%s "
 		  "times=%llu seconds=%llu",
 		  r->key.listener, r->key.address,
 		  log_esc(r->key.calling_ae, calling, sizeof(calling)),
 		  log_esc(r->key.called_ae, called, sizeof(called)),
-		  r->key.reason, (unsigned long long)r->count,
+		  condition_code(r->key.reason), r->key.reason,
+		  (unsigned long long)r->count,
 		  (unsigned long long)((r->last_ms - r->first_ms) / 1000));
 }
 
@@ -213,7 +212,18 @@ static void record(struct admission *a, const struct refusal_facts *f,
 	ledger_refusal(a->ledger, &row);
 }
 
-void admission_refuse(struct admission *a, const struct refusal_facts *f)
+/* What the catalogue says of it. A handshake that failed: its cause says more
+ * than its reason. */
+static const struct condition *condition_of(const struct refusal_facts *f)
+{
+	const struct condition *c =
+	    f->tls && f->cause != NULL ? condition_in_text(f->cause) : NULL;
+
+	return c != NULL ? c : condition_of_event(f->reason);
+}
+
+static void refuse(struct admission *a, const struct refusal_facts *f,
+		   const char *code)
 {
 	const char *listener = a->cfg->listeners[f->listener].name;
 	struct refusal_key key = {0};
@@ -229,13 +239,25 @@ void admission_refuse(struct admission *a, const struct refusal_facts *f)
 	if (!refusals_note(a->refusals, &key, now_ms(), on_repeats, a))
 		return;
 	log_event(LOG_WARN, "refused",
-		  "listener=%s peer=%s calling=%s called=%s reason=%s "
+		  "listener=%s peer=%s calling=%s called=%s code=%s reason=%s "
 		  "cause=\"%s\" remedy=\"%s\"",
 		  listener, f->peer,
 		  log_esc(f->calling_ae, calling, sizeof(calling)),
-		  log_esc(f->called_ae, called, sizeof(called)), f->reason,
-		  f->cause, f->remedy);
+		  log_esc(f->called_ae, called, sizeof(called)), code,
+		  f->reason, f->cause, f->remedy);
 	audit(a, f, listener);
+}
+
+void admission_refuse(struct admission *a, const struct refusal_facts *f)
+{
+	const struct condition *c = condition_of(f);
+	struct refusal_facts all = *f;
+
+	if (all.cause == NULL)
+		all.cause = c != NULL ? c->cause[CONDITION_EN] : "";
+	if (all.remedy == NULL)
+		all.remedy = c != NULL ? c->remedy[CONDITION_EN] : "";
+	refuse(a, &all, c != NULL ? c->code : "");
 }
 
 void admission_flush(struct admission *a, bool all)

@@ -49,8 +49,8 @@ struct refusal_facts {
 	const char *calling_ae; /* "" when not known yet */
 	const char *called_ae;
 	const char *reason; /* fixed word, for counting */
-	const char *cause;  /* for a person */
-	const char *remedy; /* for a person */
+	const char *cause;  /* for a person; NULL: as the catalogue has it */
+	const char *remedy; /* the same */
 	bool tls;           /* a failed handshake: an audit event of its own */
 };
 

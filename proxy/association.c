@@ -91,28 +91,14 @@ static void ended_before_association(struct association *a, enum err why,
 	if (a->refused || why == ERR_CANCELED)
 		return; /* on record, or our own stop */
 	if (a->device >= 0)
-		association_refuse(
-		    a, "left-early",
-		    "the device left before its destinations had answered",
-		    "look for leg-refused lines; destinations.NAME.timeouts."
-		    "relay bounds the wait",
-		    false);
+		association_refuse(a, "left-early", NULL, NULL, false);
 	else if (a->why[0] != '\0')
-		association_refuse(
-		    a, "bad-association-request", a->why,
-		    "this is not a DICOM device, or one with a fault; a "
-		    "capture of its first bytes tells more",
-		    false);
+		association_refuse(a, "bad-association-request", a->why, NULL,
+				   false);
 	else if (why == ERR_TLS)
-		association_refuse(a, "tls-handshake", detail, "see the cause",
-				   true);
+		association_refuse(a, "tls-handshake", detail, NULL, true);
 	else if (why == ERR_TIMEOUT)
-		association_refuse(
-		    a, "artim-expired",
-		    "no A-ASSOCIATE-RQ came within the time allowed",
-		    "a port scan or a stalled device; listeners.NAME."
-		    "timeouts.artim sets the time",
-		    false);
+		association_refuse(a, "artim-expired", NULL, NULL, false);
 	else
 		/* whoever looks whether the port is open could fill the log */
 		log_event(LOG_DEBUG, "connection-ended",

@@ -91,8 +91,7 @@ void association_note_refusal(struct association_facts *f, uint16_t field,
 	f->complained = true;
 	log_event(LOG_WARN,
 		  field == C_STORE_RQ ? "store-refused" : "request-refused",
-		  "assoc=%llu device=%s message=%s status=%04x cause=\"%s\" "
-		  "(further ones of this association are only counted)",
+		  "assoc=%llu device=%s message=%s status=%04x detail=\"%s\"",
 		  (unsigned long long)f->row.id, f->row.device,
 		  command_name(field), status,
 		  comment != NULL && comment[0] != '\0'
@@ -119,10 +118,7 @@ void association_note_forbidden(struct association_facts *f,
 	audit_json_text(&j, "from", from);
 	audit_json_end(&j);
 	audit(f, ledger, AUDIT_MESSAGE_REFUSED, "", detail);
-	log_event(LOG_WARN, "message-refused",
-		  "assoc=%llu from=%s message=%s cause=\"not one that may be "
-		  "sent in this presentation context\" remedy=\"a fault of the "
-		  "peer, or a service that is not declared for it\"",
+	log_event(LOG_WARN, "message-refused", "assoc=%llu from=%s message=%s",
 		  (unsigned long long)f->row.id, from, command_name(rq->field));
 }
 

@@ -26,8 +26,7 @@ static bool speaks_our_dicom(struct association *a, const struct assoc *rq)
 		    a, "protocol-version",
 		    "the peer does not offer version 1 of the DICOM upper "
 		    "layer protocol",
-		    "this is not a DICOM device, or it is misconfigured",
-		    false);
+		    NULL, false);
 		reject(a, (struct pdu_reject){REJECT_PERMANENT, REJECT_ACSE,
 					      REJECT_ACSE_VERSION});
 		return false;
@@ -37,8 +36,7 @@ static bool speaks_our_dicom(struct association *a, const struct assoc *rq)
 		    a, "application-context",
 		    "the peer asks for an application context other than "
 		    "DICOM's",
-		    "this is not a DICOM device, or it is misconfigured",
-		    false);
+		    NULL, false);
 		reject(a, (struct pdu_reject){REJECT_PERMANENT, REJECT_USER,
 					      REJECT_USER_CONTEXT_NAME});
 		return false;
@@ -97,9 +95,7 @@ static bool has_room(struct association *a)
 	}
 	v = admission_associate(a->env->admission, a->listener, device);
 	if (v != LIMIT_PASS) {
-		association_refuse(a, limit_verdict_name(v),
-				   limit_verdict_text(v),
-				   "raise the limit if this is wanted", false);
+		association_refuse(a, limit_verdict_name(v), NULL, NULL, false);
 		reject(a, (struct pdu_reject){REJECT_TRANSIENT,
 					      REJECT_PRESENTATION,
 					      REJECT_PRESENTATION_LIMIT});
@@ -137,10 +133,7 @@ static void reject_for_legs(struct association *a)
 {
 	struct pdu_reject r = relay_reject(a->relay);
 
-	association_refuse(a, "destination-refused",
-			   "no destination of what the device asks for took it",
-			   "look for the leg-refused line before this one",
-			   false);
+	association_refuse(a, "destination-refused", NULL, NULL, false);
 	association_drop_pending(a);
 	stream_set_deadline(a->stream, 0);
 	reject(a, r);

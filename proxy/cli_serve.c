@@ -34,6 +34,7 @@ int cli_serve(int argc, char **argv)
 	if (cfg == NULL)
 		return CLI_FAILED;
 	log_set_level((enum log_level)cfg->log.level);
+	log_set_format((enum log_format)cfg->log.format);
 	rc = server_run(cfg);
 	config_free(cfg);
 	return rc;

@@ -117,9 +117,7 @@ static void record_reported(struct commitment *c, const struct view_message *m,
 	else
 		log_event(LOG_WARN, "commitment-reported",
 			  "device=%s destination=%s transaction=%s "
-			  "instances=%zu safe=%zu failed=%zu cause=\"%s\" "
-			  "remedy=\"see culvert queue list; the device keeps "
-			  "what failed, and may send it and ask again\"",
+			  "instances=%zu safe=%zu failed=%zu detail=\"%s\"",
 			  m->device, m->destination, m->transaction,
 			  n->instances, n->safe, n->failed, cause);
 	act_audit(c, AUDIT_COMMITMENT_REPORTED, m, n, cause);
@@ -132,9 +130,7 @@ static void complain(struct request *r, const char *what, enum err e)
 		return;
 	r->complained = true;
 	log_event(LOG_WARN, "commitment-waits",
-		  "device=%s transaction=%s part=\"%s\" cause=\"%s\" "
-		  "remedy=\"it is tried again; look after the disk and the "
-		  "quota of spool.path\"",
+		  "device=%s transaction=%s part=\"%s\" detail=\"%s\"",
 		  r->m.device, r->m.transaction, what, err_text(e));
 }
 
@@ -230,9 +226,7 @@ static enum err act_repeat(struct commitment *c, struct request *r)
 	r->accepted_ms = request_now_ms(r);
 	r->repeats++;
 	log_event(LOG_WARN, "commitment-repeated",
-		  "device=%s destination=%s transaction=%s as=%s cause=\"the "
-		  "archive has not reported\" remedy=\"it is asked again; "
-		  "does it know the way back to this node for %s?\"",
+		  "device=%s destination=%s transaction=%s as=%s calling=%s",
 		  r->m.device, r->m.destination, r->m.transaction, transaction,
 		  r->m.calling_ae);
 	return ERR_OK;
@@ -253,10 +247,8 @@ static enum err put_report(struct commitment *c, const struct view_message *m,
 	snprintf(to, sizeof(to), "@%s", m->device);
 	if (config_destination_find(c->config, to) < 0)
 		log_event(LOG_ERROR, "commitment-stranded",
-			  "device=%s transaction=%s cause=\"the report has no "
-			  "way to the device\" remedy=\"give the device one "
-			  "address and a port\"",
-			  m->device, m->transaction);
+			  "device=%s transaction=%s", m->device,
+			  m->transaction);
 	act_message(in, N_EVENT_REPORT_RQ, commit_event_type(set),
 		    m->transaction, to);
 	message_for(c, m, in);
@@ -378,10 +370,8 @@ void act_finish(struct commitment *c, struct request *r)
 static enum err act_give_up(struct commitment *c, struct request *r, enum err e)
 {
 	log_event(LOG_ERROR, "commitment-unreadable",
-		  "device=%s transaction=%s cause=\"the request held here: "
-		  "%s\" effect=\"it is in quarantine\" remedy=\"let the device "
-		  "ask again\"",
-		  r->m.device, r->m.transaction, err_text(e));
+		  "device=%s transaction=%s detail=\"%s\"", r->m.device,
+		  r->m.transaction, err_text(e));
 	e = io_outcome(c, &r->m.transfer, OUTCOME_QUARANTINED,
 		       r->m.destination);
 	r->gone = e == ERR_OK;

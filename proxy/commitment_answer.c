@@ -175,22 +175,16 @@ static uint16_t answer_open(struct commitment *c, struct request *r,
 	e = read_refs(c, r);
 	if (e == ERR_OK && !is_within(answer, &r->refs)) {
 		log_event(LOG_WARN, "commitment-foreign",
-			  "from=%s transaction=%s cause=\"the report names "
-			  "instances that were not asked for\" remedy=\"ask "
-			  "the archive's operator; the request goes on "
-			  "waiting\"",
-			  job->from, answer->transaction);
+			  "from=%s transaction=%s", job->from,
+			  answer->transaction);
 		return STATUS_PROCESSING_FAILURE;
 	}
 	if (e == ERR_OK)
 		e = merge_and_report(c, r, answer);
 	if (e != ERR_OK)
 		log_event(LOG_ERROR, "commitment-unstored",
-			  "from=%s transaction=%s cause=\"the report cannot "
-			  "be taken: %s\" remedy=\"look after the disk and "
-			  "the quota of spool.path; the archive has to report "
-			  "again\"",
-			  job->from, answer->transaction, err_text(e));
+			  "from=%s transaction=%s detail=\"%s\"", job->from,
+			  answer->transaction, err_text(e));
 	return status_of(e);
 }
 
@@ -237,11 +231,8 @@ static uint16_t refuse_mixed(const struct view_message *m,
 			     const struct report_job *job)
 {
 	log_event(LOG_ERROR, "commitment-mixed",
-		  "from=%s device=%s transaction=%s cause=\"the request was "
-		  "released by hand after the archive had been asked: which "
-		  "one is answered cannot be told\" effect=\"the device gets "
-		  "no report\" remedy=\"let the device ask again\"",
-		  job->from, m->device, m->transaction);
+		  "from=%s device=%s transaction=%s", job->from, m->device,
+		  m->transaction);
 	return STATUS_PROCESSING_FAILURE;
 }
 
@@ -249,10 +240,8 @@ static uint16_t refuse(const struct report_job *job,
 		       const struct commit_set *answer)
 {
 	log_event(LOG_WARN, "commitment-unknown",
-		  "from=%s transaction=%s instances=%zu cause=\"no request "
-		  "with this transaction UID went to that peer\" "
-		  "remedy=\"check which archive the hold route names\"",
-		  job->from, answer->transaction, answer->n);
+		  "from=%s transaction=%s instances=%zu", job->from,
+		  answer->transaction, answer->n);
 	return STATUS_PROCESSING_FAILURE;
 }
 
@@ -290,10 +279,8 @@ static uint16_t dispatch(struct commitment *c, const struct report_job *job,
 static uint16_t unreadable(const struct report_job *job, enum err e)
 {
 	log_event(LOG_WARN, "commitment-malformed",
-		  "from=%s bytes=%zu cause=\"its report cannot be read: %s\" "
-		  "remedy=\"ask the archive's vendor; the request goes on "
-		  "waiting\"",
-		  job->from, job->len, err_text(e));
+		  "from=%s bytes=%zu detail=\"%s\"", job->from, job->len,
+		  err_text(e));
 	return e == ERR_NOMEM || e == ERR_LIMIT ? STATUS_RESOURCE_LIMIT
 						: STATUS_INVALID_ARGUMENT;
 }

@@ -343,11 +343,7 @@ static void expire(struct commitment *c, struct target *t)
 			continue;
 		if (!b->answered)
 			log_event(LOG_WARN, "commitment-unanswered",
-				  "destination=%s transaction=%s "
-				  "instances=%zu cause=\"the archive has not "
-				  "reported within commitment.deadline\" "
-				  "remedy=\"it is asked again; does it know "
-				  "the way back to this node?\"",
+				  "destination=%s transaction=%s instances=%zu",
 				  t->name, b->transaction, b->n);
 		batch_free(c->own, t, b);
 		t->after = 0;
@@ -363,10 +359,7 @@ static void complain(struct target *t, enum err e)
 		return;
 	t->complained = true;
 	log_event(LOG_ERROR, "commitment-waits",
-		  "destination=%s part=\"request of our own\" cause=\"%s\" "
-		  "effect=\"copies of what was delivered are kept\" "
-		  "remedy=\"it is tried again; look after the disk and the "
-		  "quota of spool.path\"",
+		  "destination=%s part=\"request of our own\" detail=\"%s\"",
 		  t->name, err_text(e));
 }
 
@@ -516,10 +509,7 @@ static void record_answer(const struct verdicts *v)
 	else
 		log_event(LOG_WARN, "not-committed",
 			  "destination=%s transaction=%s committed=%zu "
-			  "resent=%zu quarantined=%zu later=%zu "
-			  "cause=\"the archive does not answer for all that "
-			  "it was sent\" remedy=\"copies are kept; ask the "
-			  "archive's operator what became of them\"",
+			  "resent=%zu quarantined=%zu later=%zu",
 			  t.name, v->m->transaction, v->committed, v->resent,
 			  v->quarantined, v->later);
 }

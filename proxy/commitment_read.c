@@ -25,10 +25,7 @@ enum {
 static void say_unread(struct commitment *c, const char *why)
 {
 	if (!c->view_failed)
-		log_event(LOG_WARN, "commitment-unread",
-			  "cause=\"%s\" effect=\"storage commitment waits\" "
-			  "remedy=\"see what the ledger's alert says\"",
-			  why);
+		log_event(LOG_WARN, "commitment-unread", "detail=\"%s\"", why);
 	c->view_failed = true;
 }
 

@@ -187,7 +187,7 @@ void control_stop(struct control *ctl)
 		return;
 	atomic_store(&ctl->stopping, true);
 	if (write(ctl->stop, &one, sizeof(one)) < 0)
-		log_event(LOG_ERROR, "control-stop", "cause=\"%s\"",
+		log_event(LOG_ERROR, "control-stop", "detail=\"%s\"",
 			  strerror(errno));
 	pthread_join(ctl->thread, NULL);
 	for (size_t i = 0; i < CONTROL_CONNECTIONS; i++) {

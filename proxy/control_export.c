@@ -126,7 +126,7 @@ static void send_instance(const struct control_options *opt, int fd,
 	pthread_mutex_destroy(&w->lock);
 out:
 	if (e != ERR_OK)
-		log_event(LOG_WARN, "export-failed", "cause=\"%s\"",
+		log_event(LOG_WARN, "export-failed", "detail=\"%s\"",
 			  err_text(e));
 	if (chunk != NULL)
 		mem_wipe(chunk, CHUNK_LEN);

@@ -206,13 +206,10 @@ static void log_change(const struct destination *d, size_t i,
 	(void)destination_endpoint(d->config, i, endpoint);
 	if (c->what == ENDPOINT_DOWN)
 		log_event(LOG_WARN, "endpoint-down",
-			  "destination=%s endpoint=%s failures=%u cause=\"%s\" "
-			  "effect=\"for %llu s no live association tries "
-			  "it\" remedy=\"culvert echo %s shows which step "
-			  "fails\"",
-			  d->config->name, endpoint, c->failures, why,
-			  (unsigned long long)(c->pause_ms / 1000),
-			  d->config->name);
+			  "destination=%s endpoint=%s failures=%u pause_s=%llu "
+			  "detail=\"%s\"",
+			  d->config->name, endpoint, c->failures,
+			  (unsigned long long)(c->pause_ms / 1000), why);
 	else if (c->what == ENDPOINT_UP)
 		log_event(LOG_INFO, "endpoint-up",
 			  "destination=%s endpoint=%s down_s=%llu",

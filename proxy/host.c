@@ -64,6 +64,6 @@ void host_raise_descriptors(void)
 		return;
 	r.rlim_cur = r.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &r) != 0)
-		log_event(LOG_WARN, "descriptors", "cause=\"%s\"",
+		log_event(LOG_WARN, "descriptors", "detail=\"%s\"",
 			  strerror(errno));
 }

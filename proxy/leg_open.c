@@ -29,11 +29,10 @@ static void refuse(struct leg *l)
 	l->ul = UL_STA1;
 	o->attempt_at = 0;
 	if (o->refusal.code == NULL) {
-		o->refusal.code = "circuit-open";
-		o->refusal.cause =
-		    "every endpoint failed lately and is left alone for now";
-		o->refusal.remedy = "see why in the status of the destination; "
-				    "it is tried again by itself";
+		struct verdict v =
+		    outcome_verdict(FATE_RETRY, true, CONDITION_CIRCUIT_OPEN);
+
+		note_cause(o, &v, "");
 	}
 	o->refusal.detail = o->detail;
 	leg_tell_soon(l, NEWS_REFUSED);

@@ -4,6 +4,7 @@
 
 #include "proxy/leg_int.h"
 #include "proxy/lib/clock.h"
+#include "proxy/lib/condition.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger.h"
@@ -185,9 +186,9 @@ void leg_record_failed(struct leg *l, const struct verdict *v,
 			     endpoint);
 	log_event(LOG_WARN, "leg-attempt-failed",
 		  "for=%llu destination=%s device=%s endpoint=%s code=%s "
-		  "cause=\"%s\" detail=\"%s\"",
+		  "outcome=%s detail=\"%s\"",
 		  (unsigned long long)l->inbound, name(l), l->opening->device,
-		  endpoint, v->code, v->cause, detail);
+		  endpoint, condition_code(v->code), v->code, detail);
 }
 
 void leg_record_refused(const struct leg *l)
@@ -195,10 +196,10 @@ void leg_record_refused(const struct leg *l)
 	const struct leg_refusal *r = &l->opening->refusal;
 
 	log_event(LOG_WARN, "leg-refused",
-		  "for=%llu destination=%s device=%s code=%s cause=\"%s\" "
-		  "remedy=\"%s\"",
+		  "for=%llu destination=%s device=%s code=%s outcome=%s "
+		  "cause=\"%s\" remedy=\"%s\"",
 		  (unsigned long long)l->inbound, name(l), l->opening->device,
-		  r->code, r->cause, r->remedy);
+		  condition_code(r->code), r->code, r->cause, r->remedy);
 }
 
 void leg_record_end(struct leg *l)

@@ -5,7 +5,7 @@
  * statuses of the DIMSE-N services (PS3.7 10.1, PS3.4 F.7.2 and J.3),
  * A-ASSOCIATE-RJ and A-ABORT (PS3.8 9.3.4, 9.3.8), refused presentation
  * context (PS3.8 table 9-18) and every way in which the line or the local
- * disk can fail, each with its cause and remedy in plain words.
+ * disk can fail, each with its condition of the catalogue.
  *
  * The table classes one event. What repeats (five spaced failures, a whole
  * destination slowed) is the scheduler's business. */
@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "proxy/lib/condition.h"
 
 enum fate {
 	FATE_DELIVERED,        /* the destination has it */
@@ -65,11 +67,18 @@ struct verdict {
 	/* The peer crashed or cut with the instance outstanding: others in
 	 * flight may be its victims, so it is next tried on its own. */
 	bool isolate;
-	uint16_t status;    /* of the response, 0 when there is none */
-	const char *code;   /* stable word for logs: "a700", "rj-1-1-7" class */
-	const char *cause;  /* static, plain words, no final full stop */
-	const char *remedy; /* static, never NULL, "" when nothing is to do */
+	uint16_t status; /* of the response, 0 when there is none */
+	/* Of the catalogue, NULL for plain success; the three are its name and
+	 * its words in English, static, never NULL. */
+	const struct condition *condition;
+	const char *code;   /* stable word: "connect" */
+	const char *cause;  /* plain words, no final full stop */
+	const char *remedy; /* "" when nothing is to do */
 };
+
+/* A verdict with the words of the catalogue; CONDITION_N: plain success. */
+struct verdict outcome_verdict(enum fate fate, bool of_destination,
+			       enum condition_id why);
 
 /* The status of a C-STORE-RSP. Every 16-bit value has a verdict. */
 struct verdict outcome_of_status(uint16_t status);
@@ -91,8 +100,9 @@ struct verdict outcome_of_abort(uint8_t source, uint8_t reason,
 struct verdict outcome_of_context(uint8_t result);
 struct verdict outcome_of_failure(enum failure f);
 
-/* "cause (detail): remedy" cut to fit; detail may be NULL. Detail that came
- * from a peer is escaped by the caller. Returns out. */
+/* "cause [status] (detail): remedy [CV3001]", cut to fit before its code;
+ * detail may be NULL. Detail that came from a peer is escaped by the caller.
+ * Returns out. */
 char *verdict_text(const struct verdict *v, const char *detail, char *out,
 		   size_t size);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/lib/condition.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 
@@ -142,7 +143,7 @@ void relay_leg_lost(struct relay_leg *l, const char *why)
 
 	/* an archive that releases what is idle does nothing wrong */
 	log_event(l->ops.n_device > 0 ? LOG_WARN : LOG_INFO, "leg-lost",
-		  "assoc=%llu destination=%s outstanding=%u cause=\"%s\"",
+		  "assoc=%llu destination=%s outstanding=%u detail=\"%s\"",
 		  (unsigned long long)r->a->facts.row.id, name_of(l),
 		  l->ops.n_device, why);
 	LIST_EACH(it, tmp, &l->ops.list)
@@ -210,10 +211,7 @@ static void on_accepted(void *arg, const struct assoc *ac)
 		reopened(l, true);
 		return;
 	}
-	log_event(LOG_WARN, "leg-differs",
-		  "assoc=%llu destination=%s cause=\"it accepts other contexts "
-		  "than before\" remedy=\"the device gets them with its next "
-		  "association\"",
+	log_event(LOG_WARN, "leg-differs", "assoc=%llu destination=%s",
 		  (unsigned long long)a->facts.row.id, name_of(l));
 	leg_release(l->leg);
 	l->leg = NULL;
@@ -239,10 +237,11 @@ static void on_refused(void *arg, const struct leg_refusal *r)
 	struct relay *relay = l->relay;
 
 	log_event(LOG_WARN, "leg-refused",
-		  "device=%s destination=%s code=%s cause=\"%s%s%s%s\" "
-		  "remedy=\"%s\"",
+		  "assoc=%llu device=%s destination=%s code=%s outcome=%s "
+		  "cause=\"%s%s%s%s\" remedy=\"%s\"",
+		  (unsigned long long)relay->a->facts.row.id,
 		  relay->a->env->config->devices[relay->a->device].name,
-		  name_of(l), r->code, r->cause,
+		  name_of(l), condition_code(r->code), r->code, r->cause,
 		  r->detail[0] != '\0' ? " (" : "", r->detail,
 		  r->detail[0] != '\0' ? ")" : "", r->remedy);
 	if (r->rejected && !relay->was_rejected) {
@@ -393,10 +392,11 @@ static void begin_leg(struct relay_leg *l)
 	}
 	l->state = RELAY_LEG_DOWN;
 	log_event(LOG_WARN, "leg-refused",
-		  "device=%s destination=%s code=local cause=\"%s\" "
-		  "remedy=\"\"",
+		  "assoc=%llu device=%s destination=%s code=%s detail=\"%s\"",
+		  (unsigned long long)l->relay->a->facts.row.id,
 		  l->relay->a->env->config->devices[l->relay->a->device].name,
-		  name_of(l), err_text(e));
+		  name_of(l), condition_get(CONDITION_LEG_LOCAL)->code,
+		  err_text(e));
 }
 
 enum err relay_begin(struct association *a, struct relay **out)

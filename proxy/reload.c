@@ -162,12 +162,10 @@ static void tell_refused(struct reload *r)
 	for (size_t i = 0; i < r->errors.n_errors && i < CONFIG_PROBLEMS_MAX;
 	     i++)
 		log_event(
-		    LOG_ERROR, "config-problem", "line=%d cause=%s",
+		    LOG_ERROR, "config-problem", "line=%d detail=%s",
 		    r->errors.errors[i].at.line,
 		    log_esc(r->errors.errors[i].text, text, sizeof(text)));
-	log_event(LOG_ERROR, "config-refused",
-		  "by=\"%s\" file=%s cause=%s effect=\"the one before stays "
-		  "in force\"",
+	log_event(LOG_ERROR, "config-refused", "by=\"%s\" file=%s detail=%s",
 		  r->now.by, r->opt.config->file,
 		  log_esc(r->result.why, text, sizeof(text)));
 }
@@ -208,6 +206,7 @@ static bool take(struct reload *r)
 	r->opt.reshape(r->opt.arg);
 	admission_take(r->opt.admission, r->fresh);
 	log_set_level((enum log_level)r->fresh->log.level);
+	log_set_format((enum log_format)r->fresh->log.format);
 	config_free(r->last);
 	r->last = r->fresh;
 	r->fresh = NULL;

@@ -40,8 +40,7 @@ void sched_outcome(struct dest *d, const struct outcome *o)
 		return;
 	u = mem_zalloc(sizeof(*u));
 	if (u == NULL) {
-		log_event(LOG_ERROR, "outcome-lost",
-			  "destination=%s cause=\"out of memory\"",
+		log_event(LOG_ERROR, "outcome-lost", "destination=%s",
 			  d->config->name);
 		return; /* the instance is sent once more after a restart */
 	}

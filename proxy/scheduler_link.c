@@ -55,7 +55,7 @@ static void on_down(struct dest *d, const struct link_news *n)
 	d->failures++;
 	result_error(d, &n->verdict, n->text);
 	log_event(LOG_WARN, "destination-unreachable",
-		  "destination=%s code=%s text=\"%s\"", d->config->name,
+		  "destination=%s outcome=%s text=\"%s\"", d->config->name,
 		  n->verdict.code, d->error);
 }
 
@@ -165,9 +165,7 @@ static void on_released(struct dest *d, const struct link_news *n)
 		delivery = f.delivery;
 		write_released(d, &n->id);
 	}
-	log_event(LOG_WARN, "transfer-released",
-		  "destination=%s transfer=%s text=\"the far end has it no "
-		  "more: it is sent again\"",
+	log_event(LOG_WARN, "transfer-released", "destination=%s transfer=%s",
 		  d->config->name, transfer_id_text(&n->id, id));
 	window_forget_done(d, delivery);
 	d->old_hints_until_ms = sched_now() + OLD_HINTS_MS;

@@ -37,13 +37,14 @@ static void log_result(const struct dest *d, const struct task *t,
 {
 	char id[TRANSFER_TEXT_LEN], text[512];
 
-	log_event(level, event,
-		  "destination=%s transfer=%s assoc=%llu status=%04X code=%s "
-		  "text=\"%s\"",
-		  d->config->name, transfer_id_text(&t->item.transfer, id),
-		  (unsigned long long)t->association, t->verdict.status,
-		  t->verdict.code,
-		  verdict_text(&t->verdict, t->detail, text, sizeof(text)));
+	log_event(
+	    level, event,
+	    "destination=%s transfer=%s assoc=%llu status=%04X outcome=%s "
+	    "text=\"%s\"",
+	    d->config->name, transfer_id_text(&t->item.transfer, id),
+	    (unsigned long long)t->association, t->verdict.status,
+	    t->verdict.code,
+	    verdict_text(&t->verdict, t->detail, text, sizeof(text)));
 }
 
 static void record_attempt(struct dest *d, const struct item *it,
@@ -245,7 +246,7 @@ static void not_opened(struct dest *d, struct lane *l, const struct task *t)
 	result_error(d, &t->verdict, t->detail);
 	slow_down(d);
 	log_event(LOG_WARN, "destination-unreachable",
-		  "destination=%s code=%s wait_ms=%llu text=\"%s\"",
+		  "destination=%s outcome=%s wait_ms=%llu text=\"%s\"",
 		  d->config->name, t->verdict.code,
 		  (unsigned long long)(d->not_before_ms - sched_now()),
 		  d->error);

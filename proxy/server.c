@@ -76,7 +76,7 @@ static void watch_spool(struct server *s)
 		return;
 	memcpy(s->alert, st.alert, sizeof(s->alert));
 	log_event(st.alert[0] != '\0' ? LOG_ERROR : LOG_INFO, "spool-alert",
-		  "cause=\"%s\"",
+		  "detail=\"%s\"",
 		  st.alert[0] != '\0' ? st.alert : "over: all is well again");
 	server_audit(s, AUDIT_SPOOL_ALERT,
 		     st.alert[0] != '\0' ? AUDIT_SERIOUS : AUDIT_SUCCESS,
@@ -107,6 +107,7 @@ static void on_tick(uv_timer_t *t)
 	link_receiver_tick(s->links);
 	watch_spool(s);
 	watch_clock(s);
+	log_flush(0);
 }
 
 void server_on_hours(uv_timer_t *t)
@@ -178,5 +179,6 @@ int server_run(const struct config *config)
 	mem_free(s);
 	if (e == ERR_OK)
 		log_event(LOG_INFO, "stopped", "node=%s", config->node);
+	log_flush(1);
 	return e == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -11,6 +11,7 @@
 #include "proxy/destination.h"
 #include "proxy/host.h"
 #include "proxy/lib/clock.h"
+#include "proxy/lib/condition.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "proxy/link/receiver.h"
@@ -116,7 +117,7 @@ static enum err open_capabilities(struct server *s)
 	if (ledger_view_open(s->config->records.path, &view, s->why) != ERR_OK)
 		return ERR_OK;
 	if (ledger_view_capabilities(view, NULL, on_capability, s) != ERR_OK)
-		log_event(LOG_WARN, "capabilities-unread", "cause=\"%s\"",
+		log_event(LOG_WARN, "capabilities-unread", "detail=\"%s\"",
 			  ledger_view_why(view));
 	ledger_view_close(view);
 	return ERR_OK;
@@ -307,6 +308,14 @@ static enum err start_tls(struct server *s)
 }
 
 /* Listeners come last: nobody is let in before all is ready. */
+/* A part may know better what is wrong. */
+static const struct condition *failed_by(const char *why)
+{
+	const struct condition *c = condition_in_text(why);
+
+	return c != NULL ? c : condition_get(CONDITION_START_FAILED);
+}
+
 enum err server_start(struct server *s)
 {
 	static const struct {
@@ -338,8 +347,9 @@ enum err server_start(struct server *s)
 		e = steps[i].start(s);
 		if (e == ERR_OK)
 			continue;
-		log_event(LOG_ERROR, "start-failed", "part=\"%s\" cause=\"%s\"",
-			  steps[i].what,
+		log_event(LOG_ERROR, "start-failed",
+			  "code=%s part=\"%s\" detail=\"%s\"",
+			  failed_by(s->why)->code, steps[i].what,
 			  s->why[0] != '\0' ? s->why : err_text(e));
 		return e;
 	}

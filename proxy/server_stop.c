@@ -74,10 +74,7 @@ static void settle(struct server *s)
  * can be taken apart. Ending here is as safe as a power cut. */
 static void give_up(void)
 {
-	log_event(LOG_ERROR, "stopped-hard",
-		  "cause=\"the spool's disk does not answer\" effect=\"nothing "
-		  "acknowledged is lost\" remedy=\"look after the disk under "
-		  "spool.path\"");
+	log_event(LOG_ERROR, "stopped-hard", "part=spool");
 	_exit(EXIT_FAILURE);
 }
 

@@ -120,8 +120,9 @@ static enum err write_post(struct ledger *l, struct post *p)
 	if (e == ERR_OK)
 		e = ledger_write(l, p);
 	if (e == ERR_INVAL) {
-		log_event(LOG_ERROR, "ledger-row-refused", "kind=%d why=\"%s\"",
-			  (int)p->kind, sqlite3_errmsg(l->db));
+		log_event(LOG_ERROR, "ledger-row-refused",
+			  "kind=%d detail=\"%s\"", (int)p->kind,
+			  sqlite3_errmsg(l->db));
 		list_remove(&p->node);
 		ledger_post_free(&l->posts, p);
 		return ERR_OK;
@@ -157,7 +158,8 @@ static void tail_failed(struct ledger *l, enum err e)
 		return;
 	if (l->tail_retry_ns == 0)
 		log_event(LOG_ERROR, "ledger-tail-failing",
-			  "why=\"the spool cannot be read: %s\"", err_text(e));
+			  "detail=\"the spool cannot be read: %s\"",
+			  err_text(e));
 	l->tail_retry_ns = clock_mono_ns() + MS(LEDGER_TICK_MS);
 }
 
@@ -317,7 +319,7 @@ static void set_accepting(struct ledger *l)
 	pthread_mutex_unlock(&l->posts.mutex);
 	if (now == before)
 		return;
-	log_event(now ? LOG_WARN : LOG_ERROR,
+	log_event(now ? LOG_INFO : LOG_ERROR,
 		  now ? "ledger-accepting-again" : "ledger-not-accepting",
 		  "new-associations=%s", now ? "taken" : "refused");
 	ledger_publish(l);
@@ -426,14 +428,14 @@ static void *ledger_main(void *arg)
 	for (int i = 0; i < 100 && l->db != NULL && !list_empty(&l->todo); i++)
 		round_once(l);
 	if (l->in_transaction && commit(l) != ERR_OK)
-		log_event(LOG_WARN, "ledger-last-commit-failed", "why=\"%s\"",
-			  sqlite3_errmsg(l->db));
+		log_event(LOG_WARN, "ledger-last-commit-failed",
+			  "detail=\"%s\"", sqlite3_errmsg(l->db));
 	ledger_audit_work(l);
 	if (audit_sign_now(l->audit) != ERR_OK)
 		log_event(LOG_WARN, "audit-unsigned", "why=\"%s\"",
 			  audit_why(l->audit));
 	if (audit_sync(l->audit) != ERR_OK)
-		log_event(LOG_WARN, "audit-not-synced", "why=\"%s\"",
+		log_event(LOG_WARN, "audit-not-synced", "detail=\"%s\"",
 			  audit_why(l->audit));
 	list_splice_back(&l->requests, &l->barriers);
 	(void)answer_requests(l, ERR_CANCELED);

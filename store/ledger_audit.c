@@ -44,9 +44,7 @@ static void failed(struct ledger *l)
 	list_splice_back(&l->audit_todo, &all);
 	if (l->audit_failed_ns == 0) {
 		l->audit_failed_ns = now;
-		log_event(LOG_ERROR, "audit-failing",
-			  "why=\"%s\" action=\"trying again; new associations "
-			  "are refused if it lasts\"",
+		log_event(LOG_ERROR, "audit-failing", "detail=\"%s\"",
 			  audit_why(l->audit));
 	}
 	l->audit_retry_ns = now + RETRY_MS * 1000000ULL;
@@ -97,7 +95,7 @@ static enum err commit(struct ledger *l)
 		ledger_post_free(&l->posts, p);
 	}
 	if (l->audit_failed_ns != 0)
-		log_event(LOG_WARN, "audit-recovered", "dir=%s", l->dir);
+		log_event(LOG_INFO, "audit-recovered", "dir=%s", l->dir);
 	l->audit_failed_ns = 0;
 	l->audit_committed_ns = clock_mono_ns();
 	return ERR_OK;
@@ -105,7 +103,7 @@ static enum err commit(struct ledger *l)
 
 static void drop(struct ledger *l, struct post *p)
 {
-	log_event(LOG_ERROR, "audit-row-refused", "event=%s why=\"%s\"",
+	log_event(LOG_ERROR, "audit-row-refused", "event=%s detail=\"%s\"",
 		  audit_kind_text(p->as.audit.kind), audit_why(l->audit));
 	list_remove(&p->node);
 	ledger_post_free(&l->posts, p);

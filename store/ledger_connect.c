@@ -45,8 +45,7 @@ static enum err move_aside(struct ledger *l)
 	if (db_identity(l->path, &there)) {
 		if (db_move_aside(l->path, l->aside, aside) != ERR_OK)
 			return ERR_IO;
-		log_event(LOG_ERROR, "ledger-moved-aside",
-			  "why=%s to=%s action=\"rebuilding from the spool\"",
+		log_event(LOG_ERROR, "ledger-moved-aside", "why=%s to=%s",
 			  l->aside, aside);
 	}
 	l->rebuild = false;
@@ -166,7 +165,8 @@ static enum err connect_once(struct ledger *l)
 		l->rebuild = true;
 		if (e != ERR_NOTFOUND || l->aside == NULL)
 			l->aside = "corrupt";
-		log_event(LOG_ERROR, "ledger-unusable", "why=\"%s\"", l->why);
+		log_event(LOG_ERROR, "ledger-unusable", "detail=\"%s\"",
+			  l->why);
 	}
 	return e;
 }
@@ -187,7 +187,7 @@ enum err ledger_connect(struct ledger *l)
 			  l->aside != NULL ? l->aside : "missing",
 			  (unsigned long long)l->m.rebuilt);
 	if (l->failing)
-		log_event(LOG_WARN, "ledger-recovered", "file=%s", l->path);
+		log_event(LOG_INFO, "ledger-recovered", "file=%s", l->path);
 	l->failing = false;
 	l->backoff_ms = 0;
 	l->why[0] = '\0';
@@ -212,10 +212,7 @@ void ledger_failed(struct ledger *l, enum err e)
 	if (l->db != NULL || l->why[0] == '\0')
 		explain(l, e);
 	if (!l->failing)
-		log_event(LOG_ERROR, "ledger-failing",
-			  "why=\"%s\" action=\"instances are still taken; "
-			  "trying again\"",
-			  l->why);
+		log_event(LOG_ERROR, "ledger-failing", "detail=\"%s\"", l->why);
 	l->failing = true;
 	if (l->db != NULL && (e == ERR_CORRUPT || e == ERR_INVAL)) {
 		l->rebuild = true;
@@ -244,9 +241,8 @@ void ledger_lost(struct ledger *l)
 
 	l->rebuild = db_identity(l->path, &there);
 	l->aside = l->rebuild ? "replaced" : "deleted";
-	log_event(LOG_ERROR, "ledger-lost",
-		  "file=%s why=%s action=\"rebuilding from the spool\"",
-		  l->path, l->aside);
+	log_event(LOG_ERROR, "ledger-lost", "file=%s why=%s", l->path,
+		  l->aside);
 	ledger_disconnect(l);
 	l->retry_ns = 0;
 }
@@ -276,9 +272,6 @@ enum err ledger_checkpoint(struct ledger *l)
 	    now - l->truncate_ns < WAL_TRUNCATE_MS * 1000000ULL)
 		return checkpoint(l, SQLITE_CHECKPOINT_PASSIVE);
 	l->truncate_ns = now;
-	log_event(LOG_WARN, "ledger-log-long",
-		  "frames=%d why=\"a reader keeps ledger.db-wal from being "
-		  "emptied: close long-running sqlite3 shells\"",
-		  l->wal_frames);
+	log_event(LOG_WARN, "ledger-log-long", "frames=%d", l->wal_frames);
 	return checkpoint(l, SQLITE_CHECKPOINT_TRUNCATE);
 }

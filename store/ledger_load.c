@@ -353,9 +353,7 @@ static void step_back(struct ledger *l)
 {
 	uint64_t durable = spool_durable(l->spool);
 
-	log_event(LOG_ERROR, "ledger-ahead-of-spool",
-		  "ledger=%llu spool=%llu why=\"the spool lost its last "
-		  "records\"",
+	log_event(LOG_ERROR, "ledger-ahead-of-spool", "ledger=%llu spool=%llu",
 		  (unsigned long long)l->m.applied,
 		  (unsigned long long)durable);
 	l->m.applied = durable;

@@ -350,9 +350,7 @@ static enum err redirect(struct ledger *l, struct subject *s,
 	if (is_final(d->state) && !again)
 		return ERR_OK;
 	if (!again && s->n == LEDGER_DELIVERIES) {
-		log_event(LOG_ERROR, "redirect-refused",
-			  "delivery=%llu why=\"this instance was redirected "
-			  "too often\"",
+		log_event(LOG_ERROR, "redirect-refused", "delivery=%llu",
 			  (unsigned long long)d->id);
 		return ERR_OK;
 	}

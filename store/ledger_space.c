@@ -220,7 +220,7 @@ static enum err not_movable(struct ledger *l, struct mirror_segment *s,
 
 	s->stuck = true;
 	log_event(LOG_ERROR, "spool-record-damaged",
-		  "segment=%u offset=%u why=\"%s\"", r->place.segment,
+		  "segment=%u offset=%u detail=\"%s\"", r->place.segment,
 		  r->place.offset, err_text(why));
 	if (e != ERR_OK)
 		return e;

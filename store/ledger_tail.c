@@ -426,7 +426,7 @@ static void caught_up(struct ledger *l)
 	l->rebuilding = false;
 	if (l->aside == NULL && l->m.instances == 0)
 		return; /* the first start */
-	log_event(LOG_WARN, "ledger-rebuilt", "instances=%llu",
+	log_event(LOG_INFO, "ledger-rebuilt", "instances=%llu",
 		  (unsigned long long)l->m.instances);
 	ledger_audit_text(l, AUDIT_LEDGER_REBUILT, AUDIT_MINOR, "why",
 			  l->aside != NULL ? l->aside : "missing");

@@ -7,11 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proxy/lib/condition.h"
 #include "proxy/lib/mem.h"
 #include "store/seal.h"
 #include "store/seal_int.h"
 
-enum { PATH_LEN = 4096 };
+enum { PATH_LEN = 4096, CODE_LEN = 10 };
 
 static enum err fail(char why[SEAL_WHY_LEN], enum err e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -21,8 +22,11 @@ static enum err fail(char why[SEAL_WHY_LEN], enum err e, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(why, SEAL_WHY_LEN, fmt, ap);
+	(void)vsnprintf(why, SEAL_WHY_LEN - CODE_LEN, fmt, ap);
 	va_end(ap);
+	if (e != ERR_NOMEM)
+		(void)snprintf(why + strlen(why), CODE_LEN, " [%s]",
+			       condition_get(CONDITION_DATA_KEY)->code);
 	return e;
 }
 

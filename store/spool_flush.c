@@ -75,9 +75,8 @@ static void note_failure(struct spool *s, const char *what, int number,
 	uint32_t segment = s->writer.segment->number;
 
 	log_event(LOG_ERROR, "spool-write-failed",
-		  "call=%s segment=%08x error=\"%s\" the segment is retired, "
-		  "nothing since the last flush was acknowledged",
-		  what, segment, strerror(number));
+		  "call=%s segment=%08x detail=\"%s\"", what, segment,
+		  strerror(number));
 	(void)snprintf(s->failed_text, sizeof(s->failed_text),
 		       "%s of spool segment %08x failed: %s; look after the "
 		       "disk under %.100s",

@@ -97,9 +97,9 @@ void partial_unref(struct spool *s, struct partial *p)
 		return;
 	o.at_ms = clock_wall_ms();
 	if (p->abandoned && p->written && spool_outcome_add(s, &o) != ERR_OK)
-		log_event(LOG_WARN, "partial-abandon-untold",
-			  "why=\"too many outcomes wait\" the next start says "
-			  "it");
+		log_event(LOG_INFO, "partial-abandon-untold",
+			  "why=\"too many outcomes wait: the next start says "
+			  "it\"");
 	partial_free(p);
 }
 
@@ -254,8 +254,9 @@ void partials_forget_segment(struct spool *s, uint32_t number)
 	}
 	update_mark(s);
 	if (lost > 0)
-		log_event(LOG_WARN, "partial-chunks-recycled",
-			  "segment=%08x chunks=%u they will be asked for again",
+		log_event(LOG_INFO, "partial-chunks-recycled",
+			  "segment=%08x chunks=%u effect=\"they will be asked "
+			  "for again\"",
 			  number, lost);
 }
 
@@ -374,8 +375,7 @@ size_t spool_partial_expire(struct spool *s, int64_t before_ms)
 		if (abandon(s, p) != ERR_OK)
 			break;
 		gone++;
-		log_event(LOG_WARN, "partial-expired",
-			  "transfer=%s nobody went on with it", text);
+		log_event(LOG_WARN, "partial-expired", "transfer=%s", text);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return gone;
@@ -429,12 +429,7 @@ bool spool_partial_make_room(struct spool *s)
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (gone)
-		log_event(LOG_WARN, "partial-gave-way",
-			  "transfer=%s cause=\"unfinished transfers fill the "
-			  "spool\" effect=\"its sender begins it anew\" "
-			  "remedy=\"raise spool.quota, or lower link.transfers "
-			  "of the listeners\"",
-			  text);
+		log_event(LOG_WARN, "partial-gave-way", "transfer=%s", text);
 	return gone;
 }
 
@@ -452,8 +447,8 @@ void spool_partial_disown(struct spool *s, const struct transfer_id *id)
 		p->open = NULL;
 		p->abandoned = true;
 		partial_remove(s, p);
-		log_event(LOG_WARN, "partial-disowned",
-			  "transfer=%s it was whole and done before",
+		log_event(LOG_INFO, "partial-disowned",
+			  "transfer=%s why=\"it was whole and done before\"",
 			  transfer_id_text(id, text));
 	}
 	pthread_mutex_unlock(&s->lock);

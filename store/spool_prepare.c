@@ -59,7 +59,8 @@ static void remove_file(struct spool *s, uint32_t number)
 	segment_name(SEGMENT_FREE, number, name);
 	if (unlinkat(s->dir, name, 0) != 0)
 		log_event(LOG_WARN, "segment-remove-failed",
-			  "segment=%08x error=\"%s\"", number, strerror(errno));
+			  "segment=%08x detail=\"%s\"", number,
+			  strerror(errno));
 }
 
 /* A free file becomes a segment that may be begun. */
@@ -99,8 +100,7 @@ static void note_result(struct spool *s, enum err e,
 	} else if (e != ERR_CANCELED) {
 		if (s->prepare_err == ERR_OK)
 			log_event(LOG_ERROR, "segment-prepare-failed",
-				  "error=\"%s\" retrying every second",
-				  err_text(e));
+				  "detail=\"%s\"", err_text(e));
 		s->prepare_err = e;
 		s->prepare_again_ns = clock_mono_ns() + RETRY_MS * 1000000ull;
 	}

@@ -92,7 +92,7 @@ static void log_unreadable(struct place place, const struct transfer_id *id,
 	char text[TRANSFER_TEXT_LEN];
 
 	log_event(LOG_ERROR, "chunk-unreadable",
-		  "transfer=%s chunk=%u segment=%08x offset=%u error=\"%s\"",
+		  "transfer=%s chunk=%u segment=%08x offset=%u detail=\"%s\"",
 		  transfer_id_text(id, text), index, place.segment,
 		  place.offset, err_text(e));
 }

@@ -126,9 +126,7 @@ void spool_update_full(struct spool *s)
 	if (s->full == was)
 		return;
 	if (s->full)
-		log_event(LOG_ERROR, "spool-full",
-			  "segments=%zu of=%u new instances are refused (A700) "
-			  "until deliveries free space",
+		log_event(LOG_ERROR, "spool-full", "segments=%zu of=%u",
 			  s->n_segments, s->segments_max);
 	else
 		log_event(LOG_INFO, "spool-taking-again", "segments=%zu of=%u",
@@ -160,7 +158,8 @@ static enum err rename_free(struct spool *s, uint32_t number)
 	segment_name(SEGMENT_FREE, number, to);
 	if (renameat(s->dir, from, s->dir, to) != 0) {
 		log_event(LOG_ERROR, "segment-rename-failed",
-			  "segment=%08x error=\"%s\"", number, strerror(errno));
+			  "segment=%08x detail=\"%s\"", number,
+			  strerror(errno));
 		return ERR_IO;
 	}
 	return ERR_OK;

@@ -67,6 +67,30 @@ const struct condition *condition_of_event(const char *event)
 	return by_name(event);
 }
 
+const char *condition_code(const char *event)
+{
+	const struct condition *c = condition_of_event(event);
+
+	return c != NULL ? c->code : "";
+}
+
+const struct condition *condition_in_text(const char *text)
+{
+	const struct condition *found;
+	char code[7];
+
+	for (const char *p = text; (p = strstr(p, "[CV")) != NULL; p++) {
+		if (strlen(p) < 8 || p[7] != ']')
+			continue;
+		memcpy(code, p + 1, 6);
+		code[6] = '\0';
+		found = condition_find(code);
+		if (found != NULL)
+			return found;
+	}
+	return NULL;
+}
+
 bool condition_event_varies(const char *event)
 {
 	for (size_t i = 0; i < ARRAY_LEN(events); i++)

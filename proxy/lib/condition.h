@@ -50,6 +50,14 @@ const struct condition *condition_find(const char *code_or_name);
  * the line itself says which (its code= is that of a cause which varies). */
 const struct condition *condition_of_event(const char *event);
 
+/* The code of what condition_of_event() finds, "" for none. */
+const char *condition_code(const char *event);
+
+/* The first condition that a text names as "[CV7001]"; NULL: none. Texts of
+ * failures end with it, so that whoever shows them can say more; the first is
+ * that of the detail, when there are two. */
+const struct condition *condition_in_text(const char *text);
+
 /* Lines of this event say themselves of which condition they are. */
 bool condition_event_varies(const char *event);
 

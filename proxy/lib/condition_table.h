@@ -14,9 +14,24 @@
 #ifndef PROXY_LIB_CONDITION_TABLE_H
 #define PROXY_LIB_CONDITION_TABLE_H
 
+#include "proxy/lib/condition_answer.h"
+#include "proxy/lib/condition_commitment.h"
+#include "proxy/lib/condition_far.h"
+#include "proxy/lib/condition_link.h"
+#include "proxy/lib/condition_peers.h"
+#include "proxy/lib/condition_records.h"
+#include "proxy/lib/condition_service.h"
 #include "proxy/lib/condition_spool.h"
 
-#define CONDITION_MAP(X) CONDITION_SPOOL_MAP(X)
+#define CONDITION_MAP(X)                                                       \
+	CONDITION_SERVICE_MAP(X)                                               \
+	CONDITION_PEERS_MAP(X)                                                 \
+	CONDITION_FAR_MAP(X)                                                   \
+	CONDITION_ANSWER_MAP(X)                                                \
+	CONDITION_LINK_MAP(X)                                                  \
+	CONDITION_COMMITMENT_MAP(X)                                            \
+	CONDITION_SPOOL_MAP(X)                                                 \
+	CONDITION_RECORDS_MAP(X)
 
 /* The areas: X(thousands, "name", "name in Chinese") */
 #define CONDITION_AREA_MAP(X)                                                  \

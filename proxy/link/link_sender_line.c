@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proxy/lib/clock.h"
+#include "proxy/lib/condition.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "proxy/link/link_sender_int.h"
@@ -84,9 +85,8 @@ static void log_change(const struct link_sender *s, enum far far)
 
 	if (far == FAR_OLDER || far == FAR_OTHER)
 		log_event(LOG_ERROR, "far-store-changed",
-			  "destination=%s text=\"%s: what had arrived there is "
-			  "asked for again\"",
-			  s->config->name, words[far]);
+			  "destination=%s detail=\"%s\"", s->config->name,
+			  words[far]);
 }
 
 static void note_up(struct link_sender *s, const struct link_hello *h)
@@ -226,9 +226,7 @@ static struct verdict verdict_of(const struct link_session_down *d)
 	default: /* whatever else TCP says */
 		break;
 	}
-	v = outcome_of_failure(FAIL_CONNECT);
-	v.remedy = "check address and port, and that the far Culvert runs";
-	return v;
+	return outcome_of_failure(FAIL_CONNECT);
 }
 
 /* It cannot be opened: who waits must not wait here. */
@@ -269,10 +267,13 @@ static void on_down(void *arg, const struct link_session_down *d)
 	link_row_end(s, d->text);
 	(void)snprintf(s->now.text, sizeof(s->now.text), "%s", d->text);
 	if (d->was_up)
-		log_event(level, "link-closed",
-			  "destination=%s bye=%u retry_ms=%llu text=\"%s\"",
-			  s->config->name, d->bye,
-			  (unsigned long long)d->retry_ms, d->text);
+		log_event(
+		    level, "link-closed",
+		    "destination=%s code=%s bye=%u retry_ms=%llu text=\"%s\"",
+		    s->config->name,
+		    d->bye != 0 ? condition_code(verdict_of(d).code)
+				: condition_code("link-lost"),
+		    d->bye, (unsigned long long)d->retry_ms, d->text);
 	if (!d->was_up || d->fault == LINK_FAULT_HELD)
 		give_back(s, d);
 	link_line_tick(s, clock_mono_ns() / 1000000);
@@ -296,7 +297,7 @@ static void on_silent(void *arg, unsigned number)
 
 	log_event(
 	    LOG_WARN, "link-silent",
-	    "destination=%s connection=%u text=\"nothing comes: a further "
+	    "destination=%s connection=%u detail=\"nothing comes: a further "
 	    "connection is tried\"",
 	    s->config->name, number);
 }

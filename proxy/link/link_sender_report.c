@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proxy/lib/clock.h"
+#include "proxy/lib/condition.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "proxy/link/link_sender_int.h"
@@ -19,104 +20,65 @@ char *link_text(struct link_bytes text, char *out, size_t size)
 	return out;
 }
 
-#define WAIT "nothing: it is tried again by itself"
-
 struct verdict link_verdict_of_refusal(uint16_t code)
 {
 	static const struct {
-		const char *code, *remedy;
+		enum condition_id why; /* 0 is none of these */
 		enum fate fate;
 		bool of_destination;
 	} rows[] = {
-	    [LINK_REFUSED_NO_SPACE] = {"link-no-space",
-				       "the far spool is full: see what waits "
-				       "there, or raise its quota",
-				       FATE_RETRY, true},
-	    [LINK_REFUSED_STORE] = {"link-store", "look after the far disk",
-				    FATE_RETRY, true},
-	    [LINK_REFUSED_BUSY] = {"link-busy", WAIT, FATE_RETRY, true},
-	    [LINK_REFUSED_NO_ROUTE] = {"link-no-route",
-				       "give the far end a route for it; it is "
-				       "then released by itself",
+	    [LINK_REFUSED_NO_SPACE] = {CONDITION_LINK_NO_SPACE, FATE_RETRY,
+				       true},
+	    [LINK_REFUSED_STORE] = {CONDITION_LINK_STORE, FATE_RETRY, true},
+	    [LINK_REFUSED_BUSY] = {CONDITION_LINK_BUSY, FATE_RETRY, true},
+	    [LINK_REFUSED_NO_ROUTE] = {CONDITION_LINK_NO_ROUTE,
 				       FATE_HOLD_CONTEXT, false},
-	    [LINK_REFUSED_NOT_ACCEPTED] = {"link-not-accepted",
-					   "enable it at the far archive; it "
-					   "is then released by itself",
+	    [LINK_REFUSED_NOT_ACCEPTED] = {CONDITION_LINK_NOT_ACCEPTED,
 					   FATE_HOLD_CONTEXT, false},
-	    [LINK_REFUSED_TOO_LARGE] = {"link-too-large",
-					"raise the far end's limit", FATE_RETRY,
+	    [LINK_REFUSED_TOO_LARGE] = {CONDITION_LINK_TOO_LARGE, FATE_RETRY,
 					false},
-	    [LINK_REFUSED_META] = {"link-metadata",
-				   "compare the versions at both ends",
-				   FATE_QUARANTINE, false},
-	    [LINK_REFUSED_ROOT] = {"link-root",
-				   "check memory and disks at both ends, then "
-				   "try again",
-				   FATE_QUARANTINE, false},
-	    [LINK_REFUSED_CONFLICT] = {"link-conflict",
-				       "look for a copied spool at this end",
-				       FATE_QUARANTINE, false},
+	    [LINK_REFUSED_META] = {CONDITION_LINK_METADATA, FATE_QUARANTINE,
+				   false},
+	    [LINK_REFUSED_ROOT] = {CONDITION_LINK_ROOT, FATE_QUARANTINE, false},
+	    [LINK_REFUSED_CONFLICT] = {CONDITION_LINK_CONFLICT, FATE_QUARANTINE,
+				       false},
 	};
-	struct verdict v = {.fate = FATE_RETRY,
-			    .code = "link-refused",
-			    .cause = link_refusal_text(code),
-			    .remedy = WAIT};
 
-	if (code < ARRAY_LEN(rows) && rows[code].code != NULL) {
-		v.fate = rows[code].fate;
-		v.of_destination = rows[code].of_destination;
-		v.code = rows[code].code;
-		v.remedy = rows[code].remedy;
-	}
-	return v;
+	if (code < ARRAY_LEN(rows) && rows[code].why != 0)
+		return outcome_verdict(
+		    rows[code].fate, rows[code].of_destination, rows[code].why);
+	return outcome_verdict(FATE_RETRY, false, CONDITION_LINK_REFUSED);
 }
 
 struct verdict link_verdict_of_bye(uint16_t code)
 {
-	struct verdict v = {.fate = FATE_RETRY,
-			    .of_destination = true,
-			    .code = "link-ended",
-			    .cause = link_bye_text(code),
-			    .remedy = WAIT};
+	enum condition_id why = CONDITION_LINK_ENDED;
 
 	switch (code) {
 	case LINK_BYE_VERSION:
-		v.fate = FATE_HOLD_DESTINATION;
-		v.code = "link-version";
-		v.remedy = "install versions that have one in common";
+		why = CONDITION_LINK_VERSION;
 		break;
 	case LINK_BYE_LIMITS:
-		v.fate = FATE_HOLD_DESTINATION;
-		v.code = "link-limits";
-		v.remedy = "compare window and transfers at both ends, and "
-			   "whether the far end takes transfers";
+		why = CONDITION_LINK_LIMITS;
 		break;
 	case LINK_BYE_UNDECLARED:
-		v.fate = FATE_HOLD_DESTINATION;
-		v.code = "link-undeclared";
-		v.remedy = "declare a device with this certificate and "
-			   "services: [link] at the far end";
+		why = CONDITION_LINK_UNDECLARED;
 		break;
 	case LINK_BYE_SELF:
-		v.fate = FATE_HOLD_DESTINATION;
-		v.code = "link-self";
-		v.remedy = "the destination is this Culvert itself, or its "
-			   "spool was copied: check the address";
+		why = CONDITION_LINK_SELF;
 		break;
 	default: /* a number of the wire */
 		break;
 	}
-	return v;
+	return outcome_verdict(
+	    why == CONDITION_LINK_ENDED ? FATE_RETRY : FATE_HOLD_DESTINATION,
+	    true, why);
 }
 
 struct verdict link_verdict_of_bad(void)
 {
-	return (struct verdict){
-	    .fate = FATE_QUARANTINE,
-	    .code = "link-bad-chunk",
-	    .cause = "the far end found one chunk wrong three times",
-	    .remedy = "check the memory of both machines and whatever stands "
-		      "between, then try again"};
+	return outcome_verdict(FATE_QUARANTINE, false,
+			       CONDITION_LINK_BAD_CHUNK);
 }
 
 /* ---- the scheduler ------------------------------------------------------ */
@@ -185,8 +147,7 @@ static void keep(struct link_sender *s, const struct outcome *o)
 	struct tx_outcome *u = mem_zalloc(sizeof(*u));
 
 	if (u == NULL) {
-		log_event(LOG_ERROR, "outcome-lost",
-			  "destination=%s cause=\"out of memory\"",
+		log_event(LOG_ERROR, "outcome-lost", "destination=%s",
 			  s->config->name);
 		return; /* asked for again after a restart */
 	}
@@ -276,9 +237,10 @@ void link_report_refused(const struct link_tx *tx, const struct link_frame *f)
 		link_text(f->why.text, text, sizeof(text));
 	}
 	log_event(LOG_WARN, "transfer-refused",
-		  "destination=%s transfer=%s reason=%u cause=\"%s\" "
+		  "destination=%s transfer=%s code=%s reason=%u detail=\"%s\" "
 		  "text=\"%s\"",
-		  tx->s->config->name, transfer_id_text(&tx->id, id), code,
+		  tx->s->config->name, transfer_id_text(&tx->id, id),
+		  condition_code(link_verdict_of_refusal(code).code), code,
 		  link_refusal_text(code), text);
 }
 
@@ -288,7 +250,7 @@ void link_report_bad(const struct link_tx *tx, const struct link_frame *f,
 	char id[TRANSFER_TEXT_LEN];
 
 	log_event(LOG_WARN, "chunk-refused",
-		  "destination=%s transfer=%s chunk=%u times=%u cause=\"%s\"",
+		  "destination=%s transfer=%s chunk=%u times=%u detail=\"%s\"",
 		  tx->s->config->name, transfer_id_text(&tx->id, id),
 		  f->bad.index, times, link_bad_text(f->bad.reason));
 }

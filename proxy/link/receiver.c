@@ -287,12 +287,7 @@ void link_receiver_tick(struct link_receiver *r)
 	n = spool_partial_expire(r->opt.spool,
 				 clock_wall_ms() - (int64_t)r->keep_ms);
 	if (n > 0)
-		log_event(LOG_WARN, "link-expired",
-			  "transfers=%zu cause=\"unfinished, and their link "
-			  "did not come back in time\" remedy=\"their edge "
-			  "still has them; listeners.NAME.link.keep sets the "
-			  "time\"",
-			  n);
+		log_event(LOG_WARN, "link-expired", "transfers=%zu", n);
 }
 
 unsigned link_receiver_pending(const struct link_receiver *r)

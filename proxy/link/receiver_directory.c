@@ -46,11 +46,8 @@ static void count_replaced(struct rx_session *s, const struct rx_session *old)
 	}
 	if (s->replaced == REPLACED_ALERT + 1)
 		log_event(LOG_ERROR, "link-replaced-often",
-			  "device=%s cause=\"its links replace each other more "
-			  "than %d times a minute\" remedy=\"two machines run "
-			  "with the same spool and certificate: stop one of "
-			  "them\"",
-			  s->facts.row.device, REPLACED_ALERT);
+			  "device=%s per_minute=%d", s->facts.row.device,
+			  REPLACED_ALERT);
 }
 
 bool rx_directory_enter(struct rx_session *s)

@@ -179,10 +179,7 @@ static void note_bad(struct rx_mend *m, uint32_t index, struct place place)
 				     index, false, NULL, &head) == ERR_OK)
 			memcpy(m->leaf, head.leaf, sizeof(m->leaf));
 	}
-	log_event(LOG_ERROR, "chunk-lost",
-		  "transfer=%s chunk=%u cause=\"it was stored and does not "
-		  "open any more\" effect=\"the edge sends it again\" "
-		  "remedy=\"look after the disk under spool.path\"",
+	log_event(LOG_ERROR, "chunk-lost", "transfer=%s chunk=%u",
 		  transfer_id_text(&m->origin.transfer, id), index);
 }
 

@@ -99,12 +99,7 @@ static uint16_t admit(struct rx_wire *w, char text[LINK_TEXT_MAX + 1])
 	enum limit_verdict v;
 
 	if (!ledger_accepting(r->opt.ledger)) {
-		rx_record_refusal(
-		    w, "not-ready",
-		    "audit records cannot be written, so no new link is taken",
-		    "look at the disk of records.path and at the log; it goes "
-		    "on by itself",
-		    false);
+		rx_record_refusal(w, "not-ready", NULL, NULL, false);
 		return LINK_BYE_STORE;
 	}
 	v = admission_associate(r->opt.admission, w->listener,
@@ -113,8 +108,7 @@ static uint16_t admit(struct rx_wire *w, char text[LINK_TEXT_MAX + 1])
 		w->has_place = true;
 		return 0;
 	}
-	rx_record_refusal(w, limit_verdict_name(v), limit_verdict_text(v),
-			  "raise the limit if this is wanted", false);
+	rx_record_refusal(w, limit_verdict_name(v), NULL, NULL, false);
 	snprintf(text, LINK_TEXT_MAX + 1, "%s", limit_verdict_name(v));
 	return LINK_BYE_BUSY;
 }
@@ -133,9 +127,7 @@ uint16_t rx_session_begin(struct rx_wire *w, const struct link_hello *theirs,
 		return LINK_BYE_STORE;
 	if (!rx_directory_enter(s)) {
 		mem_free(s);
-		rx_record_refusal(w, "too-many-links",
-				  "the device has links of 16 stores already",
-				  "declare one device for each edge", false);
+		rx_record_refusal(w, "too-many-links", NULL, NULL, false);
 		return LINK_BYE_BUSY;
 	}
 	list_push_back(&s->home->sessions, &s->node);

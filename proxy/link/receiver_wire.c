@@ -118,7 +118,7 @@ static void on_open(void *arg)
 	if (s == NULL)
 		return;
 	if (link_conn_note(w->conn)[0] != '\0')
-		log_event(LOG_WARN, "link-option", "device=%s cause=\"%s\"",
+		log_event(LOG_WARN, "link-option", "device=%s detail=\"%s\"",
 			  s->facts.row.device, link_conn_note(w->conn));
 	if (s->pauses != 0)
 		link_conn_pause(w->conn);
@@ -130,9 +130,7 @@ static void on_open(void *arg)
 void rx_wire_broken(struct rx_wire *w, const char *why)
 {
 	log_event(LOG_WARN, "link-broken",
-		  "device=%s peer=%s connection=%u cause=\"%s\" "
-		  "effect=\"this connection is closed; nothing durable is "
-		  "lost\"",
+		  "device=%s peer=%s connection=%u detail=\"%s\"",
 		  w->session != NULL ? w->session->facts.row.device : "",
 		  link_conn_peer(w->conn), w->number, why);
 	if (w->session != NULL)
@@ -219,12 +217,9 @@ static void ended_early(struct rx_wire *w, const struct link_conn_end *end)
 	if (w->refused || end->why == ERR_CANCELED)
 		return;
 	if (end->why == ERR_TLS)
-		rx_record_refusal(w, "tls-handshake", end->text,
-				  "see the cause", true);
+		rx_record_refusal(w, "tls-handshake", end->text, NULL, true);
 	else if (end->why == ERR_PROTO || end->said != 0)
-		rx_record_refusal(w, "bad-link-request", end->text,
-				  "this is not a Culvert that dials a link, or "
-				  "one with other limits; see the cause",
+		rx_record_refusal(w, "bad-link-request", end->text, NULL,
 				  false);
 	else
 		log_event(LOG_DEBUG, "connection-ended",

@@ -52,10 +52,7 @@ static void drop_one(struct listener *l)
 	int fd;
 
 	if (!l->spell)
-		log_event(LOG_ERROR, "listener-starved",
-			  "address=%s dropping connections: no descriptors "
-			  "left; raise LimitNOFILE or lower the limits on "
-			  "associations",
+		log_event(LOG_ERROR, "listener-starved", "address=%s",
 			  l->address);
 	l->spell = true;
 	if (l->reserve >= 0)

@@ -84,7 +84,7 @@ static enum err add_ca(struct tls_context *c, const char *path,
 		return ERR_INVAL;
 	if (cert.days_left < 0) {
 		log_event(LOG_WARN, "tls-ca-expired",
-			  "file=%s ca=\"%s\" expired=\"%s\" left out", path,
+			  "file=%s ca=\"%s\" expired=\"%s\"", path,
 			  tls_cert_describe(&cert, desc, sizeof(desc)),
 			  tls_date(cert.not_after, end));
 		return ERR_OK;
@@ -278,8 +278,9 @@ static int on_verify(int ok, WOLFSSL_X509_STORE_CTX *store)
 	if (ok && store->error_depth == 0 && accept_known_leaf(t, der, &ok))
 		return ok;
 	if (tls_cert_parse(der->buffer, der->length, &cert) != ERR_OK) {
-		tls_fail_set(t, "the peer's certificate cannot be parsed; it "
-				"must be issued anew");
+		tls_fail_set(t, CONDITION_TLS_UNVERIFIED,
+			     "the peer's certificate cannot be parsed; it "
+			     "must be issued anew");
 		return 0;
 	}
 	if (!ok) {
@@ -287,7 +288,7 @@ static int on_verify(int ok, WOLFSSL_X509_STORE_CTX *store)
 		return 0;
 	}
 	if (tls_cert_weak_signature(&cert)) {
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_UNVERIFIED,
 			     "the peer's certificate %.120s is signed with %s, "
 			     "which is not safe; it must be issued anew with "
 			     "SHA-256",

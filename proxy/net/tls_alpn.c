@@ -52,7 +52,7 @@ void tls_alpn_explain(struct tls *t)
 	text[i] = '\0';
 	if (list != NULL)
 		wolfSSL_ALPN_FreePeerProtocol(t->wolf, &list);
-	tls_fail_set(t,
+	tls_fail_set(t, CONDITION_TLS_PROTOCOL_NAME,
 		     "the client speaks another protocol (\"%s\") than this "
 		     "listener (\"%s\"): point it to the listener that is "
 		     "meant for it, or let a Culvert of a version that speaks "
@@ -62,7 +62,7 @@ void tls_alpn_explain(struct tls *t)
 
 void tls_alpn_alert(struct tls *t)
 {
-	tls_fail_set(t,
+	tls_fail_set(t, CONDITION_TLS_PROTOCOL_NAME,
 		     "the server does not speak \"%s\" (alert "
 		     "no_application_protocol): something else answers at "
 		     "this port, or a Culvert of another version; check "
@@ -73,14 +73,14 @@ void tls_alpn_alert(struct tls *t)
 static void none_named(struct tls *t)
 {
 	if (t->ctx->server)
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_PROTOCOL_NAME,
 			     "the client named no application protocol, and "
 			     "this listener takes only \"%s\": it is no "
 			     "Culvert; DICOM over TLS belongs to a listener "
 			     "with protocol: dicom-tls",
 			     t->ctx->alpn);
 	else
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_PROTOCOL_NAME,
 			     "the server speaks TLS, but not \"%s\": it is "
 			     "another service, perhaps DICOM over TLS; check "
 			     "host and port, and that the listener there has "

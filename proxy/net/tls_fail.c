@@ -10,16 +10,19 @@
 
 #include "proxy/lib/mem.h"
 
-void tls_fail_set(struct tls *t, const char *fmt, ...)
+void tls_fail_set(struct tls *t, enum condition_id why, const char *fmt, ...)
 {
+	enum { CODE_LEN = 10 };
 	char text[TLS_WHY_LEN];
 	va_list ap;
 
 	if (t->failure != NULL)
 		return; /* the first cause is the cause */
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(text, sizeof(text) - CODE_LEN, fmt, ap);
 	va_end(ap);
+	snprintf(text + strlen(text), CODE_LEN, " [%s]",
+		 condition_get(why)->code);
 	t->failure = mem_strdup(text);
 }
 
@@ -36,12 +39,12 @@ static void fail_dates(struct tls *t, const char *what, const char *desc,
 	char date[32];
 
 	if (expired)
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_EXPIRED,
 			     "%s %s expired on %s: it must be renewed at the "
 			     "peer (and this machine's clock be right)",
 			     what, desc, tls_date(c->not_after, date));
 	else
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_NOT_YET_VALID,
 			     "%s %s is not valid before %s: check the clocks "
 			     "of both machines",
 			     what, desc, tls_date(c->not_before, date));
@@ -76,14 +79,14 @@ void tls_fail_verify(struct tls *t, int wolf_error, int depth,
 	else if (wolf_error == ASN_SIG_CONFIRM_E ||
 		 (wolf_error == ASN_NO_SIGNER_E &&
 		  ca_is_known(t, cert->issuer)))
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_UNKNOWN_CA,
 			     "%s %s was not signed by the CA of that name in "
 			     "%.150s: it comes from another CA with the same "
 			     "name; get the right CA certificate",
 			     what, desc, ca);
 	else if (wolf_error == ASN_NO_SIGNER_E ||
 		 wolf_error == ASN_SELF_SIGNED_E)
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_UNKNOWN_CA,
 			     "%s %s comes from an unknown CA: issuer %.120s is "
 			     "not in %.150s; add that CA there if it is "
 			     "trusted, or let the peer send its intermediate "
@@ -91,24 +94,27 @@ void tls_fail_verify(struct tls *t, int wolf_error, int depth,
 			     what, desc, cert->issuer, ca);
 	else if (wolf_error == RSA_KEY_SIZE_E || wolf_error == ECC_KEY_SIZE_E)
 		tls_fail_set(
-		    t,
+		    t, CONDITION_TLS_WEAK_KEY,
 		    "%s %s has a key of %u bits, which is not safe: it "
 		    "must be issued anew with RSA from 2048 or EC "
 		    "from 256 bits",
 		    what, desc, cert->key_bits);
 	else if (wolf_error == CRL_CERT_REVOKED ||
 		 wolf_error == OCSP_CERT_REVOKED)
-		tls_fail_set(t, "%s %s is revoked: it must be replaced", what,
+		tls_fail_set(t, CONDITION_TLS_UNVERIFIED,
+			     "%s %s is revoked: it must be replaced", what,
 			     desc);
 	else
-		tls_fail_set(t, "%s %s failed verification: %s", what, desc,
+		tls_fail_set(t, CONDITION_TLS_UNVERIFIED,
+			     "%s %s failed verification: %s", what, desc,
 			     wc_GetErrorString(wolf_error));
 }
 
 void tls_fail_no_certificate(struct tls *t)
 {
-	tls_fail_set(t, "the peer showed no certificate, and one is required: "
-			"configure a client certificate at the peer");
+	tls_fail_set(t, CONDITION_TLS_NO_CERTIFICATE,
+		     "the peer showed no certificate, and one is required: "
+		     "configure a client certificate at the peer");
 }
 
 void tls_fail_name(struct tls *t, const struct tls_certificate *cert)
@@ -116,7 +122,7 @@ void tls_fail_name(struct tls *t, const struct tls_certificate *cert)
 	const char *has = cert->sans[0] != '\0' ? cert->sans : cert->subject;
 
 	tls_fail_set(
-	    t,
+	    t, CONDITION_TLS_WRONG_NAME,
 	    "the server's certificate is for another host: wanted "
 	    "%.100s, but %.100s (serial %.40s) carries %.200s; connect "
 	    "by a name it carries, set tls.server_name, or have it "
@@ -127,7 +133,7 @@ void tls_fail_name(struct tls *t, const struct tls_certificate *cert)
 void tls_fail_fingerprint(struct tls *t, const struct tls_certificate *cert)
 {
 	tls_fail_set(
-	    t,
+	    t, CONDITION_TLS_WRONG_FINGERPRINT,
 	    "the %s's certificate %.120s (serial %.40s) is not the one "
 	    "configured: its SHA-256 is %s, wanted %s; if it was "
 	    "renewed, update the fingerprint",
@@ -150,7 +156,7 @@ static bool looks_like_http(const uint8_t *p, size_t n)
 
 static void fail_old_version(struct tls *t)
 {
-	tls_fail_set(t,
+	tls_fail_set(t, CONDITION_TLS_OLD_VERSION,
 		     "the %s offers only TLS 1.1 or older, which is not safe "
 		     "and refused here: update it, or enable TLS 1.2 or 1.3 "
 		     "there",
@@ -170,7 +176,7 @@ bool tls_fail_plaintext(struct tls *t)
 		return true;
 	}
 	if (looks_like_http(p, n))
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_PLAINTEXT,
 			     "the %s speaks HTTP, not TLS: a browser or a web "
 			     "server is at the other end; check the port",
 			     peer_role(t));
@@ -178,7 +184,7 @@ bool tls_fail_plaintext(struct tls *t)
 		return false; /* HTTP, or not: wait for the word */
 	else if (p[0] >= 0x01 && p[0] <= 0x07)
 		tls_fail_set(
-		    t,
+		    t, CONDITION_TLS_PLAINTEXT,
 		    "the %s speaks DICOM in clear (PDU type %02x) on a "
 		    "TLS connection: %s",
 		    peer_role(t), p[0],
@@ -187,7 +193,7 @@ bool tls_fail_plaintext(struct tls *t)
 				   : "the port is its plaintext port; use its "
 				     "TLS port (often 2762)");
 	else
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_PLAINTEXT,
 			     "the %s does not speak TLS (first byte %02x): "
 			     "check that the port is the right one",
 			     peer_role(t), p[0]);
@@ -278,14 +284,14 @@ static void alert_about_certificate(struct tls *t, int code)
 	char desc[400], date[32];
 
 	if (!c->has_own) {
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_OUR_CERTIFICATE,
 			     "the %s wants a certificate and we have none "
 			     "(alert %s): configure tls.certificate and "
 			     "tls.key",
 			     peer_role(t), alert_name(code));
 		return;
 	}
-	tls_fail_set(t,
+	tls_fail_set(t, CONDITION_TLS_OUR_CERTIFICATE,
 		     "the %s refused OUR certificate %s, valid until %s: alert "
 		     "%s: %s",
 		     peer_role(t),
@@ -301,7 +307,7 @@ static void alert_received(struct tls *t, int code)
 	else if (code == 70)
 		fail_old_version(t);
 	else if (code == 40 || code == 71)
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_NOTHING_COMMON,
 			     "the %s found no common ground (alert %s): no "
 			     "common cipher suite, group or signature, or it "
 			     "wants a client certificate that we do not send; "
@@ -309,7 +315,7 @@ static void alert_received(struct tls *t, int code)
 			     "ECDHE (RFC 9325)",
 			     peer_role(t), alert_name(code));
 	else if (code == 112)
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_WRONG_NAME,
 			     "the server does not know the name %.100s (alert "
 			     "unrecognized_name): set tls.server_name to the "
 			     "name it has",
@@ -318,7 +324,7 @@ static void alert_received(struct tls *t, int code)
 		tls_alpn_alert(t);
 	else
 		tls_fail_set(
-		    t,
+		    t, CONDITION_TLS_FAILED,
 		    "the %s ended TLS with alert %s (%d): its log says "
 		    "why",
 		    peer_role(t), alert_name(code), code);
@@ -338,15 +344,16 @@ static bool explain_by_error(struct tls *t, int error)
 	switch (error) {
 	case VERSION_ERROR:
 		if (t->ctx->server && !hello_is_old(t))
-			tls_fail_set(t, "the client offers no TLS version that "
-					"is allowed here: check which "
-					"versions are enabled on both sides");
+			tls_fail_set(t, CONDITION_TLS_OLD_VERSION,
+				     "the client offers no TLS version that "
+				     "is allowed here: check which "
+				     "versions are enabled on both sides");
 		else
 			fail_old_version(t);
 		return true;
 	case MATCH_SUITE_ERROR:
 	case UNSUPPORTED_SUITE:
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_NOTHING_COMMON,
 			     "no common cipher suite with the %s: it offers "
 			     "none of RFC 9325 (ECDHE with AES-GCM, or TLS "
 			     "1.3) that fits our certificate; update it or "
@@ -362,7 +369,7 @@ static bool explain_by_error(struct tls *t, int error)
 	case BAD_KEY_SHARE_DATA:
 	case ECC_CURVE_ERROR:
 	case ECC_CURVETYPE_ERROR:
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_NOTHING_COMMON,
 			     "no common key exchange group with the %s: we "
 			     "offer X25519, P-256 and P-384; enable one there",
 			     peer_role(t));
@@ -371,12 +378,13 @@ static bool explain_by_error(struct tls *t, int error)
 	case VERIFY_MAC_ERROR:
 	case AES_GCM_AUTH_E:
 	case MAC_CMP_FAILED_E:
-		tls_fail_set(t, "a record failed its integrity check: bytes "
-				"were changed on the way, or the peer's TLS "
-				"is faulty");
+		tls_fail_set(t, CONDITION_TLS_INTEGRITY,
+			     "a record failed its integrity check: bytes "
+			     "were changed on the way, or the peer's TLS "
+			     "is faulty");
 		return true;
 	case MEMORY_E:
-		tls_fail_set(t, "out of memory");
+		tls_fail_set(t, CONDITION_MEMORY, "out of memory");
 		return true;
 	}
 	return false;
@@ -415,8 +423,8 @@ void tls_fail_explain(struct tls *t, int wolf_error)
 		return;
 	wolfSSL_ERR_error_string_n((unsigned long)wolf_error, text,
 				   sizeof(text));
-	tls_fail_set(t, "TLS with the %s failed: %s (%d)", peer_role(t), text,
-		     wolf_error);
+	tls_fail_set(t, CONDITION_TLS_FAILED, "TLS with the %s failed: %s (%d)",
+		     peer_role(t), text, wolf_error);
 }
 
 void tls_fail_ended(struct tls *t)
@@ -424,12 +432,12 @@ void tls_fail_ended(struct tls *t)
 	if (t->phase == TLS_FAILED)
 		return;
 	if (t->phase != TLS_HANDSHAKE)
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_FAILED,
 			     "the %s ended the TCP connection without TLS "
 			     "close_notify: it broke off, or the line was cut",
 			     peer_role(t));
 	else if (t->got == 0)
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_FAILED,
 			     "the %s closed the connection before it sent a "
 			     "byte of TLS: %s",
 			     peer_role(t),
@@ -438,7 +446,7 @@ void tls_fail_ended(struct tls *t)
 				 : "its port may be a plaintext DICOM port, or "
 				   "it does not let this address in");
 	else
-		tls_fail_set(t,
+		tls_fail_set(t, CONDITION_TLS_FAILED,
 			     "the %s closed the connection during the TLS "
 			     "handshake without saying why: its log should; "
 			     "often it does not accept our certificate",

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "proxy/lib/condition.h"
 #include "proxy/lib/list.h"
 #include "proxy/net/tls.h"
 #include "proxy/net/tls_inspect.h"
@@ -159,8 +160,8 @@ void tls_fail_verify(struct tls *t, int wolf_error, int depth,
 void tls_fail_no_certificate(struct tls *t);
 void tls_fail_name(struct tls *t, const struct tls_certificate *cert);
 void tls_fail_fingerprint(struct tls *t, const struct tls_certificate *cert);
-void tls_fail_set(struct tls *t, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+void tls_fail_set(struct tls *t, enum condition_id why, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The first bytes are not TLS: says what they look like. False: they are, or
  * there are too few to tell. */
 bool tls_fail_plaintext(struct tls *t);

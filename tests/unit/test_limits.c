@@ -11,6 +11,7 @@
 
 #include "policy/config.h"
 #include "policy/limits.h"
+#include "proxy/lib/condition.h"
 
 static const char text[] =
     "listeners:\n"
@@ -135,8 +136,11 @@ static void every_verdict_has_words(void **state)
 	for (int v = LIMIT_LISTENER_FULL; v <= LIMIT_DEVICE_TOO_FAST; v++) {
 		assert_true(strlen(limit_verdict_name((enum limit_verdict)v)) >
 			    4);
-		assert_non_null(strstr(
-		    limit_verdict_text((enum limit_verdict)v), "limits."));
+		assert_non_null(
+		    strstr(condition_of_event(
+			       limit_verdict_name((enum limit_verdict)v))
+			       ->cause[CONDITION_EN],
+			   "limits."));
 	}
 }
 

@@ -247,14 +247,16 @@ static void every_failure_has_a_row(void **state)
 static void text_names_cause_status_detail_and_remedy(void **state)
 {
 	struct verdict v = outcome_of_status(0xA700);
-	char text[256], little[8];
+	char text[256], little[20];
 
 	(void)state;
 	verdict_text(&v, "disk \\x01", text, sizeof(text));
-	assert_string_equal(text, "the archive is out of resources [A700] "
-				  "(disk \\x01): check its disk and its quota");
+	assert_string_equal(text, "the destination is out of resources [A700] "
+				  "(disk \\x01): check its disk, its quota and "
+				  "its load; it is tried again by itself "
+				  "[CV4017]");
 	verdict_text(&v, NULL, little, sizeof(little));
-	assert_string_equal(little, "the arc");
+	assert_string_equal(little, "the destin [CV4017]");
 }
 
 int main(void)

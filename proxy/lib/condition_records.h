@@ -1,0 +1,90 @@
+/* condition_records.h - part of condition_table.h: ledger, audit and exports.
+ */
+#ifndef PROXY_LIB_CONDITION_RECORDS_H
+#define PROXY_LIB_CONDITION_RECORDS_H
+
+/* clang-format off */
+#define CONDITION_RECORDS_MAP(X)					       \
+	X(LEDGER_FAILING, 8001, ERROR, "ledger-failing",		       \
+	  "the ledger cannot be written or read: instances are still "	       \
+	  "taken, and it is tried again",				       \
+	  "check the disk under records.path, its free space, owner "	       \
+	  "and mode",							       \
+	  "台账无法写入或读取：仍接收实例，并会重试",			       \
+	  "检查 records.path 所在的磁盘、剩余空间、属主和权限")		       \
+	X(LEDGER_LOST, 8002, ERROR, "ledger-lost",			       \
+	  "the ledger was damaged, replaced or deleted: it is built "	       \
+	  "anew from the spool",					       \
+	  "nothing is lost that waits; earlier rows are in the file "	       \
+	  "moved aside; check the disk under records.path",		       \
+	  "台账损坏、被替换或删除：正在从暂存区重建",			       \
+	  "等待投递的内容没有丢失；更早的记录在移开的文件中；检查 "	       \
+	  "records.path 所在的磁盘")					       \
+	X(LEDGER_NOT_ACCEPTING, 8003, ERROR, "ledger-not-accepting",	       \
+	  "audit records cannot be written for too long: new "		       \
+	  "associations are refused",					       \
+	  "check the disk under records.path; it goes on by itself",	       \
+	  "审计记录长时间无法写入：新的关联被拒绝",			       \
+	  "检查 records.path 所在的磁盘；之后会自动恢复")		       \
+	X(LEDGER_LOG_LONG, 8004, WARN, "ledger-log-long",		       \
+	  "a reader keeps ledger.db-wal from being emptied",		       \
+	  "close long-running sqlite3 shells",				       \
+	  "某个读取者使 ledger.db-wal 无法清空",			       \
+	  "关闭长时间运行的 sqlite3 会话")				       \
+	X(LEDGER_AHEAD, 8005, ERROR, "ledger-ahead-of-spool",		       \
+	  "the ledger knows of records that the spool has no more: the "       \
+	  "spool lost its last ones",					       \
+	  "check the disk under spool.path, and whether an old copy of "       \
+	  "it was restored",						       \
+	  "台账中有暂存区已不存在的记录：暂存区丢失了最后的内容",	       \
+	  "检查 spool.path 所在的磁盘，以及是否恢复了旧副本")		       \
+	X(LEDGER_ROW_REFUSED, 8006, ERROR, "ledger-row-refused",	       \
+	  "the ledger refused a row",					       \
+	  "report this with the line; deliveries are not affected",	       \
+	  "台账拒绝了一行记录",						       \
+	  "连同日志行一起报告；投递不受影响")				       \
+	X(LEDGER_UNREAD, 8007, WARN, "ledger-unread",			       \
+	  "the ledger cannot be read for now",				       \
+	  "see the ledger's own alert; it is tried again by itself",	       \
+	  "暂时无法读取台账",						       \
+	  "查看台账自身的告警；会自动重试")				       \
+	X(REDIRECT_REFUSED, 8008, ERROR, "redirect-refused",		       \
+	  "this instance was redirected too often",			       \
+	  "choose its destination anew with culvert queue retry or "	       \
+	  "export it",							       \
+	  "此实例被重定向次数过多",					       \
+	  "用 culvert queue retry 重新选择，或将其导出")		       \
+	X(AUDIT_FAILING, 8101, ERROR, "audit-failing",			       \
+	  "audit records cannot be written: it is tried again, and new "       \
+	  "associations are refused if it lasts",			       \
+	  "check the disk under records.path, its free space, owner "	       \
+	  "and mode",							       \
+	  "无法写入审计记录：会重试，若持续则拒绝新的关联",		       \
+	  "检查 records.path 所在的磁盘、剩余空间、属主和权限")		       \
+	X(AUDIT_DAMAGED, 8102, ERROR, "audit-damaged",			       \
+	  "the audit of a month was damaged: it was moved aside, and a "       \
+	  "gap is on record",						       \
+	  "keep the file that was moved aside; find out who or what "	       \
+	  "changed it",							       \
+	  "某月的审计文件已损坏：已移开，并记录了缺口",			       \
+	  "保留被移开的文件；查明是谁或什么更改了它")			       \
+	X(AUDIT_LOST, 8103, ERROR, "audit-lost",			       \
+	  "the audit file was deleted or replaced while it was written",       \
+	  "find out who did it; restore what a backup has; a gap is on "       \
+	  "record",							       \
+	  "审计文件在写入期间被删除或替换",				       \
+	  "查明是谁所为；从备份恢复；缺口已记录")			       \
+	X(AUDIT_ROW_REFUSED, 8104, ERROR, "audit-row-refused",		       \
+	  "the audit refused a row",					       \
+	  "report this with the line; a gap is on record",		       \
+	  "审计拒绝了一行记录",						       \
+	  "连同日志行一起报告；缺口已记录")				       \
+	X(AUDIT_GAP, 8105, ERROR, "audit-gap",				       \
+	  "audit rows were dropped because their queue was full",	       \
+	  "see why the disk under records.path was so slow; the gap is "       \
+	  "on record",							       \
+	  "因队列已满丢弃了审计记录",					       \
+	  "查明 records.path 所在磁盘为何如此缓慢；缺口已记录")
+/* clang-format on */
+
+#endif
