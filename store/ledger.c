@@ -339,6 +339,8 @@ static enum err tick(struct ledger *l)
 	for (size_t i = 0;
 	     l->db != NULL && e == ERR_OK && i < l->m.n_destinations; i++)
 		e = find_oldest(l, &l->m.destinations[i]);
+	if (l->db != NULL && e == ERR_OK)
+		e = ledger_blind_fill(l);
 	ledger_publish(l);
 	return e;
 }
@@ -462,6 +464,7 @@ static void ledger_free(struct ledger *l)
 	free_posts(l, &l->audit_todo);
 	seal_free(l->seal);
 	seal_free(l->query_seal);
+	seal_mac_free(l->mac);
 	audit_close(l->audit);
 	mem_free(l->changed);
 	if (l->record != NULL)
@@ -505,6 +508,9 @@ static enum err start(struct ledger *l, char why[LEDGER_WHY_LEN])
 	if (e == ERR_OK)
 		e = ledger_identity_key(spool_key(l->spool), spool_id(l->spool),
 					&l->query_seal);
+	if (e == ERR_OK)
+		e = ledger_blind_key(spool_key(l->spool), spool_id(l->spool),
+				     &l->mac);
 	l->record = mem_zalloc(sizeof(*l->record));
 	if (l->record == NULL)
 		return ERR_NOMEM;

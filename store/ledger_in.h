@@ -11,6 +11,9 @@
  *   ledger_insert.c a finished transfer becomes rows
  *   ledger_outcome.c outcomes change deliveries
  *   ledger_repeat.c and are written again
+ *   ledger_block.c  what is in each block of sequences, for the search
+ *   ledger_blind.c  values to find sealed identifiers by
+ *   ledger_rollup.c figures over time
  *   ledger_subject.c rows of an instance and its deliveries
  *   ledger_space.c  which segments are dead; recycling and emptying them
  *   ledger_fetch.c  answers to the scheduler
@@ -30,9 +33,12 @@
 #include "store/audit.h"
 #include "store/db.h"
 #include "store/ledger.h"
+#include "store/ledger_blind.h"
+#include "store/ledger_block.h"
 #include "store/ledger_identity.h"
 #include "store/ledger_map.h"
 #include "store/ledger_origin.h"
+#include "store/ledger_rollup.h"
 
 enum {
 	LEDGER_BATCH_RECORDS = 500,
@@ -81,7 +87,27 @@ enum {
 	X(ORIGIN, "INSERT INTO origins VALUES(?,?,?,?,?,?,?,0)")               \
 	X(ORIGIN_COUNT,                                                        \
 	  "UPDATE origins SET instances=instances+?2 WHERE id=?1")             \
-	X(SERIES, "INSERT INTO series VALUES(?,?,?,?,?,?)")                    \
+	X(SERIES, "INSERT INTO series(id,study,series,modality,first,"         \
+		  "identity,accession,patient,device,calling_ae,first_ms) "    \
+		  "VALUES(?,?,?,?,?,?,?,?,?,?,?)")                             \
+	X(SERIES_COUNT,                                                        \
+	  "UPDATE series SET instances=instances+?2,bytes=bytes+?3,"           \
+	  "first_ms=min(first_ms,?4),last_ms=max(last_ms,?5) WHERE id=?1")     \
+	X(BLOCK, "INSERT INTO blocks VALUES(?1,?2,?3) ON CONFLICT(block) "     \
+		 "DO UPDATE SET first_ms=min(first_ms,?2),"                    \
+		 "last_ms=max(last_ms,?3)")                                    \
+	X(MARK, "INSERT OR IGNORE INTO marks VALUES(?,?,?)")                   \
+	X(BLIND_NEXT, "SELECT id,identity FROM series WHERE id<=? "            \
+		      "ORDER BY id DESC LIMIT ?")                              \
+	X(BLIND_SET, "UPDATE series SET accession=?2,patient=?3 WHERE id=?1")  \
+	X(BLIND_NOTE, "UPDATE search_state SET unready=?")                     \
+	X(ROLLUP_NAME, "INSERT INTO rollup_names VALUES(?,?,?)")               \
+	X(ROLLUP_GET, "SELECT data FROM rollups WHERE slot>=? AND slot<? "     \
+		      "ORDER BY slot")                                         \
+	X(ROLLUP_SET, "INSERT OR REPLACE INTO rollups VALUES(?,?)")            \
+	X(ROLLUP_PRUNE, "DELETE FROM rollups WHERE slot IN (SELECT slot "      \
+			"FROM rollups WHERE slot>=? AND slot<? "               \
+			"ORDER BY slot LIMIT 2)")                              \
 	X(DESTINATION, "INSERT INTO destinations(id,name) VALUES(?,?)")        \
 	X(DESTINATION_ERROR,                                                   \
 	  "UPDATE destinations SET error=?2, error_ms=?3 WHERE id="            \
@@ -205,6 +231,7 @@ enum post_kind {
 	POST_ATTEMPT,
 	POST_OPERATION,
 	POST_NOTED,
+	POST_SAMPLE,
 	POST_AUDIT
 };
 
@@ -232,7 +259,8 @@ struct post {
 			size_t n;
 			const struct instance_origin *v; /* behind the post */
 		} noted;
-		struct audit_event audit; /* sealed stands behind the post */
+		struct ledger_sample sample; /* values behind the post */
+		struct audit_event audit;    /* sealed stands behind the post */
 	} as; /* allocated only as far as kind needs */
 };
 
@@ -351,6 +379,17 @@ struct mirror_series {
 	char study[INSTANCE_UID_LEN], series[INSTANCE_UID_LEN];
 	char modality[17];
 	struct ledger_identity identity;
+	uint64_t used;      /* when, in instances */
+	uint64_t uncounted; /* instances not yet added to the row */
+	uint64_t bytes;     /* of them */
+	int64_t first_ms, last_ms;
+};
+
+/* The numbers of pairs of metric and name, from 1 on. */
+struct mirror_rollup {
+	struct ledger_map ids;
+	size_t n;        /* highest number */
+	uint8_t *metric; /* of number i + 1 */
 };
 
 /* A row of refusals that repeats are added to. */
@@ -421,6 +460,9 @@ struct mirror {
 	struct mirror_origin origins[LEDGER_CACHED];
 	struct mirror_series series[LEDGER_CACHED];
 	int64_t next_origin, next_series;
+	int64_t unready; /* series up to here have no blind values; 0: none */
+	struct mirror_blocks blocks;
+	struct mirror_rollup rollup;
 	struct mirror_refusal refusals[LEDGER_CACHED];
 
 	struct ledger_map transfers; /* first half of the id -> seq, if live */
@@ -451,6 +493,7 @@ struct ledger {
 	struct ledger_stats stats; /* under stats_mutex */
 	pthread_mutex_t seal_mutex;
 	struct seal *query_seal; /* under seal_mutex */
+	struct seal_mac *mac;    /* any thread */
 
 	/* Ledger thread only from here. */
 	sqlite3 *db; /* NULL while it cannot be used */
@@ -605,6 +648,19 @@ enum err ledger_space_check(struct ledger *l) MUST_CHECK;
 
 /* ledger_write.c */
 enum err ledger_write(struct ledger *l, const struct post *p) MUST_CHECK;
+
+/* ledger_insert.c: what series have gained, into their rows. */
+enum err ledger_series_flush(struct ledger *l) MUST_CHECK;
+
+/* ledger_blind.c: bind both at i and i + 1. */
+void ledger_bind_blind(sqlite3_stmt *st, int i, const struct blind *b);
+/* Some more series of an older release. */
+enum err ledger_blind_fill(struct ledger *l) MUST_CHECK;
+
+/* ledger_rollup.c */
+enum err ledger_rollup_load(struct ledger *l) MUST_CHECK;
+enum err ledger_rollup_write(struct ledger *l,
+			     const struct ledger_sample *s) MUST_CHECK;
 
 /* ledger_transfer.c */
 enum err ledger_answer_transfer(struct ledger *l, const struct request *r,

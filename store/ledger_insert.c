@@ -10,6 +10,8 @@
 #include "proxy/lib/mem.h"
 #include "store/ledger_in.h"
 
+enum { SERIES_WAYS = 4 };
+
 /* ---- what instances share --------------------------------------------- */
 
 static enum err kind_add(struct ledger *l, const struct instance *in)
@@ -138,15 +140,42 @@ static bool series_is(const struct mirror_series *s, const struct instance *in)
 	       strcmp(s->identity.patient_name, in->patient_name) == 0;
 }
 
+static enum err series_count(struct ledger *l, struct mirror_series *s)
+{
+	sqlite3_stmt *st = l->st[ST_SERIES_COUNT];
+
+	if (s->uncounted == 0)
+		return ERR_OK;
+	db_bind_int(st, 1, s->id);
+	db_bind_u64(st, 2, s->uncounted);
+	db_bind_u64(st, 3, s->bytes);
+	db_bind_int(st, 4, s->first_ms);
+	db_bind_int(st, 5, s->last_ms);
+	s->uncounted = s->bytes = 0;
+	return db_run(st);
+}
+
+enum err ledger_series_flush(struct ledger *l)
+{
+	enum err e = ERR_OK;
+
+	for (size_t i = 0; e == ERR_OK && i < LEDGER_CACHED; i++)
+		e = series_count(l, &l->m.series[i]);
+	return e;
+}
+
 static enum err series_add(struct ledger *l, struct mirror_series *s,
-			   uint64_t first)
+			   const struct instance *in, uint64_t first)
 {
 	sqlite3_stmt *st = l->st[ST_SERIES];
 	uint8_t sealed[LEDGER_IDENTITY_MAX];
+	struct blind blind;
 	size_t len = 0;
 	enum err e;
 
 	e = ledger_identity_lock(l->seal, &s->identity, sealed, &len);
+	if (e == ERR_OK)
+		e = ledger_blind_series(l->mac, &s->identity, &blind);
 	if (e != ERR_OK)
 		return e;
 	s->id = l->m.next_series++;
@@ -156,25 +185,63 @@ static enum err series_add(struct ledger *l, struct mirror_series *s,
 	db_bind_text(st, 4, s->modality);
 	db_bind_u64(st, 5, first);
 	db_bind_blob(st, 6, sealed, len);
+	ledger_bind_blind(st, 7, &blind);
+	db_bind_text(st, 9, in->device);
+	db_bind_text(st, 10, in->calling_ae);
+	db_bind_int(st, 11, in->received_ms);
 	return db_run(st);
+}
+
+/* Its slot, or the one of its four that was not used for longest. */
+static struct mirror_series *series_slot(struct ledger *l,
+					 const struct instance *in)
+{
+	size_t set = ledger_hash(in->series) % (LEDGER_CACHED / SERIES_WAYS);
+	struct mirror_series *first = &l->m.series[set * SERIES_WAYS];
+	struct mirror_series *oldest = first;
+
+	for (size_t i = 0; i < SERIES_WAYS; i++) {
+		if (series_is(&first[i], in))
+			return &first[i];
+		if (first[i].used < oldest->used)
+			oldest = &first[i];
+	}
+	return oldest;
+}
+
+static void series_note(struct ledger *l, struct mirror_series *s,
+			const struct instance *in)
+{
+	if (s->uncounted == 0)
+		s->first_ms = s->last_ms = in->received_ms;
+	if (in->received_ms < s->first_ms)
+		s->first_ms = in->received_ms;
+	if (in->received_ms > s->last_ms)
+		s->last_ms = in->received_ms;
+	s->uncounted++;
+	s->bytes += in->length;
+	s->used = l->m.instances + 1;
 }
 
 static enum err series_get(struct ledger *l, const struct instance *in,
 			   uint64_t seq, int64_t *id)
 {
-	uint64_t h = ledger_hash(in->series);
-	struct mirror_series *s = &l->m.series[h % LEDGER_CACHED];
+	struct mirror_series *s = series_slot(l, in);
 	enum err e = ERR_OK;
 
 	if (!series_is(s, in)) {
+		e = series_count(l, s);
+		if (e != ERR_OK)
+			return e;
 		COPY(s->study, in->study);
 		COPY(s->series, in->series);
 		COPY(s->modality, in->modality);
 		COPY(s->identity.accession, in->accession);
 		COPY(s->identity.patient_id, in->patient_id);
 		COPY(s->identity.patient_name, in->patient_name);
-		e = series_add(l, s, seq);
+		e = series_add(l, s, in, seq);
 	}
+	series_note(l, s, in);
 	*id = s->id;
 	return e;
 }
@@ -352,7 +419,9 @@ static enum err insert_delivery(struct ledger *l, const struct instance *in,
 	if (e != ERR_OK)
 		return e;
 	mirror_count(d, s, in->length, true);
-	if (s != DELIVERY_QUARANTINED)
+	e = ledger_mark(l, MARK_DESTINATION, id >> LEDGER_DELIVERY_BITS,
+			d->name);
+	if (e == ERR_OK && s != DELIVERY_QUARANTINED)
 		e = ledger_uid_open(l, ledger_uid_key(hash, d->id), id);
 	return e;
 }
@@ -417,6 +486,8 @@ enum err ledger_insert(struct ledger *l, const struct unfinished *u,
 	const struct instance *in = &u->instance;
 	enum err e = insert_instance(l, in, u->final);
 
+	if (e == ERR_OK)
+		e = ledger_block_add(l, in, u->final);
 	if (e == ERR_OK)
 		e = insert_deliveries(l, in, u->final, reason);
 	if (e == ERR_OK)

@@ -36,6 +36,8 @@ void mirror_free(struct mirror *m)
 	mem_free(m->kinds);
 	mem_free(m->owners);
 	mem_free(m->segments);
+	mem_free(m->rollup.metric);
+	ledger_map_free(&m->rollup.ids);
 	ledger_map_free(&m->transfers);
 	ledger_map_free(&m->finished);
 	ledger_map_free(&m->uids);
@@ -409,8 +411,12 @@ static enum err load_ids(struct ledger *l)
 
 	if (e != ERR_OK)
 		return e;
-	return db_integer(l->db, "SELECT coalesce(max(id),0)+1 FROM series",
-			  &l->m.next_series);
+	e = db_integer(l->db, "SELECT coalesce(max(id),0)+1 FROM series",
+		       &l->m.next_series);
+	if (e != ERR_OK)
+		return e;
+	return db_integer(l->db, "SELECT unready FROM search_state",
+			  &l->m.unready);
 }
 
 enum err ledger_load(struct ledger *l)
@@ -447,7 +453,7 @@ enum err ledger_load(struct ledger *l)
 		e = each_row(l, "SELECT transfer FROM instances", row_finished);
 	if (e == ERR_OK)
 		e = load_ids(l);
-	return e;
+	return e == ERR_OK ? ledger_rollup_load(l) : e;
 }
 
 /* ---- writing back ----------------------------------------------------- */
@@ -528,5 +534,9 @@ enum err mirror_flush(struct ledger *l)
 		e = flush_device(l, &l->m.devices[i]);
 	if (e == ERR_OK)
 		e = flush_origins(l);
+	if (e == ERR_OK)
+		e = ledger_series_flush(l);
+	if (e == ERR_OK)
+		e = ledger_block_flush(l);
 	return e == ERR_OK ? flush_state(l) : e;
 }

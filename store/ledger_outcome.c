@@ -28,6 +28,18 @@ static bool is_final(enum delivery_state s)
 	return !delivery_state_keeps(s);
 }
 
+/* For the search; what is not final has indexes of its own. */
+static enum err mark_state(struct ledger *l, const struct delivery *d)
+{
+	char number[4];
+
+	if (!is_final(d->state))
+		return ERR_OK;
+	snprintf(number, sizeof(number), "%u", (unsigned)d->state % 100);
+	return ledger_mark(l, MARK_STATE, d->id >> LEDGER_DELIVERY_BITS,
+			   number);
+}
+
 /* Counters and the map of open UIDs follow a change of state. */
 static enum err account(struct ledger *l, struct subject *s,
 			const struct delivery *d, enum delivery_state was)
@@ -35,6 +47,7 @@ static enum err account(struct ledger *l, struct subject *s,
 	struct mirror_destination *to =
 	    mirror_destination_by_id(&l->m, d->destination);
 	uint64_t key = ledger_uid_key(d->uid_hash, d->destination);
+	enum err e;
 
 	if (to == NULL)
 		return ERR_CORRUPT;
@@ -46,6 +59,9 @@ static enum err account(struct ledger *l, struct subject *s,
 	s->changed = true;
 	mirror_count(to, was, s->length, false);
 	mirror_count(to, d->state, s->length, true);
+	e = mark_state(l, d);
+	if (e != ERR_OK)
+		return e;
 	if (is_open(was) && !is_open(d->state))
 		return ledger_uid_shut(l, key, d->id);
 	if (!is_open(was) && is_open(d->state))
@@ -311,6 +327,9 @@ static enum err add_delivery(struct ledger *l, struct subject *s,
 		return e;
 	s->changed = true;
 	mirror_count(to, d->state, s->length, true);
+	e = ledger_mark(l, MARK_DESTINATION, s->seq, to->name);
+	if (e != ERR_OK)
+		return e;
 	return ledger_uid_open(l, ledger_uid_key(d->uid_hash, to->id), d->id);
 }
 

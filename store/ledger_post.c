@@ -67,6 +67,7 @@ static unsigned limit_of(enum post_kind kind)
 {
 	switch (kind) {
 	case POST_REFUSAL:
+	case POST_SAMPLE:
 		return 25;
 	case POST_CAPABILITY:
 	case POST_ATTEMPT:
@@ -221,6 +222,22 @@ void ledger_origin_noted(struct ledger *l, const struct instance_origin *v,
 	if (p != NULL) {
 		p->as.noted.n = n;
 		p->as.noted.v = memcpy(p + 1, v, n * sizeof(*v));
+	}
+	(void)post(l, p);
+}
+
+void ledger_sample(struct ledger *l, const struct ledger_sample *s)
+{
+	size_t bytes = s->n * sizeof(*s->values);
+	struct post *p;
+
+	assert(s->n <= SAMPLE_MAX);
+	if (s->n == 0)
+		return;
+	p = post_new(POST_SAMPLE, sizeof(*s), bytes);
+	if (p != NULL) {
+		p->as.sample = *s;
+		p->as.sample.values = memcpy(p + 1, s->values, bytes);
 	}
 	(void)post(l, p);
 }

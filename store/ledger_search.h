@@ -26,8 +26,7 @@ enum search_way { SEARCH_OLDER, SEARCH_NEWER };
 
 struct search_page {
 	/* Where to go on for what is older (newer); 0: nothing is, or was when
-	 * it was looked. Of a search for newer ones that found nothing, older
-	 * is the place it began at. */
+	 * it was looked. A page without rows leads back to where it began. */
 	uint64_t older, newer;
 	unsigned rows; /* given to the callback */
 	bool cut;      /* the bound was met: there may be more that way */
@@ -35,7 +34,7 @@ struct search_page {
 
 /* ---- transfers ---------------------------------------------------------- */
 
-/* Zero or NULL: any. All that are given must fit. */
+/* Zero, NULL or "": any. All that are given must fit. */
 struct search_filter {
 	int64_t from_ms; /* received then or later */
 	int64_t to_ms;   /* received before */
@@ -66,14 +65,16 @@ struct view_study {
 	uint64_t instances;        /* received; one sent twice counts twice */
 	uint64_t bytes;
 	unsigned series;
-	char modality[33];                 /* "CT", "CT/SR", ... */
-	char device[33];                   /* that sent its first instance */
-	char calling_ae[17];               /* likewise */
+	char modality[33];   /* "CT", "CT/SR", ... */
+	char device[33];     /* that sent its first instance */
+	char calling_ae[17]; /* likewise */
+	/* So many that count is only of the first of them. */
+	bool partly_counted;
 	uint64_t count[DELIVERY_N_STATES]; /* deliveries */
 };
 typedef bool view_study_fn(void *arg, const struct view_study *s);
 
-/* Zero or NULL: any. The times are of a study's first instance. */
+/* Zero, NULL or "": any. The times are of a study's first instance. */
 struct study_filter {
 	int64_t from_ms, to_ms;
 	const char *device; /* that sent its first instance */

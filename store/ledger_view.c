@@ -122,20 +122,6 @@ enum err view_prepare(struct ledger_view *v, const char *sql,
 /* ---- deliveries ------------------------------------------------------------
  */
 
-#define DELIVERY_COLUMNS                                                       \
-	"SELECT d.id,d.state,t.name,d.priority,d.attempts,d.remote_status,"    \
-	"d.next_attempt_ms,d.changed_ms,d.last_error,i.transfer,"              \
-	"i.received_ms,i.sop_instance,i.length,i.chunks,i.root,o.association," \
-	"o.listener,o.device,o.peer,o.calling_ae,o.called_ae,k.sop_class,"     \
-	"k.transfer_syntax,s.study,s.series,s.modality,i.command,i."           \
-	"type," LEDGER_SQL_TRANSACTION " FROM deliveries d "
-#define DELIVERY_JOINS                                                         \
-	"CROSS JOIN instances i ON i.seq=d.id>>5 "                             \
-	"CROSS JOIN destinations t ON t.id=d.destination "                     \
-	"CROSS JOIN origins o ON o.id=i.origin "                               \
-	"CROSS JOIN kinds k ON k.id=i.kind "                                   \
-	"CROSS JOIN series s ON s.id=i.series "
-
 static void read_instance(sqlite3_stmt *st, struct view_delivery *d)
 {
 	view_blob(st, 9, d->transfer.b, sizeof(d->transfer.b));
@@ -160,7 +146,7 @@ static void read_instance(sqlite3_stmt *st, struct view_delivery *d)
 	DB_TEXT(st, 28, d->transaction);
 }
 
-static void read_delivery(sqlite3_stmt *st, struct view_delivery *d)
+void view_read_delivery(sqlite3_stmt *st, struct view_delivery *d)
 {
 	unsigned state = (unsigned)sqlite3_column_int(st, 1);
 
@@ -186,7 +172,7 @@ static enum err each_delivery(struct ledger_view *v, sqlite3_stmt *st,
 	enum err e = view_row(v, &st);
 
 	while (e == ERR_OK && st != NULL) {
-		read_delivery(st, &d);
+		view_read_delivery(st, &d);
 		(*n)++;
 		e = view_next(v, &st, fn(arg, &d));
 	}
@@ -202,27 +188,29 @@ static enum err each_delivery(struct ledger_view *v, sqlite3_stmt *st,
 	"d.destination IN (SELECT id FROM destinations"                        \
 	" WHERE ?1 IS NULL OR name=?1)"
 
-static const char sql_open[] =
-    DELIVERY_COLUMNS "INDEXED BY deliveries_open " DELIVERY_JOINS "WHERE " NAMED
-		     " AND d.state=?2 AND d.state<=2" DELIVERY_FILTERS;
+static const char sql_open[] = VIEW_DELIVERY_COLUMNS
+    "INDEXED BY deliveries_open " VIEW_DELIVERY_JOINS "WHERE " NAMED
+    " AND d.state=?2 AND d.state<=2" DELIVERY_FILTERS;
 /* A state with an index of its own. */
 #define WAITING(index, state)                                                  \
-	DELIVERY_COLUMNS "INDEXED BY " index " " DELIVERY_JOINS "WHERE " NAMED \
-			 " AND d.state=" state DELIVERY_FILTERS
+	VIEW_DELIVERY_COLUMNS "INDEXED BY " index " " VIEW_DELIVERY_JOINS      \
+			      "WHERE " NAMED                                   \
+			      " AND d.state=" state DELIVERY_FILTERS
 /* In order without sorting. */
 #define WAITING_AT(index, state)                                               \
-	DELIVERY_COLUMNS "INDEXED BY " index " " DELIVERY_JOINS                \
-			 "WHERE d.destination=(SELECT id FROM destinations"    \
-			 " WHERE name=?1) AND d.state=" state DELIVERY_FILTERS
+	VIEW_DELIVERY_COLUMNS                                                  \
+	"INDEXED BY " index " " VIEW_DELIVERY_JOINS                            \
+	"WHERE d.destination=(SELECT id FROM destinations"                     \
+	" WHERE name=?1) AND d.state=" state DELIVERY_FILTERS
 static const char sql_uncommitted[] = WAITING("deliveries_uncommitted", "6");
 static const char sql_uncommitted_at[] =
     WAITING_AT("deliveries_uncommitted", "6");
 static const char sql_arrived[] = WAITING("deliveries_arrived", "8");
 static const char sql_arrived_at[] = WAITING_AT("deliveries_arrived", "8");
-static const char sql_scan[] =
-    DELIVERY_COLUMNS DELIVERY_JOINS "WHERE (?2 IS NULL OR d.state=?2) AND (?1 "
-				    "IS NULL OR t.name=?1)" DELIVERY_FILTERS;
-static const char sql_receipts[] = DELIVERY_COLUMNS DELIVERY_JOINS
+static const char sql_scan[] = VIEW_DELIVERY_COLUMNS VIEW_DELIVERY_JOINS
+    "WHERE (?2 IS NULL OR d.state=?2) AND (?1 "
+    "IS NULL OR t.name=?1)" DELIVERY_FILTERS;
+static const char sql_receipts[] = VIEW_DELIVERY_COLUMNS VIEW_DELIVERY_JOINS
     "WHERE d.state IN (3,7) AND (?1 IS NULL OR t.name=?1)" DELIVERY_FILTERS;
 
 static const char *sql_of(const struct view_filter *f)
@@ -373,7 +361,7 @@ static enum err show(struct ledger_view *v, uint64_t from, uint64_t to,
 {
 	sqlite3_stmt *st;
 	enum err e = view_prepare(v,
-				  DELIVERY_COLUMNS DELIVERY_JOINS
+				  VIEW_DELIVERY_COLUMNS VIEW_DELIVERY_JOINS
 				  "WHERE d.id BETWEEN ? AND ? ORDER BY d.id",
 				  &st);
 
@@ -396,7 +384,7 @@ static enum err show_all(struct ledger_view *v, const char *text,
 	if (!hex_range(text, low, high))
 		return ERR_INVAL;
 	e = view_prepare(v,
-			 DELIVERY_COLUMNS DELIVERY_JOINS
+			 VIEW_DELIVERY_COLUMNS VIEW_DELIVERY_JOINS
 			 "WHERE i.transfer BETWEEN ? AND ?"
 			 " ORDER BY d.id LIMIT ?",
 			 &st);

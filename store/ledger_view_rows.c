@@ -65,6 +65,27 @@ enum err view_page(struct ledger_view *v, const char *sql, uint64_t before,
 	return view_row(v, st);
 }
 
+enum err view_begin(struct ledger_view *v)
+{
+	sqlite3_stmt *st;
+	enum err e = view_prepare(v, "BEGIN", &st);
+
+	if (e != ERR_OK)
+		return e;
+	e = db_run(st);
+	if (e != ERR_OK)
+		e = view_failed(v, e);
+	view_done(&st);
+	return e;
+}
+
+/* Without one it does nothing. */
+void view_end(struct ledger_view *v)
+{
+	if (v->db != NULL && sqlite3_get_autocommit(v->db) == 0)
+		(void)sqlite3_exec(v->db, "COMMIT", NULL, NULL, NULL);
+}
+
 unsigned view_limit(unsigned limit)
 {
 	return limit == 0 || limit > LEDGER_PAGE_MAX ? LEDGER_PAGE_MAX : limit;

@@ -260,6 +260,8 @@ enum err ledger_write(struct ledger *l, const struct post *p)
 		return write_operation(l, &p->as.operation);
 	case POST_NOTED:
 		return ledger_origins_write_noted(l, p);
+	case POST_SAMPLE:
+		return ledger_rollup_write(l, &p->as.sample);
 	case POST_AUDIT:
 		return ERR_OK; /* not here: audit.c */
 	}

@@ -271,6 +271,76 @@ static const char ledger_3[] =
     " FROM instances i JOIN link_owners w ON w.id=i.link_owner"
     " JOIN origins o ON o.id=i.origin;";
 
+/* Search, and figures over time. ledger_search.h, ledger_block.h and
+ * ledger_rollup.h say why there is so little of it.
+ *
+ * By series and not by instance: a series has a hundred rows. instances_series
+ * is the one index that each instance enters, beside the last one of its
+ * series. What blocks hold, and the sums of series, are made here for the rows
+ * that are there: some seconds a million. Their blind values need the key: the
+ * ledger thread fills them in, from unready downward. */
+static const char ledger_4[] =
+    "ALTER TABLE series ADD COLUMN accession INTEGER;" /* blind */
+    "ALTER TABLE series ADD COLUMN patient INTEGER;"   /* blind */
+    "ALTER TABLE series ADD COLUMN device TEXT;" /* of its first instance */
+    "ALTER TABLE series ADD COLUMN calling_ae TEXT;" /* likewise */
+    "ALTER TABLE series ADD COLUMN instances INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE series ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE series ADD COLUMN first_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE series ADD COLUMN last_ms INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX instances_series ON instances(series);"
+    "UPDATE series SET (instances,bytes,first_ms,last_ms)="
+    " (SELECT count(*),coalesce(sum(length),0),"
+    "  coalesce(min(received_ms),0),coalesce(max(received_ms),0)"
+    "  FROM instances INDEXED BY instances_series WHERE series=series.id),"
+    " (device,calling_ae)="
+    " (SELECT o.device,o.calling_ae FROM instances i"
+    "  JOIN origins o ON o.id=i.origin WHERE i.seq=series.first);"
+    "CREATE INDEX series_first ON series(first) WHERE study IS NOT NULL;"
+    "CREATE INDEX series_study ON series(study,first)"
+    " WHERE study IS NOT NULL;"
+    "CREATE INDEX series_device ON series(device,first)"
+    " WHERE study IS NOT NULL AND device IS NOT NULL;"
+    "CREATE INDEX series_accession ON series(accession)"
+    " WHERE accession IS NOT NULL;"
+    "CREATE INDEX series_patient ON series(patient)"
+    " WHERE patient IS NOT NULL;"
+    "CREATE INDEX associations_out ON associations(party,begun_ms)"
+    " WHERE direction=1;"
+
+    "CREATE TABLE search_state("
+    " one INTEGER PRIMARY KEY CHECK(one=1),"
+    " unready INTEGER NOT NULL);" /* series up to here have no values yet */
+    "INSERT INTO search_state SELECT 1,coalesce(max(id),0) FROM series;"
+
+    "CREATE TABLE blocks("
+    " block INTEGER PRIMARY KEY," /* of 1024 sequence numbers */
+    " first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL);"
+    "INSERT INTO blocks SELECT seq>>10,min(received_ms),max(received_ms)"
+    " FROM instances GROUP BY 1;"
+    "CREATE TABLE marks("
+    " kind INTEGER NOT NULL," /* device, calling AE, destination, state */
+    " name TEXT NOT NULL, block INTEGER NOT NULL,"
+    " PRIMARY KEY(kind,name,block)) WITHOUT ROWID;"
+    "INSERT OR IGNORE INTO marks SELECT 1,o.device,i.seq>>10"
+    " FROM instances i JOIN origins o ON o.id=i.origin"
+    " WHERE o.device IS NOT NULL;"
+    "INSERT OR IGNORE INTO marks SELECT 2,o.calling_ae,i.seq>>10"
+    " FROM instances i JOIN origins o ON o.id=i.origin"
+    " WHERE o.calling_ae IS NOT NULL;"
+    "INSERT OR IGNORE INTO marks SELECT 3,t.name,d.id>>15"
+    " FROM deliveries d JOIN destinations t ON t.id=d.destination;"
+    "INSERT OR IGNORE INTO marks SELECT 4,state,id>>15"
+    " FROM deliveries WHERE state IN (3,4,5,7);"
+
+    /* Posted, not from the spool: lost with the database. */
+    "CREATE TABLE rollup_names("
+    " id INTEGER PRIMARY KEY, metric INTEGER NOT NULL, name TEXT NOT NULL,"
+    " UNIQUE(metric,name));"
+    "CREATE TABLE rollups("
+    " slot INTEGER PRIMARY KEY," /* level, then time: ledger_rollup.c */
+    " data BLOB NOT NULL);";
+
 static const char audit_1[] =
     "CREATE TABLE kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL);"
     "CREATE TABLE audit("
@@ -348,7 +418,8 @@ static const char pruned_1[] =
     "CREATE TABLE clock(one INTEGER PRIMARY KEY CHECK(one=1), why TEXT);";
 /* clang-format on */
 
-static const char *const ledger_scripts[] = {ledger_1, ledger_2, ledger_3};
+static const char *const ledger_scripts[] = {ledger_1, ledger_2, ledger_3,
+					     ledger_4};
 static const char *const audit_scripts[] = {audit_1, audit_2};
 static const char *const pruned_scripts[] = {pruned_1};
 
