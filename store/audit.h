@@ -47,7 +47,11 @@
 	X(53, COMMITMENT_REQUESTED, "commitment-requested")                    \
 	X(54, COMMITMENT_REPORTED, "commitment-reported")                      \
 	X(55, MESSAGE_REFUSED, "message-refused")                              \
-	X(56, RELAYED, "relayed")
+	X(56, RELAYED, "relayed")                                              \
+	X(60, PRUNED, "audit-pruned")                                          \
+	X(61, ERASED, "audit-erased")                                          \
+	X(62, TRANSFERS_PRUNED, "transfers-pruned")                            \
+	X(63, SIGNING_KEY_MADE, "signing-key-made")
 
 enum audit_kind {
 #define X(number, name, text) AUDIT_##name = (number),

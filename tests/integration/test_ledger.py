@@ -84,7 +84,7 @@ def test_a_lost_or_changed_key_is_a_clear_error(daemons, scps, tls,
     before = {f: f.read_bytes() for f in edge.root.glob('spool/*.spool')}
     before = {f: b for f, b in before.items() if b[4096:].strip(b'\0')}
     assert before
-    keys = [f for f in edge.root.rglob('*.key')]
+    keys = [f for f in edge.root.rglob('data.key')]
     assert len(keys) == 1
     assert keys[0].stat().st_mode & 0o777 == 0o600
     good = keys[0].read_bytes()
@@ -157,7 +157,7 @@ def test_operator_commands(daemons, scps, tls, edge_config, tmp_path):
     edge.cli('queue', 'release', ids[0], check=True)
     until('released', lambda: len(scp.stored) == 2)
     rows = []
-    for db in (edge.root / 'records').glob('audit-*.db'):
+    for db in (edge.root / 'records').glob('audit-2*.db'):
         c = sqlite3.connect('file:%s?mode=ro' % db, uri=True)
         rows += c.execute(
             "SELECT event, detail FROM v_audit WHERE event IN "

@@ -32,7 +32,7 @@ def rates(edge, config=None):
 def audit(edge, kind):
     """[(outcome, user, {detail})]"""
     rows = []
-    for db in (edge.root / 'records').glob('audit-*.db'):
+    for db in (edge.root / 'records').glob('audit-2*.db'):
         c = sqlite3.connect('file:%s?mode=ro' % db, uri=True, timeout=10)
         rows += [(o, u, json.loads(d)) for o, u, d in c.execute(
             'SELECT outcome, user, detail FROM v_audit WHERE event = ? '
