@@ -217,7 +217,7 @@ static void edits_are_named(void **state)
 	    {"DELETE FROM heads", AUDIT_FAULT_HEAD_MISSING, 0},
 	};
 	struct audit_kit *k = *state;
-	char keep[200];
+	char keep[400];
 
 	audit_kit_open(k);
 	rows(k, KIT_MAY, 3);
@@ -277,7 +277,7 @@ static void an_outside_head_finds_what_was_cut_off_whole(void **state)
 {
 	struct audit_kit *k = *state;
 	struct audit_head h;
-	char cmd[300];
+	char cmd[400];
 
 	audit_kit_open(k);
 	rows(k, KIT_MAY, 3);
