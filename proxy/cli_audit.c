@@ -14,12 +14,7 @@ static const char help[] =
     "                  taken out, put in or moved\n"
     "  head            print the newest signed head, to be kept elsewhere\n"
     "  key             print the public key that heads are checked with\n"
-    "  prune           remove months that are older than records.retention\n"
-    "  hold            legal hold: keep what would be pruned or erased\n"
-    "  erase           erase sealed values; the chain stays whole\n"
-    "  confirm-clock   the clock is right, pruning may go on\n\n"
-    "verify, head and key read files; the others ask the daemon, and are on\n"
-    "record before they take effect.\n\n"
+    "\n"
     "culvert audit COMMAND --help says more, with examples.\n";
 
 static const struct {
@@ -29,10 +24,6 @@ static const struct {
     {"verify", cli_audit_verify},
     {"head", cli_audit_head},
     {"key", cli_audit_key},
-    {"prune", cli_audit_prune},
-    {"hold", cli_audit_hold},
-    {"erase", cli_audit_erase},
-    {"confirm-clock", cli_audit_clock},
 };
 
 int cli_audit(int argc, char **argv)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/cli.h"
+#include "proxy/cli_audit.h"
 #include "proxy/cli_pki.h"
 #include "proxy/lib/mem.h"
 
@@ -23,6 +24,7 @@ static const struct {
     {"echo", cli_echo, "try a destination: TCP, TLS, association, C-ECHO"},
     {"hash", cli_hash, "the SHA-256 tree hash of a DICOM file's data set"},
     {"spool", cli_spool, "check the spool, or rebuild the ledger from it"},
+    {"audit", cli_audit, "check the audit for tampering, sign, keep, erase"},
     {"pki", cli_pki, "make a small CA and certificates for a site"},
 };
 
