@@ -17,7 +17,7 @@ set -euo pipefail
 	test="$demo libcmocka-dev python3 python3-pytest python3-pytest-timeout
 		python3-pytest-xdist
 		openssl libssl-dev orthanc stunnel4 tshark libgdcm-tools tzdata
-		iproute2"
+		iproute2 rsyslog rsyslog-gnutls jing"
 	# Node from elsewhere, with its npm, is as good as Debian's.
 	command -v node >/dev/null || test="$test nodejs"
 	command -v npm >/dev/null || test="$test npm"

@@ -379,8 +379,11 @@ struct config_repository {
 	uint32_t facility;          /* of RFC 5424 */
 	char site[CONFIG_TEXT_LEN]; /* AuditEnterpriseSiteID; "": none */
 	uint32_t identity;          /* 1: patients are named */
-	uint32_t overlap;           /* rows sent again by a new connection */
-	uint64_t datagram;          /* syslog-udp: bytes, if it can be */
+	struct {
+		uint32_t rows; /* sent again by a new connection, at least */
+		uint64_t time; /* and all sent within that time before */
+	} replay;
+	uint64_t datagram; /* syslog-udp: bytes, if it can be */
 	struct {
 		uint64_t connect; /* TCP, and TLS on top */
 		uint64_t stall;   /* nothing acknowledged */

@@ -81,12 +81,17 @@ const struct option options_repository[] = {
      .help = "Whether the messages name patients (ID, name, accession number, "
 	     "what queries asked for). These values are sealed here, and are "
 	     "opened for this."},
-    {"repositories.NAME.overlap", OPTION_NUMBER, 0,
-     FIELD(config_repository, overlap), .initial = "16", .max = 10000,
-     .example = "16",
-     .help = "Rows sent once more by a new connection, before those that were "
-	     "not acknowledged: what the repository's machine had received and "
-	     "its program had not."},
+    {"repositories.NAME.replay.rows", OPTION_NUMBER, 0,
+     FIELD(config_repository, replay.rows), .initial = "256", .max = 100000,
+     .example = "256",
+     .help = "syslog-tls: rows that a new connection sends once more, beside "
+	     "those that were not acknowledged: what the repository's machine "
+	     "had received and its program had not."},
+    {"repositories.NAME.replay.time", OPTION_DURATION, 0,
+     FIELD(config_repository, replay.time), .initial = "10s", .max = HOUR,
+     .example = "10s",
+     .help = "syslog-tls: so are all rows sent within that time before the "
+	     "connection was lost."},
     {"repositories.NAME.datagram", OPTION_SIZE, 0,
      FIELD(config_repository, datagram), .initial = "2048", .min = 480,
      .max = 65000, .example = "2048",

@@ -20,6 +20,7 @@
 #include "proxy/net/address.h"
 #include "proxy/net/tls.h"
 #include "proxy/net/tls_inspect.h"
+#include "proxy/repository.h"
 #include "proxy/shaping.h"
 
 enum { ECHO_DEADLINE_MS = 20000 };
@@ -31,7 +32,9 @@ static const char help[] =
     "Validates a configuration and what it names: files and their modes,\n"
     "certificates (chain, expiry, key), addresses, directories, routes. Each\n"
     "line is ok, or the cause and the remedy.\n\n"
-    "  --connect       also try every destination: TCP, TLS, C-ECHO\n"
+    "  --connect       also try every destination (TCP, TLS, C-ECHO), and "
+    "every\n"
+    "                  audit repository (TCP, TLS)\n"
     "  --show          print the configuration in force, defaults included\n"
     "  --options       print every option with type, default and meaning\n"
     "  --options-man   the same as a manual page's body\n\n"
@@ -290,6 +293,26 @@ static void check_destinations(struct report *r, const struct config *c)
 	}
 }
 
+static void check_repositories(struct report *r, const struct config *c)
+{
+	char subject[64];
+
+	for (size_t i = 0; i < c->n_repositories; i++) {
+		const struct config_repository *p = &c->repositories[i];
+
+		snprintf(subject, sizeof(subject), "repositories.%s", p->name);
+		if (p->protocol == CONFIG_SYSLOG_TLS)
+			check_tls(r, subject, &p->tls, false);
+		else
+			warn(r, subject,
+			     "the audit goes out in clear, because: %s",
+			     p->plaintext_reason);
+		if (p->identity != 0)
+			warn(r, subject,
+			     "its messages name patients (identity: yes)");
+	}
+}
+
 static void check_storage(struct report *r, const struct config *c)
 {
 	if (check_directory(r, "spool.path", c->spool.path))
@@ -360,6 +383,22 @@ static void check_connect(struct report *r, const struct config *c)
 	}
 }
 
+static void check_repository_lines(struct report *r, const struct config *c)
+{
+	for (size_t i = 0; i < c->n_repositories; i++) {
+		char subject[64];
+		struct connecting k = {r, subject};
+		unsigned before = r->failed;
+
+		snprintf(subject, sizeof(subject), "repositories.%s",
+			 c->repositories[i].name);
+		if (repository_try(&c->repositories[i], on_step, &k) !=
+			ERR_OK &&
+		    r->failed == before)
+			bad(r, subject, "could not be tried");
+	}
+}
+
 /* ---- the command ------------------------------------------------------- */
 
 static int check(const char *path, bool connect)
@@ -373,10 +412,13 @@ static int check(const char *path, bool connect)
 	check_library();
 	check_listeners(&r, c);
 	check_destinations(&r, c);
+	check_repositories(&r, c);
 	check_storage(&r, c);
 	check_hours(&r, c);
-	if (connect)
+	if (connect) {
 		check_connect(&r, c);
+		check_repository_lines(&r, c);
+	}
 	printf("%u failed, %u warnings\n", r.failed, r.warned);
 	config_free(c);
 	return r.failed == 0 ? CLI_OK : CLI_FAILED;

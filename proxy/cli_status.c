@@ -59,6 +59,14 @@ static unsigned print_verdict(const json_t *a)
 		       why[0] != '\0' ? why : text_of(d, "error"));
 		n++;
 	}
+	json_array_foreach(json_object_get(a, "repositories"), i, d)
+	{
+		if (text_of(d, "error")[0] == '\0')
+			continue;
+		printf("ALERT  repository %s: %s\n", text_of(d, "name"),
+		       text_of(d, "error"));
+		n++;
+	}
 	if (n == 0)
 		printf("all is well\n");
 	return n;
@@ -163,6 +171,31 @@ static void print_commitment(const json_t *a)
 	       reported, committed);
 }
 
+/* Nothing where there is none. */
+static void print_repositories(const json_t *a)
+{
+	const json_t *list = json_object_get(a, "repositories");
+	const json_t *r;
+	size_t i;
+
+	if (json_array_size(list) > 0)
+		printf("\n%-16s %-10s %12s %12s %10s\n", "repository", "state",
+		       "sent to seq", "behind", "last");
+	json_array_foreach(list, i, r)
+	{
+		char age[CLI_AGE_LEN];
+
+		printf("%-16s %-10s %12lld %12lld %10s\n", text_of(r, "name"),
+		       text_of(r, "state"), number_of(r, "sent"),
+		       number_of(r, "behind"),
+		       cli_age(number_of(r, "sent_ms"), age));
+		if (text_of(r, "error")[0] != '\0')
+			printf("%-16s last error %s ago: %s\n", "",
+			       cli_age(number_of(r, "error_ms"), age),
+			       text_of(r, "error"));
+	}
+}
+
 static bool on_device(void *arg, const struct view_device *d)
 {
 	char age[CLI_AGE_LEN], bytes[32];
@@ -216,6 +249,7 @@ static int status(const struct config *cfg, bool as_json)
 		cli_rates(answer);
 		print_spool(answer);
 		print_commitment(answer);
+		print_repositories(answer);
 		print_devices(cfg);
 	}
 	json_decref(answer);

@@ -32,6 +32,7 @@ struct control; /* opaque */
 struct destination;
 struct ledger;
 struct mailbox;
+struct repositories;
 struct scheduler;
 struct seal_signer;
 struct shaping;
@@ -48,7 +49,8 @@ struct control_options {
 	struct commitment *commitment;
 	struct mailbox
 	    *mailbox; /* the main loop's: scheduler calls run there */
-	struct shaping *shaping;        /* looked at on the main loop only */
+	struct repositories *repositories; /* any thread; NULL: none */
+	struct shaping *shaping;           /* looked at on the main loop only */
 	int (*associations)(void *arg); /* inbound ones open now; any thread */
 	/* reload_start(), on the main loop */
 	void (*reload)(void *arg, const char *by, reload_done_fn *done,

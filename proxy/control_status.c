@@ -7,6 +7,7 @@
 #include "proxy/destination.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
+#include "proxy/repository.h"
 #include "proxy/scheduler.h"
 #include "proxy/shaping.h"
 #include "store/ledger.h"
@@ -114,6 +115,31 @@ static json_t *commitment_json(struct commitment *commitment)
 	    (json_int_t)s.reported, "committed", (json_int_t)s.committed);
 }
 
+/* ---- audit repositories -------------------------------------------------- */
+
+/* Rows by their seq, times in milliseconds since the epoch; 0: none yet. */
+static json_t *repository_of(const struct repository_status *s)
+{
+	return json_pack(
+	    "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "name",
+	    s->name, "protocol", s->protocol, "address", s->address, "state",
+	    repository_state_name(s->state), "sent", (json_int_t)s->sent,
+	    "newest", (json_int_t)s->newest, "behind", (json_int_t)s->behind,
+	    "head", (json_int_t)s->head, "messages", (json_int_t)s->messages,
+	    "bytes", (json_int_t)s->bytes, "sent_ms", (json_int_t)s->sent_ms,
+	    "error_ms", (json_int_t)s->error_ms, "error", s->error);
+}
+
+static json_t *repositories_json(struct repositories *all)
+{
+	struct repository_status s;
+	json_t *list = json_array();
+
+	for (size_t i = 0; repositories_status(all, i, &s); i++)
+		json_array_append_new(list, repository_of(&s));
+	return list;
+}
+
 /* ---- limits of bandwidth ------------------------------------------------ */
 
 static json_t *rate_of(const struct shaping_report *r)
@@ -151,14 +177,15 @@ json_t *control_status(const struct control_options *o, int64_t started_ms)
 
 	for (size_t i = 0; scheduler_status(o->scheduler, i, &d); i++)
 		json_array_append_new(list, status_of(&d, o->destinations[i]));
-	return json_pack("{s:b,s:s,s:s,s:I,s:i,s:o,s:o,s:o,s:o,s:o}", "ok", 1,
-			 "node", o->config->node, "version", CULVERT_VERSION,
-			 "uptime_ms",
-			 (json_int_t)(clock_wall_ms() - started_ms),
-			 "associations", o->associations(o->arg), "spool",
-			 spool_json(o->spool), "ledger", ledger_json(o->ledger),
-			 "commitment", commitment_json(o->commitment), "rates",
-			 rates_of(o->shaping), "destinations", list);
+	return json_pack(
+	    "{s:b,s:s,s:s,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o}", "ok", 1, "node",
+	    o->config->node, "version", CULVERT_VERSION, "uptime_ms",
+	    (json_int_t)(clock_wall_ms() - started_ms), "associations",
+	    o->associations(o->arg), "spool", spool_json(o->spool), "ledger",
+	    ledger_json(o->ledger), "commitment",
+	    commitment_json(o->commitment), "rates", rates_of(o->shaping),
+	    "repositories", repositories_json(o->repositories), "destinations",
+	    list);
 }
 
 static json_t *changes_of(const struct reload_result *v, bool live)

@@ -31,6 +31,7 @@ struct destination;
 struct ledger;
 struct link_receiver;
 struct reload;
+struct repositories;
 struct scheduler;
 struct seal_signer;
 struct worker;
@@ -42,6 +43,7 @@ struct server {
 	struct spool *spool;
 	struct seal_signer *signer; /* of heads and exports */
 	struct ledger *ledger;
+	struct repositories *repositories; /* NULL: none */
 	struct capabilities *capabilities;
 	struct destination **destinations; /* by index in config */
 	struct commitment *commitment;

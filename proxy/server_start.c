@@ -18,6 +18,7 @@
 #include "proxy/net/tls.h"
 #include "proxy/net/worker.h"
 #include "proxy/reload.h"
+#include "proxy/repository.h"
 #include "proxy/scheduler.h"
 #include "proxy/server_int.h"
 #include "store/ledger.h"
@@ -172,6 +173,13 @@ static enum err start_workers(struct server *s)
 	return ERR_OK;
 }
 
+static enum err start_repositories(struct server *s)
+{
+	struct repositories_options o = {.config = s->config};
+
+	return repositories_start(&o, &s->repositories, s->why);
+}
+
 static enum err start_commitment(struct server *s)
 {
 	struct commitment_options o = {
@@ -226,6 +234,7 @@ static enum err start_control(struct server *s)
 				    .destinations = s->destinations,
 				    .commitment = s->commitment,
 				    .mailbox = &s->mailbox,
+				    .repositories = s->repositories,
 				    .shaping = &s->shaping,
 				    .associations = count_open,
 				    .reload = on_reload_asked,
@@ -331,6 +340,7 @@ enum err server_start(struct server *s)
 	    {"bandwidth limits", open_shaping},
 	    {"main loop", open_loop},
 	    {"workers", start_workers},
+	    {"audit repositories", start_repositories},
 	    {"storage commitment", start_commitment},
 	    {"scheduler", start_scheduler},
 	    {"admission", start_admission},

@@ -17,6 +17,7 @@
 #include "proxy/net/worker.h"
 #include "proxy/notify.h"
 #include "proxy/reload.h"
+#include "proxy/repository.h"
 #include "proxy/scheduler.h"
 #include "proxy/server_int.h"
 #include "proxy/store_scp.h"
@@ -26,9 +27,10 @@
 enum {
 	DRAIN_TICK_MS = 20,
 	DRAIN_GRACE_MS = 5000, /* for associations in the middle of a message */
-	SENDER_GRACE_MS = 5000,  /* for instances on their way out */
-	REPORT_GRACE_MS = 20000, /* for a ledger that does not answer */
-	STORE_GRACE_MS = 30000,  /* for a disk that does not answer */
+	SENDER_GRACE_MS = 5000,     /* for instances on their way out */
+	REPORT_GRACE_MS = 20000,    /* for a ledger that does not answer */
+	STORE_GRACE_MS = 30000,     /* for a disk that does not answer */
+	REPOSITORY_GRACE_MS = 2000, /* for the audit's last rows */
 };
 
 static void close_handles(struct server *s)
@@ -171,6 +173,8 @@ void server_take_apart(struct server *s)
 	shaping_end(&s->shaping);
 	commitment_free(s->commitment);
 	ledger_close(s->ledger);
+	/* the last rows are there now */
+	repositories_stop(s->repositories, s->hurry ? 0 : REPOSITORY_GRACE_MS);
 	seal_signer_close(s->signer);
 	if (s->records_lock >= 0)
 		close(s->records_lock);

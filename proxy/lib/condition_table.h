@@ -20,6 +20,7 @@
 #include "proxy/lib/condition_link.h"
 #include "proxy/lib/condition_peers.h"
 #include "proxy/lib/condition_records.h"
+#include "proxy/lib/condition_repository.h"
 #include "proxy/lib/condition_service.h"
 #include "proxy/lib/condition_spool.h"
 
@@ -31,7 +32,8 @@
 	CONDITION_LINK_MAP(X)                                                  \
 	CONDITION_COMMITMENT_MAP(X)                                            \
 	CONDITION_SPOOL_MAP(X)                                                 \
-	CONDITION_RECORDS_MAP(X)
+	CONDITION_RECORDS_MAP(X)                                               \
+	CONDITION_REPOSITORY_MAP(X)
 
 /* The areas: X(thousands, "name", "name in Chinese") */
 #define CONDITION_AREA_MAP(X)                                                  \

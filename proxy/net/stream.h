@@ -160,6 +160,11 @@ void stream_set_notsent(struct stream *s, uint32_t bytes);
 /* Two system calls. False: not connected. */
 bool stream_tcp_info(const struct stream *s, struct stream_tcp *out);
 
+/* Of stream_bytes_out(), those that the peer's TCP has acknowledged; a little
+ * fewer while the kernel is taking more. It says nothing of the peer's program.
+ * False: not connected. */
+bool stream_bytes_acked(const struct stream *s, uint64_t *out);
+
 /* Bytes that came from and went to the kernel so far. */
 uint64_t stream_bytes_in(const struct stream *s);
 uint64_t stream_bytes_out(const struct stream *s);

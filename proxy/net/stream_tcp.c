@@ -1,9 +1,11 @@
 /* stream_tcp.c - what is asked of the kernel's TCP, and what it tells. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "proxy/lib/mem.h"
 #include "proxy/net/stream_int.h"
@@ -92,6 +94,20 @@ void stream_ack_at_once(struct stream *s)
 const char *stream_note(const struct stream *s)
 {
 	return s->note;
+}
+
+bool stream_bytes_acked(const struct stream *s, uint64_t *out)
+{
+	uint64_t sent = s->bytes_out;
+	int fd, left;
+
+	if (s->state == STREAM_DIAL ||
+	    uv_fileno((const uv_handle_t *)&s->tcp, &fd) != 0 ||
+	    ioctl(fd, SIOCOUTQ, &left) != 0 || left < 0)
+		return false;
+	/* what uv_write() has handed over in part is in left, not in sent */
+	*out = sent > (uint64_t)left ? sent - (uint64_t)left : 0;
+	return true;
 }
 
 bool stream_tcp_info(const struct stream *s, struct stream_tcp *out)
