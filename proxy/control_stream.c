@@ -1,0 +1,198 @@
+#include "proxy/control_stream.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "policy/config.h"
+#include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
+#include "proxy/lib/wr.h"
+#include "store/ledger.h"
+#include "store/spool.h"
+
+enum {
+	NICE = 10,
+	PROGRESS_NS = 200 * 1000000,
+	LOOK_NS = 100 * 1000000,
+	BUSY_PER_S = 20, /* instances a second: somebody sends a study */
+	REST = 4,        /* while busy: rest so many times the work */
+	REST_MAX_NS = 250 * 1000000,
+	LAG_MAX = 5000, /* records that the ledger is behind */
+	LAG_WAITS = 20  /* of REST_MAX_NS each */
+};
+
+void control_stream_name(const struct control_connection *k, const char *what,
+			 const char *suffix, char out[EXPORT_NAME_LEN])
+{
+	time_t now = (time_t)(clock_wall_ms() / 1000);
+	struct tm tm;
+	char when[24];
+
+	gmtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
+	snprintf(out, EXPORT_NAME_LEN, "culvert-%s-%s-%s.%s", what,
+		 k->opt->config->node, when, suffix);
+}
+
+/* ---- bytes out
+ * ----------------------------------------------------------------- */
+
+static enum err put_frames(void *arg, const void *p, size_t n)
+{
+	struct control_stream *s = arg;
+	const char *at = p;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && n > 0) {
+		size_t part = n < EXPORT_FRAME_MAX ? n : EXPORT_FRAME_MAX;
+
+		e = export_frame_send(s->k->fd, 'd', at, part);
+		at += part;
+		n -= part;
+	}
+	return e == ERR_OK ? ERR_OK : ERR_CANCELED;
+}
+
+enum err control_stream_put(void *arg, const void *p, size_t n)
+{
+	struct control_stream *s = arg;
+
+	if (s->zipped)
+		return export_zip_data(&s->zip, p, n);
+	return put_frames(s, p, n);
+}
+
+enum err control_stream_begin(struct control_stream *s,
+			      struct control_connection *k, const char *name,
+			      const char *media, bool zipped)
+{
+	json_t *answer;
+	char zip[EXPORT_NAME_LEN + 4];
+	enum err e;
+
+	*s = (struct control_stream){.k = k, .zipped = zipped};
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	snprintf(zip, sizeof(zip), "%s.zip", name);
+	/* Linux keeps a thread's own value, and this one ends with the export
+	 */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	s->page_ns = clock_mono_ns();
+	answer =
+	    json_pack("{s:b,s:s,s:s}", "ok", 1, "name", zipped ? zip : s->name,
+		      "media", zipped ? "application/zip" : media);
+	e = answer != NULL ? control_send(k->fd, answer) : ERR_NOMEM;
+	json_decref(answer);
+	if (e == ERR_OK && zipped) {
+		export_zip_init(&s->zip, put_frames, s);
+		e = export_zip_member(&s->zip, s->name);
+	}
+	return e;
+}
+
+static enum err end_zip(struct control_stream *s, const char *manifest)
+{
+	char name[EXPORT_NAME_LEN + 16];
+	enum err e;
+
+	if (!s->zipped)
+		return ERR_OK;
+	snprintf(name, sizeof(name), "%s.manifest.json", s->name);
+	e = export_zip_close(&s->zip);
+	if (e == ERR_OK && manifest[0] != '\0') {
+		e = export_zip_member(&s->zip, name);
+		if (e == ERR_OK)
+			e = export_zip_data(&s->zip, manifest,
+					    strlen(manifest));
+		if (e == ERR_OK)
+			e = export_zip_close(&s->zip);
+	}
+	return e == ERR_OK ? export_zip_end(&s->zip) : e;
+}
+
+void control_stream_end(struct control_stream *s, enum err e,
+			const char *manifest, const char *why)
+{
+	if (e == ERR_OK)
+		e = end_zip(s, manifest);
+	if (e == ERR_OK)
+		e = export_frame_send(s->k->fd, 'm', manifest,
+				      strlen(manifest));
+	else if (e != ERR_CANCELED || control_stopping(s->k))
+		(void)!export_frame_send(s->k->fd, 'e', why, strlen(why));
+	if (e != ERR_OK)
+		log_event(LOG_WARN, "export-failed", "file=%s cause=\"%s\"",
+			  s->name, e == ERR_CANCELED ? "nobody took it" : why);
+}
+
+/* ---- giving way
+ * ------------------------------------------------------------------ */
+
+static void rest(uint64_t ns)
+{
+	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000u),
+			     .tv_nsec = (long)(ns % 1000000000u)};
+
+	(void)nanosleep(&t, NULL);
+}
+
+static bool ledger_is_behind(const struct control_options *opt,
+			     const struct spool_stats *spool)
+{
+	struct ledger_stats ledger;
+
+	ledger_stats(opt->ledger, &ledger);
+	return spool->sequence > ledger.applied &&
+	       spool->sequence - ledger.applied > LAG_MAX;
+}
+
+static void look(struct control_stream *s, uint64_t now)
+{
+	const struct control_options *opt = s->k->opt;
+	struct spool_stats spool;
+	uint64_t since = now - s->looked_ns;
+
+	spool_stats(opt->spool, &spool);
+	s->busy = s->looked_ns != 0 &&
+		  (spool.stored - s->stored) * 1000000000u / since > BUSY_PER_S;
+	for (int i = 0; i < LAG_WAITS && ledger_is_behind(opt, &spool) &&
+			!control_stopping(s->k);
+	     i++) {
+		rest(REST_MAX_NS);
+		spool_stats(opt->spool, &spool);
+	}
+	s->stored = spool.stored;
+	s->looked_ns = clock_mono_ns();
+}
+
+static bool tell(struct control_stream *s, uint64_t done, uint64_t total)
+{
+	uint8_t p[16];
+	struct wr w = wr_init(p, sizeof(p));
+
+	wr_u64(&w, done);
+	wr_u64(&w, total);
+	return export_frame_send(s->k->fd, 'p', p, w.len) == ERR_OK;
+}
+
+bool control_stream_go_on(void *arg, uint64_t done, uint64_t total)
+{
+	struct control_stream *s = arg;
+	uint64_t now = clock_mono_ns(), worked = now - s->page_ns;
+
+	if (control_stopping(s->k))
+		return false;
+	if (now - s->told_ns >= PROGRESS_NS) {
+		s->told_ns = now;
+		if (!tell(s, done, total))
+			return false;
+	}
+	if (now - s->looked_ns >= LOOK_NS)
+		look(s, now);
+	if (s->busy)
+		rest(worked * REST < REST_MAX_NS ? worked * REST : REST_MAX_NS);
+	s->page_ns = clock_mono_ns();
+	return true;
+}
