@@ -100,7 +100,9 @@ typedef void control_run_fn(struct control_connection *k,
 
 control_run_fn control_run_status; /* control_reload.c */
 control_run_fn control_run_reload;
-control_run_fn control_run_order;  /* control_order.c */
-control_run_fn control_run_export; /* control_export.c */
+control_run_fn control_run_order;        /* control_order.c */
+control_run_fn control_run_export;       /* control_export.c */
+control_run_fn control_run_audit_export; /* control_export_tables.c */
+control_run_fn control_run_transfers_export;
 
 #endif

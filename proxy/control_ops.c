@@ -27,6 +27,15 @@ static const struct control_op ops[] = {
     {"redirect", CONTROL_ACTION, ORDER_KEYS, control_run_order},
     {"export", CONTROL_EXPORT, {"transfer"}, control_run_export},
     {"reload", CONTROL_ACTION, {NULL}, control_run_reload},
+    {"audit-export",
+     CONTROL_EXPORT,
+     {"format", "from", "to", "device", "study", "event", "user", "reveal"},
+     control_run_audit_export},
+    {"transfers-export",
+     CONTROL_EXPORT,
+     {"format", "from", "to", "device", "destination", "study", "state",
+      "reveal"},
+     control_run_transfers_export},
 };
 
 const struct control_op *control_op_at(size_t i)
