@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "proxy/cli.h"
+#include "proxy/cli_audit.h"
 #include "proxy/cli_download.h"
 #include "proxy/cli_progress.h"
 #include "proxy/cli_table.h"
@@ -27,26 +28,27 @@ struct verify_args {
 
 static void usage(FILE *to, const struct verify_args *a)
 {
-	fprintf(to,
-		"usage: %s --export FILE [--manifest M] [--key PUB.pem]\n"
-		"       [--json]\n\n"
-		"Checks an export with its manifest: every row, their number, "
-		"the file as a\nwhole, the signature. Names the first row that "
-		"is wrong. Needs no daemon and\nno configuration. Exit status: "
-		"0 it is what was exported, 1 it is not, or\ncannot be read, 2 "
-		"the arguments were not understood.\n\n"
-		"  --manifest M  FILE.manifest.json unless said\n"
-		"  --key PUB     the public key of the one who made it "
-		"(signing.key.pub there;\n"
-		"                culvert audit key). Without it the key in the "
-		"manifest counts,\n"
-		"                which anybody may have put there: compare its "
-		"id\n"
-		"  --json        the result for programs\n\n"
-		"What is left out of an export by a filter cannot be noticed: "
-		"the manifest says\nwhat was asked for.\n\nexample:\n"
-		"  %s --export may.csv --key edge-01.pub\n",
-		a->command, a->command);
+	fprintf(
+	    to,
+	    "usage: %s --export FILE [--manifest M] [--key PUB.pem]\n"
+	    "       [--json]\n\n"
+	    "Checks an export with its manifest: every row, their number, "
+	    "the file as a\nwhole, the signature. Names the first row that "
+	    "is wrong. Needs no daemon and\nno configuration. Exit status: "
+	    "0 it is what was exported, 3 it is not, 1\nit cannot be read, 2 "
+	    "the arguments were not understood.\n\n"
+	    "  --manifest M  FILE.manifest.json unless said\n"
+	    "  --key PUB     the public key of the one who made it "
+	    "(signing.key.pub there;\n"
+	    "                culvert audit key). Without it the key in the "
+	    "manifest counts,\n"
+	    "                which anybody may have put there: compare its "
+	    "id\n"
+	    "  --json        the result for programs\n\n"
+	    "What is left out of an export by a filter cannot be noticed: "
+	    "the manifest says\nwhat was asked for.\n\nexample:\n"
+	    "  %s --export may.csv --key edge-01.pub\n",
+	    a->command, a->command);
 }
 
 /* ---- files
@@ -182,7 +184,7 @@ static int check(const struct verify_args *a, const char *manifest, size_t len,
 			print_json(d);
 		else
 			print_text(d);
-		rc = d->good ? CLI_OK : CLI_FAILED;
+		rc = d->good ? CLI_OK : CLI_FAULTY;
 	}
 	export_verify_free(v);
 	return rc;
