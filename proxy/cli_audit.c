@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/cli.h"
+#include "proxy/cli_export.h"
 #include "proxy/lib/mem.h"
 
 static const char help[] =
@@ -12,16 +13,28 @@ static const char help[] =
     "minute.\n\n"
     "  verify          check that it is what was written: nothing changed,\n"
     "                  taken out, put in or moved\n"
+    "                  --export FILE checks an export, on any machine\n"
+    "  export          write rows to a file, with a signed manifest\n"
     "  head            print the newest signed head, to be kept elsewhere\n"
     "  key             print the public key that heads are checked with\n"
     "\n"
     "culvert audit COMMAND --help says more, with examples.\n";
 
+/* Of the files here, or of an export that was taken elsewhere. */
+static int verify(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--export") == 0)
+			return cli_audit_verify_export(argc, argv);
+	return cli_audit_verify(argc, argv);
+}
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-    {"verify", cli_audit_verify},
+    {"verify", verify},
+    {"export", cli_audit_export},
     {"head", cli_audit_head},
     {"key", cli_audit_key},
 };

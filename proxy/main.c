@@ -6,6 +6,7 @@
 #include "proxy/cli.h"
 #include "proxy/cli_audit.h"
 #include "proxy/cli_pki.h"
+#include "proxy/cli_transfers.h"
 #include "proxy/lib/mem.h"
 
 static const struct {
@@ -19,6 +20,8 @@ static const struct {
     {"reload", cli_reload, "take up a changed configuration, as far as it can"},
     {"queue", cli_queue, "list, show and steer what waits to be delivered"},
     {"association", cli_association, "what a peer proposed and what it got"},
+    {"transfers", cli_transfers,
+     "search, show and export what was transferred"},
     {"refused", cli_refused, "who was turned away, why, and the remedy"},
     {"rights", cli_rights, "who may do what, by role"},
     {"echo", cli_echo, "try a destination: TCP, TLS, association, C-ECHO"},
