@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "proxy/lib/mem.h"
+#include "store/audit_erase.h"
+#include "store/audit_prune.h"
 #include "store/db.h"
 #include "tests/unit/audit_kit.h"
 
@@ -387,6 +389,191 @@ static void reading_is_merged_filtered_bounded_and_goes_both_ways(void **state)
 	audit_read_close(r);
 }
 
+/* ---- erasing and pruning ------------------------------------------------- */
+
+static int64_t record(struct audit_kit *k, struct audit_event *e)
+{
+	struct audit_filter f = {.backwards = true};
+	struct audit_reader *r;
+	const struct audit_row *row;
+	int64_t seq;
+
+	e->wall_ms = KIT_JUNE;
+	assert_int_equal(audit_append(k->audit, e), ERR_OK);
+	assert_int_equal(audit_commit(k->audit), ERR_OK);
+	assert_int_equal(audit_read_open(k->dir, &f, &r, NULL), ERR_OK);
+	assert_int_equal(audit_read_next(r, &row), ERR_OK);
+	seq = row->seq;
+	audit_read_close(r);
+	return seq;
+}
+
+static uint64_t erase(struct audit_kit *k, const struct audit_erase *what,
+		      int64_t by)
+{
+	struct audit_erase_place at = {.name = ""};
+	uint64_t values = 0;
+	bool more = true;
+
+	while (more)
+		assert_int_equal(
+		    audit_erase_some(k->audit, what, by, &at, &values, &more),
+		    ERR_OK);
+	return values;
+}
+
+static void erase_on_record(struct audit_kit *k, const struct audit_erase *what)
+{
+	struct audit_event e;
+	uint64_t n = erase(k, what, 0);
+
+	audit_erase_event(what, "uid 0 root", n, &e);
+	assert_int_equal(erase(k, what, record(k, &e)), n);
+}
+
+static void prune(struct audit_kit *k, int64_t cutoff)
+{
+	struct audit_prune *p;
+	struct audit_event e;
+	bool done = false;
+
+	assert_int_equal(audit_prune_begin(k->audit, cutoff, &p), ERR_OK);
+	assert_non_null(p);
+	while (!done)
+		assert_int_equal(audit_prune_read(p, &done), ERR_OK);
+	audit_prune_event(p, "", &e);
+	(void)record(k, &e);
+	assert_int_equal(audit_prune_end(p), ERR_OK);
+	audit_prune_free(p);
+}
+
+static void an_erased_value_leaves_the_chain_whole(void **state)
+{
+	struct audit_kit *k = *state;
+	struct audit_erase study = {.study = "1.2"};
+	struct audit_erase before = {.before_ms = KIT_MAY + 1};
+
+	audit_kit_open(k);
+	audit_kit_sealed(k, KIT_MAY, "1.2");
+	audit_kit_sealed(k, KIT_MAY, "1.3");
+	audit_kit_sealed(k, KIT_JUNE, "1.2");
+	audit_kit_sealed(k, KIT_JUNE, "1.4");
+	audit_kit_sign(k);
+	erase_on_record(k, &study);
+	whole(k);
+	assert_int_equal(k->report.erased, 2);
+	erase_on_record(k, &before);
+	whole(k);
+	assert_int_equal(k->report.erased, 3);
+}
+
+static void an_erasure_covers_only_what_it_names(void **state)
+{
+	struct audit_kit *k = *state;
+	struct audit_erase study = {.study = "1.2"};
+
+	audit_kit_open(k);
+	audit_kit_sealed(k, KIT_MAY, "1.2");
+	audit_kit_sealed(k, KIT_MAY, "1.3");
+	erase_on_record(k, &study);
+	audit_kit_close(k);
+	audit_kit_sql(k, MAY_FILE, true,
+		      "INSERT INTO erased VALUES(2,3);"
+		      "DELETE FROM sealed WHERE seq=2");
+	faulty(k, AUDIT_FAULT_SEALED_MISSING, 2);
+}
+
+static void a_pruned_month_leaves_signed_runs(void **state)
+{
+	struct audit_kit *k = *state;
+
+	audit_kit_open(k);
+	rows(k, KIT_MAY, 3);
+	rows(k, KIT_JUNE, 2);
+	rows(k, KIT_MAY, 2); /* the clock stepped back */
+	rows(k, KIT_JUNE, 2);
+	audit_kit_sign(k);
+	prune(k, KIT_JUNE);
+	audit_kit_sign(k);
+	whole(k);
+	assert_int_equal(k->report.pruned, 5);
+	assert_int_equal(k->report.rows, 5);
+	assert_int_equal(k->report.chain_first, 1);
+	audit_kit_close(k);
+	audit_kit_open(k);
+	rows(k, KIT_JUNE, 1);
+	whole(k);
+	audit_kit_close(k);
+	audit_kit_sql(k, "audit-pruned.db", true,
+		      "UPDATE runs SET chain=zeroblob(32) WHERE first=1");
+	faulty(k, AUDIT_FAULT_RUN_FORGED, 1);
+}
+
+static void a_month_that_was_edited_or_is_held_is_not_pruned(void **state)
+{
+	struct audit_kit *k = *state;
+	struct audit_hold hold = {.study = "1.2", .reason = "court"};
+	struct audit_prune *p;
+	int64_t id;
+	bool done;
+
+	audit_kit_open(k);
+	audit_kit_sealed(k, KIT_MAY, "1.2");
+	rows(k, KIT_JUNE, 2);
+	assert_int_equal(audit_hold_add(audit_beside(k->audit), &hold, &id),
+			 ERR_OK);
+	assert_int_equal(audit_prune_begin(k->audit, KIT_JUNE, &p), ERR_OK);
+	assert_null(p);
+	assert_int_equal(audit_hold_remove(audit_beside(k->audit), id), ERR_OK);
+	assert_int_equal(audit_hold_remove(audit_beside(k->audit), id),
+			 ERR_NOTFOUND);
+	/* not over yet, and never the month that is written */
+	assert_int_equal(audit_prune_begin(k->audit, KIT_MAY, &p), ERR_OK);
+	assert_null(p);
+	audit_kit_sql(k, MAY_FILE, true, "UPDATE audit SET user='x'");
+	assert_int_equal(audit_prune_begin(k->audit, KIT_JUNE, &p), ERR_OK);
+	assert_non_null(p);
+	assert_int_equal(audit_prune_read(p, &done), ERR_CORRUPT);
+	assert_non_null(strstr(audit_prune_why(p), "row 1"));
+	audit_prune_free(p);
+}
+
+/* ---- a sample for those who edit the files --------------------------------
+ */
+
+enum { APRIL_MS = 26 * 24 * 3600 };
+
+/* April was pruned, the rows of May and June interleave, there are sealed
+ * values, one of them erased, and ten heads or so. */
+static int make_sample(const char *dir)
+{
+	struct audit_erase study = {.study = "1.9"};
+	void *state = NULL;
+	struct audit_kit *k;
+	char cmd[256];
+
+	(void)audit_kit_setup(&state);
+	k = state;
+	audit_kit_open(k);
+	rows(k, KIT_MAY - APRIL_MS * 1000LL, 10);
+	audit_kit_sign(k);
+	for (int i = 0; i < 3; i++) {
+		rows(k, KIT_MAY, 10);
+		audit_kit_sealed(k, KIT_MAY, i == 1 ? "1.9" : "1.2");
+		audit_kit_sign(k);
+		rows(k, KIT_JUNE, 10);
+		audit_kit_sign(k);
+	}
+	prune(k, KIT_MAY - 3600 * 1000LL);
+	erase_on_record(k, &study);
+	audit_kit_sign(k);
+	rows(k, KIT_JUNE, 3);
+	audit_kit_close(k);
+	snprintf(cmd, sizeof(cmd), "cp -r %s/. '%.100s'", k->dir, dir);
+	assert_int_equal(system(cmd), 0);
+	return audit_kit_teardown(&state);
+}
+
 int main(int argc, char **argv)
 {
 #define T(name)                                                                \
@@ -405,9 +592,15 @@ int main(int argc, char **argv)
 	    T(an_outside_head_finds_what_was_cut_off_whole),
 	    T(signatures_are_what_openssl_checks),
 	    T(a_key_that_others_read_or_that_is_none_is_refused),
+	    T(an_erased_value_leaves_the_chain_whole),
+	    T(an_erasure_covers_only_what_it_names),
+	    T(a_pruned_month_leaves_signed_runs),
+	    T(a_month_that_was_edited_or_is_held_is_not_pruned),
 	    T(reading_is_merged_filtered_bounded_and_goes_both_ways),
 	};
 
+	if (argc == 3 && strcmp(argv[1], "--sample") == 0)
+		return make_sample(argv[2]);
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
