@@ -23,6 +23,7 @@ struct audit_prune {
 	struct audit_run *runs;
 	size_t n, cap;
 	uint64_t rows;
+	int64_t head; /* the highest number of a head in it */
 	char why[AUDIT_WHY_LEN];
 };
 
@@ -125,6 +126,9 @@ static enum err take(struct search *s, struct audit_prune **out)
 		e = ERR_AGAIN;
 	if (e == ERR_OK) {
 		p->file.next = p->file.first;
+		if (db_integer(p->file.db, "SELECT max(number) FROM heads",
+			       &p->head) != ERR_OK)
+			p->head = 0; /* from before there were any */
 		*out = p;
 		return ERR_OK;
 	}
@@ -194,6 +198,7 @@ static enum err add(struct audit_prune *p, const struct audit_row *r)
 		if (run == NULL)
 			return ERR_LIMIT;
 		*run = (struct audit_run){.first = r->seq,
+					  .head = p->head,
 					  .has_chain = r->has_chain};
 		memcpy(run->log, p->a->log, sizeof(run->log));
 		memcpy(run->month, p->month, sizeof(run->month));

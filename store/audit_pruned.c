@@ -22,13 +22,15 @@ size_t audit_run_text(const struct audit_run *r, char out[AUDIT_RUN_TEXT_LEN])
 	int n = snprintf(
 	    out, AUDIT_RUN_TEXT_LEN,
 	    "culvert audit run 1\nlog: %s\nmonth: %s\nfirst: %lld\n"
-	    "prev: %s\nlast: %lld\nchain: %s\ncount: %lld\nkey: %s\n",
+	    "prev: %s\nlast: %lld\nchain: %s\ncount: %lld\nhead: %lld\n"
+	    "key: %s\n",
 	    seal_hex(r->log, sizeof(r->log), log), r->month,
 	    (long long)r->first,
 	    r->has_chain ? seal_hex(r->prev, sizeof(r->prev), prev) : "none",
 	    (long long)r->last,
 	    r->has_chain ? seal_hex(r->chain, sizeof(r->chain), chain) : "none",
-	    (long long)r->count, seal_key_id_text(r->key_id, key));
+	    (long long)r->count, (long long)r->head,
+	    seal_key_id_text(r->key_id, key));
 
 	return (size_t)n; /* all parts are bounded: it fits */
 }
@@ -153,8 +155,9 @@ static enum err add_run(sqlite3_stmt *st, const struct audit_run *r)
 	db_bind_blob(st, 5, r->prev, r->has_chain ? AUDIT_CHAIN_LEN : 0);
 	db_bind_blob(st, 6, r->chain, r->has_chain ? AUDIT_CHAIN_LEN : 0);
 	db_bind_int(st, 7, r->count);
-	db_bind_blob(st, 8, r->key_id, sizeof(r->key_id));
-	db_bind_blob(st, 9, r->sig, r->sig_len);
+	db_bind_int(st, 8, r->head);
+	db_bind_blob(st, 9, r->key_id, sizeof(r->key_id));
+	db_bind_blob(st, 10, r->sig, r->sig_len);
 	return db_run(st);
 }
 
@@ -168,7 +171,7 @@ enum err audit_pruned_add(struct audit_pruned *p, const struct audit_run *runs,
 		return e;
 	/* one that was cut short between this and the end of the file */
 	e = db_prepare(p->db,
-		       "INSERT INTO runs SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9 "
+		       "INSERT INTO runs SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10 "
 		       "WHERE NOT EXISTS(SELECT 1 FROM runs WHERE first=?1)",
 		       &st);
 	if (e == ERR_OK) {
@@ -195,18 +198,19 @@ static bool take(sqlite3_stmt *st, int i, void *out, size_t n)
 /* What does not fit is left zero: the signature then fails. */
 static void run_column(sqlite3_stmt *st, struct audit_run *r)
 {
-	int sig = sqlite3_column_bytes(st, 8);
+	int sig = sqlite3_column_bytes(st, 9);
 
 	*r = (struct audit_run){.first = sqlite3_column_int64(st, 0),
 				.last = sqlite3_column_int64(st, 1),
-				.count = sqlite3_column_int64(st, 6)};
+				.count = sqlite3_column_int64(st, 6),
+				.head = sqlite3_column_int64(st, 7)};
 	(void)take(st, 2, r->log, sizeof(r->log));
 	DB_TEXT(st, 3, r->month);
 	r->has_chain = take(st, 4, r->prev, sizeof(r->prev)) &&
 		       take(st, 5, r->chain, sizeof(r->chain));
-	(void)take(st, 7, r->key_id, sizeof(r->key_id));
+	(void)take(st, 8, r->key_id, sizeof(r->key_id));
 	if (sig > 0 && sig <= SEAL_SIGNATURE_MAX &&
-	    take(st, 8, r->sig, (size_t)sig))
+	    take(st, 9, r->sig, (size_t)sig))
 		r->sig_len = (size_t)sig;
 }
 
@@ -229,7 +233,7 @@ static enum err one_run(struct audit_pruned *p, const char *sql, int64_t seq,
 	return e;
 }
 
-#define RUN_COLUMNS "first,last,log,month,prev,chain,count,key_id,sig"
+#define RUN_COLUMNS "first,last,log,month,prev,chain,count,head,key_id,sig"
 
 enum err audit_pruned_next(struct audit_pruned *p, int64_t seq,
 			   struct audit_run *out)
@@ -246,6 +250,15 @@ enum err audit_pruned_highest(struct audit_pruned *p, struct audit_run *out)
 		       "SELECT " RUN_COLUMNS " FROM runs WHERE first>=?"
 		       " ORDER BY last DESC LIMIT 1",
 		       0, out);
+}
+
+int64_t audit_pruned_heads(struct audit_pruned *p)
+{
+	int64_t n;
+
+	return db_integer(p->db, "SELECT max(head) FROM runs", &n) == ERR_OK
+		   ? n
+		   : 0;
 }
 
 /* ---- holds ----------------------------------------------------------------

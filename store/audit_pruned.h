@@ -30,6 +30,7 @@ struct audit_run {
 	uint8_t prev[AUDIT_CHAIN_LEN];  /* the chain before the first */
 	uint8_t chain[AUDIT_CHAIN_LEN]; /* of the last */
 	int64_t count;
+	int64_t head; /* the highest number of a head in the file; 0: none */
 	uint8_t key_id[SEAL_KEY_ID_LEN];
 	uint8_t sig[SEAL_SIGNATURE_MAX];
 	size_t sig_len;
@@ -66,6 +67,9 @@ enum err audit_pruned_next(struct audit_pruned *p, int64_t seq,
 /* The highest number in a run; *seq 0: none. */
 enum err audit_pruned_highest(struct audit_pruned *p,
 			      struct audit_run *out) MUST_CHECK;
+
+/* The highest number of a head that went with a pruned month; 0: none. */
+int64_t audit_pruned_heads(struct audit_pruned *p);
 
 /* ---- legal holds ------------------------------------------------------ */
 

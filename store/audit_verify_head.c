@@ -19,7 +19,6 @@ struct stretch {
 	char name[64];
 	sqlite3 *db;
 	sqlite3_stmt *head, *row;
-	struct audit_head before; /* number 0: none */
 };
 
 /* ---- one head --------------------------------------------------------------
@@ -166,22 +165,14 @@ static enum err change_file(struct stretch *s, bool *more)
 	return stretch_open(s, b.path) ? ERR_OK : ERR_IO;
 }
 
-/* Heads may be gone with rows that are. */
-static bool gone_with_rows(const struct stretch *s, const struct audit_head *h)
-{
-	struct audit_run run;
-
-	return s->c->pruned != NULL &&
-	       audit_pruned_next(s->c->pruned, s->before.seq + 1, &run) ==
-		   ERR_OK &&
-	       run.first <= h->seq;
-}
-
 static void look_number(struct stretch *s, const struct audit_head *h)
 {
 	int64_t last = h->number - 1;
 
-	if (h->number == s->number || gone_with_rows(s, h))
+	if (h->number == s->number)
+		return;
+	/* some went with the months that were pruned */
+	if (s->c->pruned != NULL && last <= audit_pruned_heads(s->c->pruned))
 		return;
 	audit_check_say(s->c, AUDIT_FAULT_HEAD_MISSING, 0, s->name,
 			s->number == last ? "head %lld was taken out"
@@ -250,7 +241,6 @@ static enum err walk(struct stretch *s)
 					"head %lld was changed: it holds what "
 					"no head does",
 					(long long)h.number);
-		s->before = h;
 		s->number = h.number + 1;
 	}
 	return e;

@@ -410,7 +410,7 @@ static const char pruned_1[] =
     "CREATE TABLE runs("
     " first INTEGER PRIMARY KEY, last INTEGER NOT NULL, log BLOB NOT NULL,"
     " month TEXT NOT NULL, prev BLOB, chain BLOB, count INTEGER NOT NULL,"
-    " key_id BLOB NOT NULL, sig BLOB NOT NULL);"
+    " head INTEGER NOT NULL, key_id BLOB NOT NULL, sig BLOB NOT NULL);"
     APPEND_ONLY("runs", "first")
     "CREATE TABLE holds("
     " id INTEGER PRIMARY KEY AUTOINCREMENT, study TEXT, reason TEXT NOT NULL,"
