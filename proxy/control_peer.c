@@ -83,7 +83,7 @@ static gid_t *peer_groups(int fd, size_t *n)
 
 static bool is_member(const char *group, gid_t own, const gid_t *list, size_t n)
 {
-	gid_t wanted;
+	gid_t wanted = 0;
 
 	if (group[0] == '\0' || !group_id(group, &wanted))
 		return false;
