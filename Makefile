@@ -71,6 +71,8 @@ FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 SHIM := $(wildcard tests/fault/shim_*.c)
 FAULT := $(shell grep -lE '^int main[[:punct:]]' tests/fault/*.c 2>/dev/null)
 FAULT_HELP := $(filter-out $(FAULT) $(SHIM),$(wildcard tests/fault/*.c))
+# Bench programs that are made of our own code: they fill and ask a ledger.
+STORED := fill views
 # Only these are compiled again when the version changes.
 VERSIONED := $(shell grep -lE 'CULVERT_(WOLFSSL_)?VERSION' proxy/*.c \
 	proxy/*/*.c policy/*.c store/*.c web-status/*.c 2>/dev/null)
@@ -189,8 +191,8 @@ soak-link: build/asan/culvert bench-build
 		K='edges_in_trouble or survives_cuts_and_kills' \
 		tests/run.sh asan integration
 
-# The load generator and the sink; they share no code with Culvert.
-bench-build:
+# The load generator and the sink share no code with Culvert.
+bench-build: $(STORED:%=build/release/bench/%)
 	@if [ -f tests/bench/Makefile ]; then \
 		$(MAKE) -s -C tests/bench OUT='$(CURDIR)/build/bench'; fi
 
@@ -251,6 +253,13 @@ build/$(1)/unit/%: build/$(1)/obj/tests/unit/%.o build/$(1)/libculvert.a \
 
 build/$(1)/replay/%: build/$(1)/obj/tests/fuzz/%.o \
 		build/$(1)/obj/tests/fuzz/replay_main.o build/$(1)/libculvert.a
+	@mkdir -p $$(@D)
+	@echo "  ld $$@"
+	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
+		$$(LIBS) -o $$@
+
+build/$(1)/bench/%: build/$(1)/obj/tests/bench/%.o \
+		build/$(1)/obj/tests/bench/args.o build/$(1)/libculvert.a
 	@mkdir -p $$(@D)
 	@echo "  ld $$@"
 	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \

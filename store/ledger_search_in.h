@@ -7,7 +7,7 @@
 
 /* Blocks looked through in one call: of 1024 sequence numbers, a millisecond
  * each at most. */
-enum { SEARCH_BLOCKS = 64 };
+enum { SEARCH_BLOCKS = 128 };
 
 /* The ids that are nearest to the place, in the way's order. */
 struct search_ids {
