@@ -13,7 +13,13 @@
 
 struct config;
 
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+enum {
+	CLI_OK = 0,
+	CLI_FAILED = 1,
+	CLI_USAGE = 2,
+	CLI_UNREACHABLE = 3, /* the daemon does not answer */
+	CLI_DENIED = 4       /* it does, and the caller may not */
+};
 
 #define CLI_DEFAULT_CONFIG "/etc/culvert/culvert.yaml"
 

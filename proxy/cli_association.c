@@ -5,7 +5,9 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
+#include "proxy/cli_rows.h"
 #include "proxy/cli_table.h"
+#include "proxy/cli_ui.h"
 #include "proxy/dicom/uid.h"
 #include "store/ledger_view.h"
 
@@ -21,15 +23,22 @@ static const char help[] =
     "was\n"
     "         proposed and what was accepted, what was relayed, how it ended\n"
     "\n"
+    "  --json   an array of objects, for programs\n\n"
     "examples:\n"
     "  culvert association list --limit 20\n"
     "  culvert association show 17\n";
+
+static json_t *rows; /* with --json; of show: the one association */
 
 static bool on_row(void *arg, const struct view_association *v)
 {
 	char when[CLI_TIME_LEN];
 
 	(void)arg;
+	if (rows != NULL) {
+		json_array_append_new(rows, cli_row_association(v));
+		return true;
+	}
 	printf("%6" PRIu64 "  %s  %-3s  %-16s %-16s %-16s %-16s %6u stored  "
 	       "%s\n",
 	       v->a.id, cli_time(v->a.begun_ms, when),
@@ -65,6 +74,10 @@ static bool on_one(void *arg, const struct view_association *v)
 	char when[CLI_TIME_LEN];
 
 	(void)arg;
+	if (rows != NULL) {
+		json_array_append_new(rows, cli_row_association(v));
+		return true;
+	}
 	printf("association  %" PRIu64 " (%s)\n", a->id,
 	       a->direction == LEDGER_IN ? "inbound" : "outbound");
 	printf("begun        %s\n", cli_time(a->begun_ms, when));
@@ -105,6 +118,17 @@ static bool on_context(void *arg, const struct ledger_context *c)
 	char proposed[4096], *save = NULL;
 
 	(void)arg;
+	if (rows != NULL) {
+		json_t *a = json_array_get(rows, 0);
+		json_t *list = json_object_get(a, "context_list");
+
+		if (list == NULL) {
+			list = json_array();
+			json_object_set_new(a, "context_list", list);
+		}
+		json_array_append_new(list, cli_row_context(c));
+		return true;
+	}
 	printf("  %3u  %s\n", c->id, uid_name(c->abstract));
 	printf("       %s%s%s\n", result_text(c->result),
 	       c->accepted[0] != '\0' ? ": " : "",
@@ -151,6 +175,10 @@ static bool on_operation(void *arg, const struct view_operation *v)
 	char when[CLI_TIME_LEN], bytes[32], status[12] = "none";
 	char message[CLI_MESSAGE_LEN];
 
+	if (rows != NULL) {
+		json_array_append_new(rows, cli_row_operation(v));
+		return true;
+	}
 	if (n_operations++ == 0 && arg == NULL)
 		printf("relayed, newest first\n");
 	if (o->status >= 0)
@@ -189,7 +217,7 @@ static int list_operations(struct ledger_view *v, const struct page *p)
 	if (ledger_view_operations(v, 0, p->before, (unsigned)p->limit,
 				   on_operation, &every) != ERR_OK)
 		return cli_ledger_failed(v);
-	if (n_operations == 0)
+	if (n_operations == 0 && rows == NULL)
 		printf("nothing\n");
 	return CLI_OK;
 }
@@ -208,7 +236,7 @@ static int show(struct ledger_view *v, uint64_t id)
 {
 	switch ((int)ledger_view_association(v, id, on_one, on_context, NULL)) {
 	case ERR_OK:
-		return show_operations(v, id);
+		return rows != NULL ? CLI_OK : show_operations(v, id);
 	case ERR_NOTFOUND:
 		fprintf(stderr,
 			"culvert association: no association %" PRIu64
@@ -244,11 +272,13 @@ int cli_association(int argc, char **argv)
 	struct page page = {0};
 	uint64_t id = 0;
 	int rc = CLI_FAILED, which;
+	bool json;
 
 	if (cli_wants_help(argc, argv)) {
 		fputs(help, stdout);
 		return CLI_OK;
 	}
+	json = cli_take_json(&argc, argv);
 	path = cli_take_config(&argc, argv);
 	which = path != NULL ? find_command(argc, argv, &page, &id) : -1;
 	if (which < 0) {
@@ -257,10 +287,15 @@ int cli_association(int argc, char **argv)
 	}
 	cfg = cli_config(path);
 	v = cfg != NULL ? cli_ledger(cfg) : NULL;
+	if (json)
+		rows = json_array();
 	if (v != NULL)
 		rc = which == SHOW   ? show(v, id)
 		     : which == LIST ? list(v, &page)
 				     : list_operations(v, &page);
+	if (rows != NULL && rc == CLI_OK)
+		rc = cli_json(json_incref(rows));
+	json_decref(rows);
 	ledger_view_close(v);
 	config_free(cfg);
 	return rc;

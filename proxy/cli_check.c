@@ -14,8 +14,11 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
+#include "proxy/cli_rows.h"
+#include "proxy/cli_ui.h"
 #include "proxy/destination.h"
 #include "proxy/lib/clock.h"
+#include "proxy/lib/condition.h"
 #include "proxy/lib/mem.h"
 #include "proxy/net/address.h"
 #include "proxy/net/tls.h"
@@ -26,7 +29,7 @@
 enum { ECHO_DEADLINE_MS = 20000 };
 
 static const char help[] =
-    "usage: culvert check [-c FILE] [--connect]\n"
+    "usage: culvert check [-c FILE] [--connect] [--json]\n"
     "       culvert check [-c FILE] --show\n"
     "       culvert check --options|--options-man\n\n"
     "Validates a configuration and what it names: files and their modes,\n"
@@ -46,10 +49,33 @@ struct report {
 	unsigned failed, warned;
 };
 
+static json_t *rows; /* with --json */
+
+static void add_row(const char *word, const char *subject, const char *text)
+{
+	const struct condition *c = condition_in_text(text);
+	json_t *j = json_object();
+
+	cli_row_text(j, "result", strcmp(word, "FAIL") == 0 ? "fail" : word);
+	cli_row_text(j, "subject", subject);
+	cli_row_text(j, "text", text);
+	(void)json_object_set_new(
+	    j, "code", c != NULL ? json_string(c->code) : json_null());
+	json_array_append_new(rows, j);
+}
+
 static void say(const char *word, const char *subject, const char *text)
 {
-	printf("%-5s %s%s%s\n", word, subject, text[0] != '\0' ? ": " : "",
-	       text);
+	enum cli_colour c = strcmp(word, "FAIL") == 0   ? CLI_RED
+			    : strcmp(word, "warn") == 0 ? CLI_YELLOW
+							: CLI_GREEN;
+
+	if (rows != NULL) {
+		add_row(word, subject, text);
+		return;
+	}
+	printf("%s%-5s%s %s%s%s\n", cli_colour(c), word, cli_colour(CLI_PLAIN),
+	       subject, text[0] != '\0' ? ": " : "", text);
 	fflush(stdout);
 }
 
@@ -419,7 +445,11 @@ static int check(const char *path, bool connect)
 		check_connect(&r, c);
 		check_repository_lines(&r, c);
 	}
-	printf("%u failed, %u warnings\n", r.failed, r.warned);
+	if (rows != NULL)
+		(void)cli_json(json_incref(rows));
+	else
+		printf("%u failed, %u warnings\n", r.failed, r.warned);
+	json_decref(rows);
 	config_free(c);
 	return r.failed == 0 ? CLI_OK : CLI_FAILED;
 }
@@ -438,12 +468,19 @@ static int show(const char *path)
 int cli_check(int argc, char **argv)
 {
 	const char *path;
+	bool json;
 
 	if (cli_wants_help(argc, argv)) {
 		fputs(help, stdout);
 		return CLI_OK;
 	}
+	json = cli_take_json(&argc, argv);
 	path = cli_take_config(&argc, argv);
+	if (json &&
+	    (argc == 1 || (argc == 2 && strcmp(argv[1], "--connect") == 0)))
+		rows = json_array();
+	else if (json)
+		argc = 3; /* the others have no JSON */
 	if (path != NULL && argc == 1)
 		return check(path, false);
 	if (path != NULL && argc == 2) {

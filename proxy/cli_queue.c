@@ -9,7 +9,9 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
+#include "proxy/cli_rows.h"
 #include "proxy/cli_table.h"
+#include "proxy/cli_ui.h"
 #include "proxy/control.h"
 #include "proxy/dicom/uid.h"
 #include "proxy/lib/mem.h"
@@ -40,6 +42,7 @@ static const char help[] =
     "  --state queued|held|quarantined|arrived|uncommitted|delivered|\n"
     "          committed|withdrawn|discarded|all\n"
     "  --limit N, --after ID\n\n"
+    "  --json   list and show: an array of objects, for programs\n\n"
     "examples:\n"
     "  culvert queue list --state quarantined\n"
     "  culvert queue retry --destination cloud\n"
@@ -57,6 +60,7 @@ struct query {
 /* ---- list and show ----------------------------------------------------- */
 
 static uint64_t n_listed, last_listed;
+static json_t *rows; /* with --json */
 
 static bool on_row(void *arg, const struct view_delivery *d)
 {
@@ -64,6 +68,10 @@ static bool on_row(void *arg, const struct view_delivery *d)
 	char message[CLI_MESSAGE_LEN];
 
 	(void)arg;
+	if (rows != NULL) {
+		json_array_append_new(rows, cli_row_delivery(d));
+		return true;
+	}
 	if (n_listed++ == 0)
 		printf("%8s  %-32s  %-11s  %-14s %-14s %-14s %9s %8s  %s\n",
 		       "id", "transfer", "state", "destination", "device",
@@ -121,7 +129,9 @@ static int list(const struct config *cfg, const struct query *q)
 	if (v == NULL)
 		return CLI_FAILED;
 	rc = q->state == NULL ? list_open(v, &f) : list_state(v, &f);
-	if (rc == CLI_OK && n_listed == 0)
+	if (rows != NULL && rc == CLI_OK)
+		rc = cli_json(json_incref(rows));
+	else if (rc == CLI_OK && n_listed == 0)
 		printf("nothing\n");
 	else if (rc == CLI_OK && n_listed >= q->limit)
 		printf("there may be more: --after %" PRIu64 "\n", last_listed);
@@ -152,6 +162,10 @@ static bool on_one(void *arg, const struct view_delivery *d)
 	char id[TRANSFER_TEXT_LEN], when[CLI_TIME_LEN], hash[65], bytes[32];
 	bool *seen = arg;
 
+	if (rows != NULL) {
+		json_array_append_new(rows, cli_row_delivery(d));
+		return true;
+	}
 	if (!*seen) {
 		printf("transfer     %s\n", transfer_id_text(&d->transfer, id));
 		printf("received     %s from %s (%s), listener %s, "
@@ -191,7 +205,7 @@ static int show(const struct config *cfg, const struct query *q)
 		return CLI_FAILED;
 	switch ((int)ledger_view_find(v, q->transfer, on_one, &seen)) {
 	case ERR_OK:
-		rc = CLI_OK;
+		rc = rows != NULL ? cli_json(json_incref(rows)) : CLI_OK;
 		break;
 	case ERR_NOTFOUND:
 	case ERR_INVAL:
@@ -226,6 +240,7 @@ static int order(const struct config *cfg, const char *op,
 	json_t *request = json_object(), *answer = NULL;
 	char why[256];
 	int rc = CLI_FAILED;
+	enum err e;
 
 	json_object_set_new(request, "op", json_string(op));
 	if (q->transfer != NULL)
@@ -236,9 +251,10 @@ static int order(const struct config *cfg, const char *op,
 				    json_string(q->destination));
 	if (q->to != NULL)
 		json_object_set_new(request, "to", json_string(q->to));
-	if (control_ask(cfg->control.path, request, &answer, NULL, why) !=
-	    ERR_OK) {
+	e = control_ask(cfg->control.path, request, &answer, NULL, why);
+	if (e != ERR_OK) {
 		fprintf(stderr, "culvert queue: %s\n", why);
+		rc = cli_ask_failed(e);
 	} else if (!json_is_true(json_object_get(answer, "ok"))) {
 		fprintf(stderr, "culvert queue: %s\n", error_of(answer));
 	} else {
@@ -459,11 +475,13 @@ int cli_queue(int argc, char **argv)
 	struct config *cfg;
 	struct query q;
 	int rc, which;
+	bool json;
 
 	if (cli_wants_help(argc, argv)) {
 		fputs(help, stdout);
 		return CLI_OK;
 	}
+	json = cli_take_json(&argc, argv);
 	path = cli_take_config(&argc, argv);
 	if (path == NULL || argc < 2 || !take_arguments(&q, argc, argv)) {
 		fputs(help, stderr);
@@ -475,8 +493,11 @@ int cli_queue(int argc, char **argv)
 	cfg = cli_config(path);
 	if (cfg == NULL)
 		return CLI_FAILED;
+	if (json)
+		rows = json_array();
 	rc = commands[which].run != NULL ? commands[which].run(cfg, &q)
 					 : order(cfg, argv[1], &q);
+	json_decref(rows);
 	config_free(cfg);
 	return rc;
 }

@@ -4,6 +4,7 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
+#include "proxy/cli_ui.h"
 #include "proxy/control.h"
 
 static const char help[] =
@@ -74,9 +75,10 @@ static int reload(const struct config *cfg)
 	int rc = CLI_FAILED;
 
 	json_decref(request);
-	if (e != ERR_OK)
+	if (e != ERR_OK) {
 		fprintf(stderr, "culvert reload: %s\n", why);
-	else
+		rc = cli_ask_failed(e);
+	} else
 		rc = print_answer(answer);
 	json_decref(answer);
 	return rc;

@@ -7,14 +7,15 @@
 #include "proxy/cli_link.h"
 #include "proxy/cli_rates.h"
 #include "proxy/cli_table.h"
+#include "proxy/cli_ui.h"
 #include "proxy/control.h"
 #include "store/ledger_view.h"
 
 static const char help[] =
     "usage: culvert status [-c FILE] [--json]\n\n"
     "Asks the running daemon how it is: destinations, queues, spool, devices.\n"
-    "Exit status 1 when the daemon does not answer or something needs a\n"
-    "person.\n\n"
+    "Exit status 1 when something needs a person, 3 when the daemon does not\n"
+    "answer.\n\n"
     "  --json   the daemon's own answer, for programs\n\n"
     "example:\n"
     "  culvert status\n";
@@ -31,6 +32,12 @@ static long long number_of(const json_t *j, const char *key)
 	return (long long)json_integer_value(json_object_get(j, key));
 }
 
+static void print_alert(const char *where, const char *text)
+{
+	printf("%sALERT%s  %s: %s\n", cli_colour(CLI_RED),
+	       cli_colour(CLI_PLAIN), where, text);
+}
+
 /* The one line that says whether all is well. Returns how many things are
  * not. */
 static unsigned print_verdict(const json_t *a)
@@ -42,11 +49,11 @@ static unsigned print_verdict(const json_t *a)
 	size_t i;
 
 	if (text_of(spool, "alert")[0] != '\0') {
-		printf("ALERT  spool: %s\n", text_of(spool, "alert"));
+		print_alert("spool", text_of(spool, "alert"));
 		n++;
 	}
 	if (text_of(ledger, "alert")[0] != '\0') {
-		printf("ALERT  ledger: %s\n", text_of(ledger, "alert"));
+		print_alert("ledger", text_of(ledger, "alert"));
 		n++;
 	}
 	json_array_foreach(json_object_get(a, "destinations"), i, d)
@@ -55,8 +62,8 @@ static unsigned print_verdict(const json_t *a)
 
 		if (!json_is_true(json_object_get(d, "alert")))
 			continue;
-		printf("ALERT  %s: %s\n", text_of(d, "name"),
-		       why[0] != '\0' ? why : text_of(d, "error"));
+		print_alert(text_of(d, "name"),
+			    why[0] != '\0' ? why : text_of(d, "error"));
 		n++;
 	}
 	json_array_foreach(json_object_get(a, "repositories"), i, d)
@@ -68,7 +75,8 @@ static unsigned print_verdict(const json_t *a)
 		n++;
 	}
 	if (n == 0)
-		printf("all is well\n");
+		printf("%sall is well%s\n", cli_colour(CLI_GREEN),
+		       cli_colour(CLI_PLAIN));
 	return n;
 }
 
@@ -230,7 +238,7 @@ static int status(const struct config *cfg, bool as_json)
 	json_decref(request);
 	if (e != ERR_OK) {
 		fprintf(stderr, "culvert status: %s\n", why);
-		return CLI_FAILED;
+		return cli_ask_failed(e);
 	}
 	if (as_json) {
 		json_dumpf(answer, stdout, JSON_INDENT(2));

@@ -137,9 +137,7 @@ bool control_on_record(struct control_connection *k, struct audit_event *e)
 	err = ledger_audit_sure(k->opt->ledger, e, RECORD_MS);
 	if (err == ERR_OK)
 		return true;
-	log_event(LOG_ERROR, "order-not-recorded",
-		  "cause=\"%s\" effect=\"nothing was done\" remedy=\"look "
-		  "after the disk under records.path\"",
+	log_event(LOG_ERROR, "order-not-recorded", "detail=\"%s\"",
 		  err_text(err));
 	control_refuse(k, "the audit cannot be written, so nothing was done; "
 			  "look after the disk under records.path, see the "
@@ -235,7 +233,7 @@ static void refuse_rights(struct control_connection *k, const char *op,
 			   clock_mono_ns() / 1000000, on_repeats, k->control))
 		return;
 	log_event(LOG_WARN, "order-refused",
-		  "user=%s op=%s role=%s cause=\"%s\"",
+		  "user=%s op=%s role=%s detail=\"%s\"",
 		  log_esc(k->peer.user, user, sizeof(user)), op, k->role, why);
 	audit_refused(k->control, k->peer.user, op, "rights", 0);
 }

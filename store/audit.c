@@ -162,7 +162,7 @@ static void sign_month_end(struct audit *a)
 	    (a->head_ns != 0 && clock_mono_ns() - a->head_ns < 1000000000ULL))
 		return;
 	if (audit_sign_now(a) != ERR_OK)
-		log_event(LOG_WARN, "audit-unsigned", "why=\"%s\"", a->why);
+		log_event(LOG_WARN, "audit-unsigned", "detail=\"%s\"", a->why);
 }
 
 static enum err begin(struct audit *a, const char month[AUDIT_MONTH_LEN])

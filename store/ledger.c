@@ -434,7 +434,7 @@ static void *ledger_main(void *arg)
 			  "detail=\"%s\"", sqlite3_errmsg(l->db));
 	ledger_audit_work(l);
 	if (audit_sign_now(l->audit) != ERR_OK)
-		log_event(LOG_WARN, "audit-unsigned", "why=\"%s\"",
+		log_event(LOG_WARN, "audit-unsigned", "detail=\"%s\"",
 			  audit_why(l->audit));
 	if (audit_sync(l->audit) != ERR_OK)
 		log_event(LOG_WARN, "audit-not-synced", "detail=\"%s\"",

@@ -138,7 +138,7 @@ static void publish(const struct seal_signer *s, const char *path)
 	(void)unlink(temp);
 	if (!write_fresh(temp, 0644, pem, strlen(pem)) || rename(temp, to) != 0)
 		log_event(LOG_WARN, "signing-key-unpublished",
-			  "file=%s cause=\"%s\"", to, strerror(errno));
+			  "file=%s detail=\"%s\"", to, strerror(errno));
 }
 
 enum err seal_signer_open(const char *path, bool create,

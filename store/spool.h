@@ -385,6 +385,11 @@ struct spool_check_report {
  * the calling thread, with a line for a person: segment, offset, transfer id,
  * SOP instance UID where known; no patient data. May run beside everything else
  * and takes its time. ERR_NOMEM, ERR_IO: not all could be looked at. */
+/* The same; told, when not NULL, runs often with the bytes read so far. */
+enum err spool_check_told(struct spool *spool,
+			  void (*damage)(void *arg, const char *line),
+			  void (*told)(void *arg, uint64_t bytes), void *arg,
+			  struct spool_check_report *out) MUST_CHECK;
 enum err spool_check(struct spool *spool,
 		     void (*damage)(void *arg, const char *line), void *arg,
 		     struct spool_check_report *out) MUST_CHECK;

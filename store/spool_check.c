@@ -16,6 +16,7 @@ struct unfinished {
 struct check {
 	struct spool_check_report *report;
 	void (*damage)(void *arg, const char *line);
+	void (*told)(void *arg, uint64_t bytes);
 	void *arg;
 	struct unfinished *open;
 	size_t n, room;
@@ -65,6 +66,8 @@ static enum err take_chunk(struct check *c, const struct tail_record *r)
 
 	c->report->chunks++;
 	c->report->bytes += r->length;
+	if (c->told != NULL)
+		c->told(c->arg, c->report->bytes);
 	if (r->final) {
 		c->report->instances += !r->moved;
 		forget(c, &r->id);
@@ -189,7 +192,16 @@ enum err spool_check(struct spool *s,
 		     void (*damage)(void *arg, const char *line), void *arg,
 		     struct spool_check_report *out)
 {
-	struct check c = {.report = out, .damage = damage, .arg = arg};
+	return spool_check_told(s, damage, NULL, arg, out);
+}
+
+enum err spool_check_told(struct spool *s,
+			  void (*damage)(void *arg, const char *line),
+			  void (*told)(void *arg, uint64_t bytes), void *arg,
+			  struct spool_check_report *out)
+{
+	struct check c = {
+	    .report = out, .damage = damage, .told = told, .arg = arg};
 	struct spool_tail *tail;
 	enum err e;
 

@@ -10,6 +10,7 @@
 #define PROXY_LIB_CONDITION_EVENTS_H
 
 #define CONDITION_EVENT_MAP(X, V)                                              \
+	X("order-refused-again", ORDER_REFUSED)                                \
 	X("accept-failed", LISTENER_STARVED)                                   \
 	X("outcome-lost", MEMORY)                                              \
 	X("outcomes-lost", MEMORY)                                             \

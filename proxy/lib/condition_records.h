@@ -84,7 +84,21 @@
 	  "see why the disk under records.path was so slow; the gap is "       \
 	  "on record",							       \
 	  "因队列已满丢弃了审计记录",					       \
-	  "查明 records.path 所在磁盘为何如此缓慢；缺口已记录")
+	  "查明 records.path 所在磁盘为何如此缓慢；缺口已记录")		       \
+	X(AUDIT_UNSIGNED, 8106, WARN, "audit-unsigned",			       \
+	  "the head of the audit could not be signed or kept: it is "	       \
+	  "tried again",						       \
+	  "check the disk under records.path and the file of "		       \
+	  "records.signing_key",					       \
+	  "无法签名或保存审计头：会重试",				       \
+	  "检查 records.path 所在的磁盘和 records.signing_key 文件")	       \
+	X(AUDIT_LAST_UNWRITTEN, 8107, WARN, "audit-last-unwritten",	       \
+	  "the copy of the audit's last head could not be written: it "	       \
+	  "is tried again",						       \
+	  "check the disk under records.path, its free space, owner "	       \
+	  "and mode",							       \
+	  "无法写入审计最后一个头的副本：会重试",			       \
+	  "检查 records.path 所在的磁盘、剩余空间、属主和权限")
 /* clang-format on */
 
 #endif

@@ -80,11 +80,24 @@
 	  "give the machine more memory or lower 'associations'",	       \
 	  "内存不足",							       \
 	  "增加内存，或调低 'associations'")				       \
-	X(STOPPED, 1013, NOTE, "stopped",			       \
+	X(STOPPED, 1013, NOTE, "stopped-before-end",			       \
 	  "the daemon was stopped",					       \
 	  "nothing: it is tried again by itself",			       \
 	  "守护进程被停止",						       \
-	  "无需处理：会自动重试")
+	  "无需处理：会自动重试")					       \
+	X(ORDER_REFUSED, 1014, WARN, "order-refused",			       \
+	  "somebody asked for what their role does not allow",		       \
+	  "culvert rights says which role may; put the person into its "       \
+	  "group if that is meant",					       \
+	  "有人请求了其角色不允许的操作",				       \
+	  "culvert rights 列出哪个角色可以；若属有意，将此人加入相应的"	       \
+	  "组")								       \
+	X(ORDER_NOT_RECORDED, 1015, ERROR, "order-not-recorded",	       \
+	  "an order could not be put on record: nothing was done",	       \
+	  "look after the disk under records.path, then give the order "       \
+	  "again",							       \
+	  "命令无法记录在案：未执行任何操作",				       \
+	  "检查 records.path 所在的磁盘，然后重新下达命令")
 /* clang-format on */
 
 #endif

@@ -57,7 +57,20 @@
 	  "restore it from a backup, with mode 0600 and the daemon's "	       \
 	  "user as its owner",						       \
 	  "无法使用数据密钥",						       \
-	  "从备份恢复，权限设为 0600，属主为守护进程用户")
+	  "从备份恢复，权限设为 0600，属主为守护进程用户")		       \
+	X(SIGN_FAILED, 7009, ERROR, "sign-failed",			       \
+	  "signing failed inside the cryptographic library",		       \
+	  "restart the daemon when it suits; if it repeats, check the "	       \
+	  "machine's memory",						       \
+	  "密码库内部的签名失败",					       \
+	  "择时重启守护进程；若反复出现，检查本机内存")			       \
+	X(SIGNING_KEY_UNPUBLISHED, 7010, WARN, "signing-key-unpublished",      \
+	  "the public part of the signing key could not be written "	       \
+	  "beside it",							       \
+	  "check owner and mode of that directory; culvert audit key "	       \
+	  "prints it as well",						       \
+	  "无法在签名密钥旁写入其公开部分",				       \
+	  "检查该目录的属主和权限；也可用 culvert audit key 打印")
 /* clang-format on */
 
 #endif

@@ -132,7 +132,7 @@ static int escaped(const char *p, size_t left)
 	    hex(p[3]) < 0)
 		return -1;
 	c = hex(p[2]) * 16 + hex(p[3]);
-	return c < 0x80 ? c : -1;
+	return c > 0 && c < 0x80 ? c : -1;
 }
 
 static void put_value(struct text *t, const char *p, size_t n, bool quoted)
