@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proxy/cli.h"
+#include "proxy/cli_audit.h"
 #include "proxy/cli_pki.h"
 #include "proxy/lib/mem.h"
 
@@ -94,6 +95,16 @@ static const struct cli_command table[] = {
      "check|rebuild",
      "check the spool, or rebuild the ledger from it",
      {CONFIG, JSON}},
+    {"audit",
+     cli_audit,
+     "verify|head|key",
+     "check the audit for tampering, sign, keep, erase",
+     {CONFIG,
+      {"--dir", "DIR"},
+      {"--key", "FILE"},
+      {"--head", "FILE"},
+      {"--all", NULL},
+      JSON}},
     {"pki",
      cli_pki,
      "init DIR|issue DIR NAME|show FILE",
@@ -174,8 +185,20 @@ void cli_commands_man(FILE *to)
 	}
 }
 
+static const char help[] =
+    "usage: culvert help [COMMAND]\n"
+    "       culvert help --man\n\n"
+    "Lists the commands, or says what one of them does, as COMMAND --help.\n\n"
+    "  --man   the synopsis of culvert(1)\n\n"
+    "example:\n"
+    "  culvert help queue\n";
+
 int cli_help(int argc, char **argv)
 {
+	if (cli_wants_help(argc, argv)) {
+		fputs(help, stdout);
+		return CLI_OK;
+	}
 	if (argc == 2 && strcmp(argv[1], "--man") == 0) {
 		cli_commands_man(stdout);
 		return CLI_OK;
@@ -185,6 +208,10 @@ int cli_help(int argc, char **argv)
 		char *args[] = {argv[1], flag, NULL};
 
 		return cli_command_find(argv[1])->run(2, args);
+	}
+	if (argc > 1) {
+		fputs(help, stderr);
+		return CLI_USAGE;
 	}
 	cli_commands_print(stdout);
 	return CLI_OK;
