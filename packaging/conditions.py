@@ -62,7 +62,7 @@ def events_of(level, event):
 def main():
     headers = ''.join(open(f, encoding='utf-8').read()
                       for f in sorted(glob.glob('proxy/lib/condition_*.h')))
-    headers = re.sub(r'/\*.*?\*/', '', headers, flags=re.S)
+    headers = re.sub(r'/\*.*?\*/|\\\n', '', headers, flags=re.S)
     rows = re.findall(r'X\((\w+),\s*(\d+),\s*\w+,\s*"([a-z0-9-]+)"', headers)
     names = {name: ident for ident, _, name in rows}
     aliases = dict(re.findall(r'X\("([a-z0-9-]+)",\s*(\w+)\)', headers))

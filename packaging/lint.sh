@@ -249,6 +249,7 @@ step headers ${#headers[@]} headers_alone
 step structure ${#product[@]} structure
 step words $((${#sources[@]} + ${#headers[@]} + ${#pythons[@]})) words
 step lengths ${#product[@]} lengths
+step conditions ${#compiled[@]} python3 packaging/conditions.py
 step cppcheck ${#compiled[@]} check_cppcheck
 step tidy ${#compiled[@]} tidy
 step python ${#pythons[@]} python_syntax
