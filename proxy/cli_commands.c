@@ -5,6 +5,7 @@
 #include "proxy/cli.h"
 #include "proxy/cli_audit.h"
 #include "proxy/cli_pki.h"
+#include "proxy/cli_transfers.h"
 #include "proxy/lib/mem.h"
 
 #define CONFIG                                                                 \
@@ -18,6 +19,12 @@
 #define LIMIT                                                                  \
 	{                                                                      \
 		"--limit", "N"                                                 \
+	}
+#define EXPORT                                                                 \
+	{"--format", "csv|jsonl|dicom"}, {"--bom", NULL}, {"--reveal", NULL},  \
+	    {"--output", "FILE"}, {"--manifest", "FILE"}, {"--force", NULL},   \
+	{                                                                      \
+		"--columns", NULL                                              \
 	}
 #define STATES                                                                 \
 	"queued|held|quarantined|arrived|uncommitted|delivered|committed|"     \
@@ -95,15 +102,41 @@ static const struct cli_command table[] = {
      "check|rebuild",
      "check the spool, or rebuild the ledger from it",
      {CONFIG, JSON}},
+    {"transfers",
+     cli_transfers,
+     "search|show STUDY|export|verify FILE",
+     "find what was transferred, and export it",
+     {CONFIG,
+      {"--from", "TIME"},
+      {"--to", "TIME"},
+      {"--device", "NAME"},
+      {"--calling", "AE"},
+      {"--destination", "NAME"},
+      {"--study", "UID"},
+      {"--accession", "NUMBER"},
+      {"--patient", "ID"},
+      {"--state", STATES},
+      {"--after", "ID"},
+      LIMIT,
+      EXPORT,
+      JSON}},
     {"audit",
      cli_audit,
-     "verify|head|key",
-     "check the audit for tampering, sign, keep, erase",
+     "verify|export|head|key|prune|hold|erase|clock",
+     "check the audit for tampering, export it, sign, keep, erase",
      {CONFIG,
       {"--dir", "DIR"},
       {"--key", "FILE"},
       {"--head", "FILE"},
       {"--all", NULL},
+      {"--export", "FILE"},
+      {"--from", "TIME"},
+      {"--to", "TIME"},
+      {"--device", "NAME"},
+      {"--study", "UID"},
+      {"--event", "EVENT"},
+      {"--user", "NAME"},
+      EXPORT,
       JSON}},
     {"pki",
      cli_pki,

@@ -13,7 +13,7 @@ struct cli_option {
 			    * as these words; NULL: none */
 };
 
-enum { CLI_OPTIONS_MAX = 16 };
+enum { CLI_OPTIONS_MAX = 32 };
 
 struct cli_command {
 	const char *name;

@@ -98,7 +98,14 @@
 	  "check the disk under records.path, its free space, owner "	       \
 	  "and mode",							       \
 	  "无法写入审计最后一个头的副本：会重试",			       \
-	  "检查 records.path 所在的磁盘、剩余空间、属主和权限")
+	  "检查 records.path 所在的磁盘、剩余空间、属主和权限")		       \
+	X(AUDIT_PRUNE_REFUSED, 8109, WARN, "audit-prune-refused",	       \
+	  "nothing is pruned from the records for now",			       \
+	  "see the detail: an auditor ends a hold, or confirms the "	       \
+	  "clock with culvert audit clock",				       \
+	  "暂不清理任何记录",						       \
+	  "查看详情：由审计员解除保留，或用 culvert audit clock 确认时"	       \
+	  "钟")
 /* clang-format on */
 
 #endif

@@ -3,9 +3,9 @@
  * Pure. pairs is what follows the event in a line of text: key=word and
  * key="words", separated by spaces. A quoted value ends at the quote that is
  * followed by the end or by the next key. Words that are no pair are joined
- * under "words". \xNN from 01 to 7f (log_esc) is that character again. A key that
- * comes again gets a number, "cause.2". Bytes that are no UTF-8 become U+FFFD,
- * so that the line is valid JSON whatever a caller passed. */
+ * under "words". \xNN from 01 to 7f (log_esc) is that character again. A key
+ * that comes again gets a number, "cause.2". Bytes that are no UTF-8 become
+ * U+FFFD, so that the line is valid JSON whatever a caller passed. */
 #ifndef PROXY_LIB_LOG_JSON_H
 #define PROXY_LIB_LOG_JSON_H
 

