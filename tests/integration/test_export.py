@@ -419,3 +419,68 @@ def test_the_page_gets_one_archive(edge, tmp_path):
     out = tmp_path / name
     z.extractall(tmp_path)
     assert verify(out, '--key', public_key(edge, tmp_path)).returncode == 0
+
+
+def chinese(i, name, size=2000, study='1.2.3', accession='ACC1'):
+    data = dicom.data_set('1.2.3.8.%d' % i, size=size, study=study, name=name)
+    return ('1.2.3.8.%d' % i,
+            dicom.encode([(8, 5, 'CS', 'ISO_IR 192')], dicom.EVLE) + data)
+
+
+def test_transfers_with_names_that_are_not_ascii(daemons, scps, tls,
+                                                 edge_config, tmp_path):
+    scp = scps(tls=tls.server())
+    edge = daemons(edge_config(scp.port))
+    key = public_key(edge, tmp_path)
+    names = ['\u5f20\u4e09^\u5c0f\u4e1c', '=\u738b\u4e94', '\u6b27\u9633,"x"',
+             '\uff1d1+1']
+    for i, name in enumerate(names):
+        iuid, data = chinese(i, name, study='1.2.3.%d' % i)
+        data = data.replace(b'1.2.3.4\0', b'1.2.9.%d\0' % i)
+        assert dicom.send(edge.port(), [(iuid, data)]) == [0]
+    edge.wait_deliveries('delivered', 4)
+    out = tmp_path / 't.csv'
+    export(edge, '--reveal', '--bom', out=out, table='transfers')
+    assert out.read_bytes()[:3] == b'\xef\xbb\xbf'
+    rows = rows_of(out)
+    assert [bare(r['patient_name']) for r in rows] == names
+    assert [r['state'] for r in rows] == ['delivered'] * 4
+    assert [r['patient_name'][0] == "'" for r in rows] == [
+        False, True, False, True]
+    p = verify(out, '--key', key, table='transfers')
+    assert p.returncode == 0, p.stdout + p.stderr
+    good = out.read_bytes()
+    for what, edit, said in (
+            ('a name', lambda b: b.replace(b'\xe5\xbc\xa0', b'\xe7\x8e\x8b'),
+             r'row 1 \(delivery'),
+            ('a state', lambda b: b.replace(b',delivered,', b',queued,', 1),
+             r'row 1 \(delivery'),
+            ('a row away', edit_lines(lambda x: x.pop(2)),
+             r'row 2 \(delivery'),
+            ('the last away', edit_lines(lambda x: x.pop()), 'the last row'),
+            ('moved', edit_lines(swap), r'row 3 \(delivery'),
+            ('twice', edit_lines(lambda x: x.insert(2, x[2])),
+             r'row 3 \(delivery'),
+            ('cut', lambda b: b[:-9], 'cut off')):
+        out.write_bytes(edit(good))
+        p = verify(out, '--key', key, table='transfers')
+        assert p.returncode == 3 and re.search(said, p.stdout), (what,
+                                                                 p.stdout)
+    lines = tmp_path / 't.jsonl'
+    export(edge, '--format', 'jsonl', '--state', 'delivered', '--study',
+           '1.2.3.2', out=lines, table='transfers')
+    row = json.loads(lines.read_text())
+    assert row['study'] == '1.2.3.2' and 'patient_name' not in row
+    assert verify(lines, '--key', key, table='transfers').returncode == 0
+    dcm = tmp_path / 't.xml'
+    export(edge, '--format', 'dicom', out=dcm, table='transfers')
+    root = xml.fromstring(dcm.read_bytes())
+    assert len(root) == 4 and names[0] not in dcm.read_text()
+    assert verify(dcm, '--key', key, table='transfers').returncode == 0
+    found = json.loads(run('transfers', 'search', '-c', edge.path, '--study',
+                           '1.2.3.1', '--json', check=True).stdout)
+    assert [r['study'] for r in found['rows']] == ['1.2.3.1']
+    text = run('transfers', 'show', '-c', edge.path, '1.2.3.1',
+               check=True).stdout
+    assert '1.2.3.8.1' in text and 'delivered to archive' in text
+    assert 'TLSv1.3' in text or 'TLS 1.3' in text
