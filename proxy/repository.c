@@ -304,6 +304,8 @@ static void free_all(struct repositories *all)
 {
 	for (size_t i = 0; i < all->n; i++) {
 		tls_context_unref(all->v[i].tls);
+		if (all->v[i].batch != NULL)
+			mem_wipe(all->v[i].batch, REPOSITORY_BATCH);
 		mem_free(all->v[i].batch);
 	}
 	audit_cursors_close(all->cursors);

@@ -44,7 +44,8 @@ struct repositories_options {
 	const struct config *config;
 	/* Opens what is sealed for row, for repositories with identity: yes.
 	 * False: nothing is known. On the repositories' thread, never twice at
-	 * once. NULL: nothing is ever known. */
+	 * once. NULL: nothing is ever known. With row NULL it forgets, and
+	 * wipes, what it opened last. */
 	bool (*open)(void *arg, const struct audit_row *row,
 		     struct repository_opened *out);
 	void *arg;

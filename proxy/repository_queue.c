@@ -190,6 +190,8 @@ static enum err encode(struct repository_queue *q, const struct audit_row *row,
 	}
 	e = audit_message_row(&source, &f, want > head ? want - head : 0,
 			      out + head, cap - head, len);
+	if (f.identity != NULL)
+		(void)q->o->open(q->o->arg, NULL, &opened);
 	*len += head;
 	return e;
 }

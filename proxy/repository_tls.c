@@ -148,8 +148,10 @@ static void fill(struct repository *r)
 	for (int i = 0; i < BATCHES && e == ERR_OK && has_room(r); i++) {
 		e = fill_batch(r, &len, &seq, &count);
 		if (len > 0 && !send_batch(r, len, seq, count))
-			return;
+			break;
 	}
+	if (r->config->identity != 0)
+		mem_wipe(r->batch, REPOSITORY_BATCH);
 	if (e == ERR_OK)
 		stream_want_drain(r->stream);
 	else if (e != ERR_AGAIN)

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "proxy/lib/clock.h"
-#include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
 #include "proxy/repository_int.h"
 
 enum { EACH_TICK = 100 }; /* datagrams, so that nobody is flooded */
@@ -123,6 +123,7 @@ static bool send_one(struct repository *r)
 	int64_t seq, before = r->queue.next;
 	ssize_t n;
 	size_t len;
+	int error;
 	enum err e =
 	    repository_queue_next(&r->queue, (size_t)r->config->datagram,
 				  r->batch, REPOSITORY_BATCH, &len, &seq);
@@ -135,12 +136,15 @@ static bool send_one(struct repository *r)
 		return false;
 	}
 	n = send(r->fd, r->batch, len, 0);
-	if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
+	error = n < 0 ? errno : 0;
+	if (r->config->identity != 0)
+		mem_wipe(r->batch, len);
+	if (error == EAGAIN || error == ENOBUFS) {
 		repository_queue_seek(&r->queue, before);
 		return false;
 	}
-	if (n < 0) {
-		refused(r, errno);
+	if (error != 0) {
+		refused(r, error);
 		return false;
 	}
 	repository_count(r, 1, len);

@@ -32,6 +32,7 @@ struct ledger;
 struct link_receiver;
 struct reload;
 struct repositories;
+struct repository_opener;
 struct scheduler;
 struct seal_signer;
 struct worker;
@@ -44,6 +45,7 @@ struct server {
 	struct seal_signer *signer; /* of heads and exports */
 	struct ledger *ledger;
 	struct repositories *repositories; /* NULL: none */
+	struct repository_opener *opener;  /* theirs; NULL: not needed */
 	struct capabilities *capabilities;
 	struct destination **destinations; /* by index in config */
 	struct commitment *commitment;

@@ -19,6 +19,7 @@
 #include "proxy/net/worker.h"
 #include "proxy/reload.h"
 #include "proxy/repository.h"
+#include "proxy/repository_open.h"
 #include "proxy/scheduler.h"
 #include "proxy/server_int.h"
 #include "store/ledger.h"
@@ -176,7 +177,17 @@ static enum err start_workers(struct server *s)
 static enum err start_repositories(struct server *s)
 {
 	struct repositories_options o = {.config = s->config};
+	enum err e = ERR_OK;
 
+	for (size_t i = 0; i < s->config->n_repositories; i++)
+		if (s->config->repositories[i].identity != 0)
+			o.open = repository_open;
+	if (o.open != NULL)
+		e = repository_opener_new(s->config->records.path, s->spool,
+					  &s->opener);
+	o.arg = s->opener;
+	if (e != ERR_OK)
+		return e;
 	return repositories_start(&o, &s->repositories, s->why);
 }
 

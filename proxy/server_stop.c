@@ -18,6 +18,7 @@
 #include "proxy/notify.h"
 #include "proxy/reload.h"
 #include "proxy/repository.h"
+#include "proxy/repository_open.h"
 #include "proxy/scheduler.h"
 #include "proxy/server_int.h"
 #include "proxy/store_scp.h"
@@ -175,6 +176,7 @@ void server_take_apart(struct server *s)
 	ledger_close(s->ledger);
 	/* the last rows are there now */
 	repositories_stop(s->repositories, s->hurry ? 0 : REPOSITORY_GRACE_MS);
+	repository_opener_free(s->opener);
 	seal_signer_close(s->signer);
 	if (s->records_lock >= 0)
 		close(s->records_lock);

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+import dicom
 import repository
 from culvert import free_port, until
 from repository import caught_up, make_rows, must_be_valid, rows
@@ -29,6 +30,7 @@ def all_there(edge, log):
     until('%d rows there' % len(wanted), lambda: wanted <= log.seqs())
 
 
+@pytest.mark.tsan
 def test_every_row_arrives_as_a_valid_message(edge_config, daemons, log, pki,
                                               tmp_path):
     log.start()
@@ -61,6 +63,28 @@ def test_every_row_arrives_as_a_valid_message(edge_config, daemons, log, pki,
         b'culvert audit head 1\nnode: edge\n')
     assert repository.details(heads[-1].xml)['signature']
     must_be_valid(messages, tmp_path)
+
+
+@pytest.mark.parametrize('identity', ['no', 'yes'])
+def test_patients_are_named_where_it_is_allowed(edge_config, daemons, log, pki,
+                                                tmp_path, identity):
+    log.start()
+    edge = daemons(with_repository(edge_config, repository.config(
+        pki, log.port, identity=identity)))
+    a = dicom.Association(edge.port(), [(1, dicom.CT, [dicom.EVLE])])
+    assert a.store(1, '1.2.3.9', dicom.data_set(
+        '1.2.3.9', name='Findme^Zanzibar')) == 0
+    a.release()
+    caught_up(edge)
+    edge.stop()
+    all_there(edge, log)
+    came = [m for m in log.messages() if b'csd-code="110104"' in m.xml]
+    assert came
+    for m in came:
+        assert (b'Findme^Zanzibar' in m.xml) == (identity == 'yes'), m.xml
+        assert (b'"withheld"' in m.xml) == (identity == 'no'), m.xml
+    assert 'Zanzibar' not in edge.log()
+    must_be_valid(log.messages(), tmp_path)
 
 
 def test_nothing_is_lost_when_the_repository_dies(edge_config, daemons, log,
