@@ -8,6 +8,7 @@
 #include "policy/config.h"
 #include "proxy/admission.h"
 #include "proxy/association.h"
+#include "proxy/handshakes.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "proxy/link/frame.h"
@@ -156,10 +157,14 @@ static enum err load_tls(struct acceptor *a, size_t i, char why[768])
 	    .alpn = l->protocol == CONFIG_LINK ? LINK_ALPN : NULL,
 	    .tls13_only = l->protocol == CONFIG_LINK ||
 			  l->tls.min_version == CONFIG_TLS_1_3};
+	enum err e;
 
 	if (l->protocol == CONFIG_DICOM)
 		return ERR_OK;
-	return tls_server_new(&o, &a->tls[i], why);
+	e = tls_server_new(&o, &a->tls[i], why);
+	if (e == ERR_OK)
+		handshakes_watch(a->opt.handshakes, l->name, a->tls[i]);
+	return e;
 }
 
 static enum err open_port(struct acceptor *a, size_t i, char why[768])

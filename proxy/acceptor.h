@@ -18,6 +18,7 @@ struct config;
 struct destination;
 struct ledger;
 struct early_desk;
+struct handshakes;
 struct link_receiver;
 struct shaper;
 struct spool;
@@ -36,6 +37,7 @@ struct acceptor_options {
 	struct early_desk *early;      /* hears of long instances; or NULL */
 	struct link_receiver *links;   /* takes the sockets of link listeners */
 	struct admission *admission;
+	struct handshakes *handshakes; /* or NULL */
 	struct worker *const *workers;
 	size_t n_workers;
 };

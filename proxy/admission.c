@@ -8,6 +8,7 @@
 #include "proxy/lib/condition.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
+#include "proxy/net/address.h"
 #include "store/ledger.h"
 
 /* Listeners that would have more handshakes than they may. */
@@ -140,21 +141,27 @@ void admission_leave(struct admission *a, size_t listener, int device)
 	limits_disconnect(a->limits, listener, device);
 }
 
-/* "10.1.4.20:51234" -> "10.1.4.20", "[::1]:104" -> "::1": ports differ on
- * every try, so repeats would never meet. */
-static void host_of(const char *peer, char *out, size_t out_size)
+static void audit_repeats(struct admission *a, const struct refusal *r)
 {
-	const char *colon = strrchr(peer, ':');
-	size_t n = colon != NULL ? (size_t)(colon - peer) : strlen(peer);
+	struct audit_event *e = mem_zalloc(sizeof(*e));
+	struct audit_json j;
 
-	if (n >= 2 && peer[0] == '[' && peer[n - 1] == ']') {
-		peer++;
-		n -= 2;
-	}
-	if (n >= out_size)
-		n = out_size - 1;
-	memcpy(out, peer, n);
-	out[n] = '\0';
+	if (e == NULL)
+		return;
+	e->kind = AUDIT_ASSOCIATION_REFUSED;
+	e->outcome = AUDIT_MINOR;
+	snprintf(e->listener, sizeof(e->listener), "%s", r->key.listener);
+	snprintf(e->peer, sizeof(e->peer), "%s", r->key.address);
+	snprintf(e->calling_ae, sizeof(e->calling_ae), "%s", r->key.calling_ae);
+	snprintf(e->called_ae, sizeof(e->called_ae), "%s", r->key.called_ae);
+	j = audit_json_begin(e->detail, sizeof(e->detail));
+	audit_json_text(&j, "reason", r->key.reason);
+	audit_json_number(&j, "times", (int64_t)r->count);
+	audit_json_number(&j, "seconds",
+			  (int64_t)((r->last_ms - r->first_ms) / 1000));
+	audit_json_end(&j);
+	ledger_audit(a->ledger, e);
+	mem_free(e);
 }
 
 static void on_repeats(void *arg, const struct refusal *r)
@@ -162,7 +169,6 @@ static void on_repeats(void *arg, const struct refusal *r)
 	struct admission *a = arg;
 	char calling[80], called[80];
 
-	(void)a;
 	if (r->count == 0)
 		return;
 	log_event(LOG_WARN, "refused-again",
@@ -174,6 +180,8 @@ static void on_repeats(void *arg, const struct refusal *r)
 		  condition_code(r->key.reason), r->key.reason,
 		  (unsigned long long)r->count,
 		  (unsigned long long)((r->last_ms - r->first_ms) / 1000));
+	if (strcmp(r->key.reason, REFUSAL_TLS) != 0)
+		audit_repeats(a, r);
 }
 
 static void audit(struct admission *a, const struct refusal_facts *f,
@@ -184,7 +192,7 @@ static void audit(struct admission *a, const struct refusal_facts *f,
 
 	if (e == NULL)
 		return; /* the ledger's row and the log line stand */
-	e->kind = f->tls ? AUDIT_TLS_FAILED : AUDIT_ASSOCIATION_REFUSED;
+	e->kind = AUDIT_ASSOCIATION_REFUSED;
 	e->outcome = AUDIT_MINOR;
 	snprintf(e->listener, sizeof(e->listener), "%s", listener);
 	snprintf(e->peer, sizeof(e->peer), "%s", f->peer);
@@ -229,7 +237,7 @@ static void refuse(struct admission *a, const struct refusal_facts *f,
 	struct refusal_key key = {0};
 	char calling[80], called[80];
 
-	host_of(f->peer, key.address, sizeof(key.address));
+	address_host(f->peer, key.address, sizeof(key.address));
 	snprintf(key.listener, sizeof(key.listener), "%s", listener);
 	snprintf(key.calling_ae, sizeof(key.calling_ae), "%s", f->calling_ae);
 	snprintf(key.called_ae, sizeof(key.called_ae), "%s", f->called_ae);
@@ -245,7 +253,8 @@ static void refuse(struct admission *a, const struct refusal_facts *f,
 		  log_esc(f->calling_ae, calling, sizeof(calling)),
 		  log_esc(f->called_ae, called, sizeof(called)), code,
 		  f->reason, f->cause, f->remedy);
-	audit(a, f, listener);
+	if (!f->tls)
+		audit(a, f, listener);
 }
 
 void admission_refuse(struct admission *a, const struct refusal_facts *f)

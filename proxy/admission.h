@@ -42,6 +42,9 @@ enum limit_verdict admission_associate(struct admission *a, size_t listener,
 /* device: -1 unless admission_associate() passed. */
 void admission_leave(struct admission *a, size_t listener, int device);
 
+/* The reason of a failed handshake. */
+#define REFUSAL_TLS "tls-handshake"
+
 /* Strings are borrowed; they may come from a peer. */
 struct refusal_facts {
 	size_t listener;        /* index */
@@ -51,7 +54,7 @@ struct refusal_facts {
 	const char *reason; /* fixed word, for counting */
 	const char *cause;  /* for a person; NULL: as the catalogue has it */
 	const char *remedy; /* the same */
-	bool tls;           /* a failed handshake: an audit event of its own */
+	bool tls; /* a failed handshake: handshakes.h has it in the audit */
 };
 
 void admission_refuse(struct admission *a, const struct refusal_facts *f);

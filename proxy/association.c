@@ -96,7 +96,7 @@ static void ended_before_association(struct association *a, enum err why,
 		association_refuse(a, "bad-association-request", a->why, NULL,
 				   false);
 	else if (why == ERR_TLS)
-		association_refuse(a, "tls-handshake", detail, NULL, true);
+		association_refuse(a, REFUSAL_TLS, detail, NULL, true);
 	else if (why == ERR_TIMEOUT)
 		association_refuse(a, "artim-expired", NULL, NULL, false);
 	else

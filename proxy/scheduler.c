@@ -81,6 +81,12 @@ static void post_hint(struct scheduler *s)
 		(void)mailbox_post(s->opt.mailbox, &s->hint_msg);
 }
 
+void scheduler_tick(struct scheduler *s)
+{
+	for (size_t i = 0; i < s->n_dests; i++)
+		passage_flush(&s->dests[i].passage, false);
+}
+
 void scheduler_queued(struct scheduler *s, const char *destination)
 {
 	struct dest *d = sched_dest(s, destination);
@@ -145,6 +151,8 @@ static enum err open_dest(struct scheduler *s, size_t i)
 
 	d->s = s;
 	d->config = c;
+	d->passage.ledger = s->opt.ledger;
+	d->passage.destination = c->name;
 	list_init(&d->holds);
 	list_init(&d->unposted);
 	list_init(&d->flights);
@@ -291,6 +299,7 @@ static void on_handle_closed(uv_handle_t *h)
 
 static void close_dest(struct scheduler *s, struct dest *d)
 {
+	passage_flush(&d->passage, true);
 	for (size_t i = 0; i < d->n_lanes; i++) {
 		struct lane *l = &d->lanes[i];
 

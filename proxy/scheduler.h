@@ -69,6 +69,9 @@ enum err scheduler_start(const struct scheduler_options *opt,
  * hints are merged. */
 void scheduler_queued(struct scheduler *s, const char *destination);
 
+/* Every few seconds, on the main loop: what is through goes on record. */
+void scheduler_tick(struct scheduler *s);
+
 /* Send no more; wait at most grace_ms for what is being sent, then abort it
  * (it stays queued); free everything. stopped runs once, last, on the main
  * loop; s is freed by then. */

@@ -104,6 +104,7 @@ static struct hold *make(struct dest *d, const struct item *it, bool pair,
 	d->n_holds++;
 	log_event(LOG_ERROR, "held", "destination=%s text=\"%s\"",
 		  d->config->name, why);
+	passage_note(&d->passage, AUDIT_HELD, &it->li, why);
 	return h;
 }
 
@@ -143,6 +144,8 @@ void hold_release(struct dest *d, struct hold *h)
 		  "destination=%s calling=%s called=%s class=%s syntax=%s",
 		  d->config->name, h->calling_ae, h->called_ae, h->abstract,
 		  h->transfer_syntax);
+	passage_note(&d->passage, AUDIT_RELEASED,
+		     h->probe != NULL ? &h->probe->li : NULL, h->why);
 	unlink_hold(d, h);
 	fetch_rescan(d, 0);
 }

@@ -25,6 +25,7 @@
 #include "proxy/lane.h"
 #include "proxy/lib/list.h"
 #include "proxy/link/link_sender.h"
+#include "proxy/passage.h"
 #include "proxy/prober.h"
 #include "proxy/reader.h"
 #include "proxy/recent.h"
@@ -146,6 +147,8 @@ struct dest {
 	struct list flights;  /* scheduler_early.c; empty: none comes in */
 	unsigned n_flying;    /* of them, given to a lane */
 	uint64_t early_not_before_ms;
+
+	struct passage passage; /* studies on their way, for the audit */
 
 	/* Figures. */
 	_Atomic bool hinted;

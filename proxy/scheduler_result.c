@@ -119,6 +119,7 @@ static void quarantine(struct dest *d, struct item *it, const struct task *t)
 	d->failures++;
 	result_error(d, &t->verdict, t->detail);
 	log_result(d, t, LOG_ERROR, "quarantined");
+	passage_note(&d->passage, AUDIT_QUARANTINE, &it->li, d->error);
 	record_attempt(d, it, t, 0);
 	record_outcome(d, it, OUTCOME_QUARANTINED, t->verdict.status);
 	window_drop(d, it, true);
@@ -334,6 +335,18 @@ static void came_back(struct dest *d, struct lane *l, struct item *it,
 	}
 }
 
+/* What the audit says of it. */
+static enum passage_end passage_of(const struct task *t)
+{
+	if (t->end == TASK_ARRIVED)
+		return PASSAGE_DONE;
+	if (t->end != TASK_ANSWERED || strcmp(t->verdict.code, "stopped") == 0)
+		return PASSAGE_BACK;
+	if (t->verdict.fate == FATE_DELIVERED)
+		return PASSAGE_DONE;
+	return t->verdict.fate == FATE_FLAGGED ? PASSAGE_FLAGGED : PASSAGE_NOT;
+}
+
 void result_done(struct msg *m)
 {
 	struct task *t = CONTAINER_OF(m, struct task, msg);
@@ -347,6 +360,7 @@ void result_done(struct msg *m)
 	it->state = ITEM_BLOCKED; /* in no heap, until it is decided */
 	if (d->alone == it)
 		d->alone = NULL;
+	passage_end(&d->passage, &t->item, passage_of(t));
 	came_back(d, l, it, t);
 	mem_free(t);
 	run_dest(d);

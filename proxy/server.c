@@ -14,6 +14,7 @@
 
 #include "policy/config.h"
 #include "proxy/admission.h"
+#include "proxy/handshakes.h"
 #include "proxy/host.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
@@ -103,6 +104,9 @@ static void on_tick(uv_timer_t *t)
 	struct server *s = t->data;
 
 	admission_flush(s->admission, false);
+	handshakes_flush(s->handshakes, false);
+	if (s->scheduler != NULL)
+		scheduler_tick(s->scheduler);
 	shaping_sample(&s->shaping, clock_mono_ns());
 	link_receiver_tick(s->links);
 	watch_spool(s);

@@ -28,6 +28,7 @@ struct commitment;
 struct config;
 struct control;
 struct destination;
+struct handshakes;
 struct ledger;
 struct link_receiver;
 struct reload;
@@ -61,6 +62,7 @@ struct server {
 	struct scheduler *scheduler;    /* NULL before and after it runs */
 	struct scheduler *ending;       /* while it stops */
 	struct early_desk early;
+	struct handshakes *handshakes;
 	struct admission *admission;
 	uint8_t epoch[LINK_ID_LEN];  /* of this start, for links */
 	struct link_receiver *links; /* under scheduler_lock, too */

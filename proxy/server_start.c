@@ -9,6 +9,7 @@
 #include "proxy/commitment.h"
 #include "proxy/control.h"
 #include "proxy/destination.h"
+#include "proxy/handshakes.h"
 #include "proxy/host.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/condition.h"
@@ -125,10 +126,20 @@ static enum err open_capabilities(struct server *s)
 	return ERR_OK;
 }
 
+static enum err open_handshakes(struct server *s)
+{
+	return handshakes_new(s->ledger, &s->handshakes);
+}
+
 static enum err open_destinations(struct server *s)
 {
-	return destinations_open(s->config, s->ledger, s->capabilities,
-				 &s->destinations, s->why);
+	enum err e = destinations_open(s->config, s->ledger, s->capabilities,
+				       &s->destinations, s->why);
+
+	for (size_t i = 0; e == ERR_OK && i < s->config->n_destinations; i++)
+		handshakes_watch(s->handshakes, s->config->destinations[i].name,
+				 s->destinations[i]->tls);
+	return e;
 }
 
 static enum err open_shaping(struct server *s)
@@ -267,6 +278,7 @@ static enum err start_acceptor(struct server *s)
 				     .early = &s->early,
 				     .links = s->links,
 				     .admission = s->admission,
+				     .handshakes = s->handshakes,
 				     .workers = s->workers,
 				     .n_workers = s->n_workers / 2};
 
@@ -347,6 +359,7 @@ enum err server_start(struct server *s)
 	    {"signing key", open_signer},
 	    {"ledger", open_ledger},
 	    {"capabilities", open_capabilities},
+	    {"handshakes", open_handshakes},
 	    {"destinations", open_destinations},
 	    {"bandwidth limits", open_shaping},
 	    {"main loop", open_loop},

@@ -1,4 +1,5 @@
 /* server_stop.c - the phases of stopping, as server.c has them, and the end. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "proxy/commitment.h"
 #include "proxy/control.h"
 #include "proxy/destination.h"
+#include "proxy/handshakes.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "proxy/link/receiver.h"
@@ -103,6 +105,23 @@ static void on_drain_tick(uv_timer_t *t)
 		settle(s);
 }
 
+static void audit_stop(struct server *s, int number)
+{
+	struct audit_event *e = mem_zalloc(sizeof(*e));
+	struct audit_json j;
+
+	if (e == NULL)
+		return;
+	e->kind = AUDIT_STOP;
+	j = audit_json_begin(e->detail, sizeof(e->detail));
+	audit_json_text(&j, "version", CULVERT_VERSION);
+	audit_json_text(&j, "reason", number == SIGTERM ? "SIGTERM" : "SIGINT");
+	audit_json_number(&j, "associations", acceptor_open(s->acceptor));
+	audit_json_end(&j);
+	ledger_audit(s->ledger, e);
+	mem_free(e);
+}
+
 void server_on_stop(uv_signal_t *sig, int number)
 {
 	struct server *s = sig->data;
@@ -119,7 +138,7 @@ void server_on_stop(uv_signal_t *sig, int number)
 	notify_service("STOPPING=1");
 	s->phase = PHASE_DRAINING;
 	s->drain_began_ms = server_mono_ms();
-	server_audit(s, AUDIT_STOP, AUDIT_SUCCESS, "version", CULVERT_VERSION);
+	audit_stop(s, number);
 	control_stop(s->control);
 	s->control = NULL;
 	acceptor_drain(s->acceptor, false);
@@ -168,9 +187,12 @@ void server_take_apart(struct server *s)
 	}
 	if (s->admission != NULL)
 		admission_flush(s->admission, true);
+	if (s->handshakes != NULL)
+		handshakes_flush(s->handshakes, true);
 	reload_free(s->reload);
 	admission_free(s->admission);
 	destinations_close(s->destinations, s->config->n_destinations);
+	handshakes_free(s->handshakes);
 	shaping_end(&s->shaping);
 	commitment_free(s->commitment);
 	ledger_close(s->ledger);

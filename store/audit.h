@@ -48,6 +48,7 @@
 	X(54, COMMITMENT_REPORTED, "commitment-reported")                      \
 	X(55, MESSAGE_REFUSED, "message-refused")                              \
 	X(56, RELAYED, "relayed")                                              \
+	X(57, TLS_ACCEPTED, "tls-accepted")                                    \
 	X(60, PRUNED, "audit-pruned")                                          \
 	X(61, ERASED, "audit-erased")                                          \
 	X(62, TRANSFERS_PRUNED, "transfers-pruned")                            \

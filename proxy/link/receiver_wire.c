@@ -217,7 +217,7 @@ static void ended_early(struct rx_wire *w, const struct link_conn_end *end)
 	if (w->refused || end->why == ERR_CANCELED)
 		return;
 	if (end->why == ERR_TLS)
-		rx_record_refusal(w, "tls-handshake", end->text, NULL, true);
+		rx_record_refusal(w, REFUSAL_TLS, end->text, NULL, true);
 	else if (end->why == ERR_PROTO || end->said != 0)
 		rx_record_refusal(w, "bad-link-request", end->text, NULL,
 				  false);

@@ -166,3 +166,18 @@ char *address_text(const struct sockaddr *sa, char out[ADDRESS_TEXT_LEN])
 		memcpy(out, "?", 2);
 	return out;
 }
+
+void address_host(const char *peer, char *out, size_t out_size)
+{
+	const char *colon = strrchr(peer, ':');
+	size_t n = colon != NULL ? (size_t)(colon - peer) : strlen(peer);
+
+	if (n >= 2 && peer[0] == '[' && peer[n - 1] == ']') {
+		peer++;
+		n -= 2;
+	}
+	if (n >= out_size)
+		n = out_size - 1;
+	memcpy(out, peer, n);
+	out[n] = '\0';
+}

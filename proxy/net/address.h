@@ -4,6 +4,7 @@
 #define PROXY_NET_ADDRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -33,6 +34,9 @@ bool address_is_numeric(const char *host);
 char *address_text(const struct sockaddr *sa, char out[ADDRESS_TEXT_LEN]);
 /* The same without the port and without brackets. */
 char *address_host_text(const struct sockaddr *sa, char out[ADDRESS_TEXT_LEN]);
+/* "10.1.4.20:51234" -> "10.1.4.20", "[::1]:104" -> "::1", cut to fit: what a
+ * peer's connections have in common. */
+void address_host(const char *peer, char *out, size_t out_size);
 uint16_t address_port(const struct sockaddr *sa);
 
 #endif

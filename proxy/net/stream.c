@@ -93,8 +93,35 @@ static void set_detail(struct stream *s, const char *fmt, va_list ap)
 	s->detail = mem_strdup(text);
 }
 
+/* Our own stop is no verdict about the peer. */
+static void handshake_failed(struct stream *s, enum err why)
+{
+	struct tls_handshake h = {.peer = s->peer,
+				  .local = s->local,
+				  .endpoint = s->endpoint,
+				  .failure = s->detail};
+
+	if (s->state != STREAM_HANDSHAKE || why == ERR_OK ||
+	    why == ERR_CANCELED)
+		return;
+	if (h.failure == NULL)
+		h.failure = err_text(why);
+	tls_seen(s->tls, &h.info);
+	tls_tell(s->tls, &h);
+}
+
+static void handshake_done(struct stream *s)
+{
+	struct tls_handshake h = {
+	    .peer = s->peer, .local = s->local, .endpoint = s->endpoint};
+
+	tls_info(s->tls, &h.info);
+	tls_tell(s->tls, &h);
+}
+
 static void end_now(struct stream *s, enum err why)
 {
+	handshake_failed(s, why);
 	if (s->state < STREAM_FINISH ||
 	    (s->state == STREAM_FINISH && s->why == ERR_OK))
 		s->why = why;
@@ -144,6 +171,7 @@ void stream_end_politely(struct stream *s, enum err why, const char *fmt, ...)
 	va_start(ap, fmt);
 	set_detail(s, fmt, ap);
 	va_end(ap);
+	handshake_failed(s, why);
 	if (s->state == STREAM_HANDSHAKE || s->state == STREAM_OPEN)
 		begin_finish(s, why);
 	else
@@ -346,6 +374,7 @@ void stream_opened(struct stream *s)
 	if (s->state == STREAM_HANDSHAKE) {
 		stream_move(s, STREAM_OPEN);
 		s->phase_at = 0;
+		handshake_done(s);
 	}
 	s->announced = true;
 	s->active_at = stream_now(s);

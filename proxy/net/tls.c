@@ -213,7 +213,38 @@ static enum err load_files(struct tls_context *c, const struct tls_options *o,
 	return e;
 }
 
+void tls_context_watch(struct tls_context *c, const char *party,
+		       tls_watch_fn *fn, void *arg)
+{
+	c->party = party;
+	c->watch = fn;
+	c->watch_arg = arg;
+}
+
 /* ---- verification ----------------------------------------------------- */
+
+static void show(struct tls *t, struct tls_identity *who)
+{
+	tls_identity_unref(t->shown);
+	t->shown = tls_identity_ref(who);
+}
+
+/* A chain that did not verify has a leaf, too. */
+static void show_leaf(struct tls *t, const WOLFSSL_X509_STORE_CTX *store)
+{
+	const WOLFSSL_BUFFER_INFO *der = &store->certs[0];
+	struct tls_certificate cert;
+	struct tls_identity *who;
+
+	if (t->shown != NULL ||
+	    tls_cert_parse(der->buffer, der->length, &cert) != ERR_OK)
+		return;
+	who = tls_identity_new(&cert);
+	if (who == NULL)
+		return;
+	show(t, who);
+	tls_identity_unref(who);
+}
 
 /* The chain is good: is it the peer we want? */
 static int accept_leaf(struct tls *t, const WOLFSSL_BUFFER_INFO *der,
@@ -221,6 +252,7 @@ static int accept_leaf(struct tls *t, const WOLFSSL_BUFFER_INFO *der,
 {
 	const struct tls_context *c = t->ctx;
 
+	show(t, who);
 	if (!c->server && t->server_name != NULL &&
 	    !tls_cert_matches(der->buffer, der->length, t->server_name)) {
 		tls_fail_name(t, &who->cert);
@@ -284,10 +316,12 @@ static int on_verify(int ok, WOLFSSL_X509_STORE_CTX *store)
 		return 0;
 	}
 	if (!ok) {
+		show_leaf(t, store);
 		tls_fail_verify(t, store->error, store->error_depth, &cert);
 		return 0;
 	}
 	if (tls_cert_weak_signature(&cert)) {
+		show_leaf(t, store);
 		tls_fail_set(t, CONDITION_TLS_UNVERIFIED,
 			     "the peer's certificate %.120s is signed with %s, "
 			     "which is not safe; it must be issued anew with "

@@ -147,5 +147,31 @@ const char *tls_failure(const struct tls *t);
 
 /* After the handshake. */
 void tls_info(const struct tls *t, struct tls_info *out);
+/* The same of one that failed, as far as it had come: the certificate that the
+ * peer showed, whether it was good or not; version, suite and group once they
+ * were agreed on. */
+void tls_seen(const struct tls *t, struct tls_info *out);
+
+/* ---- watching handshakes ------------------------------------------------ */
+
+/* How one ended. All of it is borrowed for the call. */
+struct tls_handshake {
+	const char *party;        /* as tls_context_watch() named it */
+	bool server;              /* our side */
+	const char *peer, *local; /* "address:port" */
+	const char *endpoint;     /* client: what was dialled; NULL: server */
+	const char *failure;      /* why it failed; NULL: it did not */
+	struct tls_info info;     /* tls_info() or tls_seen() */
+};
+
+/* On the worker's thread. */
+typedef void tls_watch_fn(void *arg, const struct tls_handshake *h);
+
+/* Have fn called for every handshake of c's that a stream makes. Once, before
+ * c is used; party is borrowed for as long as c lives. */
+void tls_context_watch(struct tls_context *c, const char *party,
+		       tls_watch_fn *fn, void *arg);
+/* For stream.c: fill in party and side, and call it, if there is one. */
+void tls_tell(const struct tls *t, struct tls_handshake *h);
 
 #endif

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proxy/lib/mem.h"
 #include "proxy/net/address.h"
@@ -96,6 +97,7 @@ void tls_free(struct tls *t)
 		return;
 	wolfSSL_free(t->wolf);
 	tls_identity_unref(t->peer);
+	tls_identity_unref(t->shown);
 	tls_identity_unref(t->resumed);
 	tls_context_unref(t->ctx);
 	mem_free(t->server_name);
@@ -278,16 +280,47 @@ static void copy_identity(struct tls_info *out, const struct tls_certificate *c)
 	out->not_after = c->not_after;
 }
 
-void tls_info(const struct tls *t, struct tls_info *out)
+static void copy_channel(const struct tls *t, struct tls_info *out)
 {
-	*out = (struct tls_info){.resumed = t->was_resumed};
-	if (!t->done)
-		return;
 	snprintf(out->version, sizeof(out->version), "%s",
 		 wolfSSL_get_version(t->wolf));
 	snprintf(out->suite, sizeof(out->suite), "%s",
 		 wolfSSL_get_cipher(t->wolf));
 	snprintf(out->group, sizeof(out->group), "%s", group_name(t));
+}
+
+void tls_info(const struct tls *t, struct tls_info *out)
+{
+	*out = (struct tls_info){.resumed = t->was_resumed};
+	if (!t->done)
+		return;
+	copy_channel(t, out);
 	if (t->who != NULL)
 		copy_identity(out, &t->who->cert);
+}
+
+/* The library answers "None" as long as nothing is agreed on. */
+static bool agreed(const struct tls *t)
+{
+	const char *suite = wolfSSL_get_cipher(t->wolf);
+
+	return suite != NULL && suite[0] != '\0' &&
+	       strcasecmp(suite, "none") != 0;
+}
+
+void tls_seen(const struct tls *t, struct tls_info *out)
+{
+	*out = (struct tls_info){.resumed = false};
+	if (agreed(t))
+		copy_channel(t, out);
+	if (t->shown != NULL)
+		copy_identity(out, &t->shown->cert);
+}
+
+void tls_tell(const struct tls *t, struct tls_handshake *h)
+{
+	h->party = t->ctx->party;
+	h->server = t->ctx->server;
+	if (t->ctx->watch != NULL)
+		t->ctx->watch(t->ctx->watch_arg, h);
 }

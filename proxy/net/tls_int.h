@@ -49,6 +49,9 @@ struct tls_context {
 	char *ca_names; /* subjects, a line each; cut at TLS_CA_NAMES_MAX */
 	char fingerprint[TLS_FINGERPRINT_LEN]; /* "" any */
 	char alpn[TLS_ALPN_MAX + 1];           /* "" none */
+	tls_watch_fn *watch;                   /* or NULL */
+	void *watch_arg;
+	const char *party; /* borrowed */
 	/* sessions; under lock */
 	pthread_mutex_t lock;
 	struct tls_ticket *tickets; /* server: TLS_TICKETS_MAX, or NULL */
@@ -82,6 +85,7 @@ struct tls {
 	uint64_t got; /* ciphertext bytes from the peer, in all */
 	char *server_name, *session_key; /* or NULL */
 	struct tls_identity *peer;       /* seen in this handshake */
+	struct tls_identity *shown;      /* what it showed, good or not */
 	struct tls_identity *resumed;    /* of the session offered or opened */
 	const struct tls_identity *who;  /* one of these, when it is done */
 	bool done, was_resumed;
