@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "proxy/admission.h"
+#include "proxy/config_record.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "proxy/shaping.h"
 #include "store/ledger.h"
 
-enum { BY_LEN = 32, VALUE_LEN = 2 * CHANGE_TEXT_LEN };
+enum { BY_LEN = 65, VALUE_LEN = 2 * CHANGE_TEXT_LEN };
 
 struct asked {
 	char by[BY_LEN];
@@ -232,6 +233,8 @@ static void on_read(uv_work_t *work, int status)
 	else
 		tell_refused(r);
 	audit(r);
+	for (size_t i = 0; i < v->n_changes; i++)
+		config_record_change(r->opt.ledger, r->now.by, &v->changes[i]);
 	r->busy = false;
 	if (r->now.done != NULL)
 		r->now.done(r->now.arg, v);

@@ -14,6 +14,7 @@
 
 #include "policy/config.h"
 #include "proxy/admission.h"
+#include "proxy/config_record.h"
 #include "proxy/handshakes.h"
 #include "proxy/host.h"
 #include "proxy/lib/clock.h"
@@ -169,8 +170,7 @@ int server_run(const struct config *config)
 	e = server_start(s);
 	if (e == ERR_OK) {
 		start_handles(s);
-		server_audit(s, AUDIT_START, AUDIT_SUCCESS, "version",
-			     CULVERT_VERSION);
+		config_record_start(s->ledger, config);
 		log_event(LOG_INFO, "ready",
 			  "node=%s version=%s workers=%zu tls=\"%s\"",
 			  config->node, CULVERT_VERSION, s->n_workers,

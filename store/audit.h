@@ -49,6 +49,7 @@
 	X(55, MESSAGE_REFUSED, "message-refused")                              \
 	X(56, RELAYED, "relayed")                                              \
 	X(57, TLS_ACCEPTED, "tls-accepted")                                    \
+	X(58, CONFIG_CHANGED, "config-changed")                                \
 	X(60, PRUNED, "audit-pruned")                                          \
 	X(61, ERASED, "audit-erased")                                          \
 	X(62, TRANSFERS_PRUNED, "transfers-pruned")                            \

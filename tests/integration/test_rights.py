@@ -79,7 +79,7 @@ def daemon(daemons, edge_config):
 
 def audit(daemon, event):
     rows = []
-    for p in sorted((daemon.root / 'records').glob('audit-*.db')):
+    for p in sorted((daemon.root / 'records').glob('audit-[0-9]*.db')):
         db = sqlite3.connect('file:%s?mode=ro' % p, uri=True, timeout=10)
         rows += db.execute(
             'SELECT user, outcome, detail, destination FROM v_audit '
@@ -159,7 +159,7 @@ def test_only_the_daemons_own_user_speaks_for_others(daemon):
 
 def test_nothing_is_done_that_cannot_be_recorded(daemon):
     assert ask_as(daemon, ['security'], {'op': 'reload'})[0]['ok']
-    month, = (daemon.root / 'records').glob('audit-*.db')
+    month, = (daemon.root / 'records').glob('audit-[0-9]*.db')
     db = sqlite3.connect(month, timeout=10, isolation_level=None)
     db.execute('BEGIN IMMEDIATE')  # nobody else writes
     try:
