@@ -117,15 +117,14 @@ static struct passage_study *place_for(struct passage *p)
 	return best;
 }
 
-static struct passage_study *begin(struct passage *p,
-				   const struct ledger_item *li)
+static struct passage_study *begin(struct passage *p, const struct task *t)
 {
 	struct passage_study *s = place_for(p);
 
-	SET(s->study, li->study);
-	SET(s->device, li->device);
-	SET(s->calling_ae, li->calling_ae);
-	SET(s->called_ae, li->called_ae);
+	SET(s->study, t->item.study);
+	SET(s->device, t->item.device);
+	SET(s->calling_ae, t->calling_ae);
+	SET(s->called_ae, t->called_ae);
 	record(p, AUDIT_INSTANCES_BEGIN, s);
 	return s;
 }
@@ -135,29 +134,28 @@ static bool counts(const struct ledger_item *li)
 	return !instance_is_message(li->command) && li->study[0] != '\0';
 }
 
-void passage_begin(struct passage *p, const struct ledger_item *li)
+void passage_begin(struct passage *p, const struct task *t)
 {
 	struct passage_study *s;
 
-	if (!counts(li))
+	if (!counts(&t->item))
 		return;
-	s = find(p, li->study);
+	s = find(p, t->item.study);
 	if (s == NULL)
-		s = begin(p, li);
+		s = begin(p, t);
 	s->given++;
 	s->last_ms = now_ms();
 }
 
-void passage_end(struct passage *p, const struct ledger_item *li,
-		 enum passage_end how)
+void passage_end(struct passage *p, const struct task *t, enum passage_end how)
 {
 	struct passage_study *s;
 
-	if (!counts(li))
+	if (!counts(&t->item))
 		return;
-	s = find(p, li->study);
+	s = find(p, t->item.study);
 	if (s == NULL) /* it made room for others in between */
-		s = begin(p, li);
+		s = begin(p, t);
 	s->given -= s->given > 0;
 	s->last_ms = now_ms();
 	switch (how) {
@@ -166,7 +164,7 @@ void passage_end(struct passage *p, const struct ledger_item *li,
 		/* fall through */
 	case PASSAGE_DONE:
 		s->instances++;
-		s->bytes += li->length;
+		s->bytes += t->item.length;
 		return;
 	case PASSAGE_NOT:
 		s->failed++;

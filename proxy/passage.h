@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proxy/task.h"
 #include "store/ledger.h"
 
 enum { PASSAGE_STUDIES = 32 };
@@ -43,9 +44,8 @@ enum passage_end {
 };
 
 /* Messages (li->command) are no instances: nothing is done for them. */
-void passage_begin(struct passage *p, const struct ledger_item *li);
-void passage_end(struct passage *p, const struct ledger_item *li,
-		 enum passage_end how);
+void passage_begin(struct passage *p, const struct task *t);
+void passage_end(struct passage *p, const struct task *t, enum passage_end how);
 /* Write those that are through; all of them: the daemon stops. */
 void passage_flush(struct passage *p, bool all);
 

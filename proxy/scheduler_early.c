@@ -372,7 +372,7 @@ static void on_done(struct msg *m)
 		result_done(m);
 		return;
 	}
-	passage_end(&d->passage, &t->item, PASSAGE_BACK);
+	passage_end(&d->passage, t, PASSAGE_BACK);
 	came_back(d, f, t);
 	drop(f);
 	mem_free(t);

@@ -360,7 +360,7 @@ void result_done(struct msg *m)
 	it->state = ITEM_BLOCKED; /* in no heap, until it is decided */
 	if (d->alone == it)
 		d->alone = NULL;
-	passage_end(&d->passage, &t->item, passage_of(t));
+	passage_end(&d->passage, t, passage_of(t));
 	came_back(d, l, it, t);
 	mem_free(t);
 	run_dest(d);

@@ -192,7 +192,7 @@ static void hand_over(struct lane *l, struct task *t)
 {
 	l->n++;
 	l->bytes += t->item.length;
-	passage_begin(&l->dest->passage, &t->item);
+	passage_begin(&l->dest->passage, t);
 	l->dest->in_flight++;
 	l->ops->give(l->impl, t);
 }
