@@ -94,7 +94,7 @@ static void keep(const struct config *cfg)
 	path_of(cfg, ".new", fresh);
 	path_of(cfg, "", path);
 	if (!write_last(cfg, fresh) || rename(fresh, path) != 0)
-		log_event(LOG_WARN, "config-not-kept",
+		log_event(LOG_INFO, "config-not-kept",
 			  "file=%s cause=\"%s\" effect=\"what is changed until "
 			  "the next start is not noticed then\"",
 			  path, strerror(errno));
