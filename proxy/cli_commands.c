@@ -5,6 +5,7 @@
 #include "proxy/cli.h"
 #include "proxy/cli_audit.h"
 #include "proxy/cli_pki.h"
+#include "proxy/cli_receipt.h"
 #include "proxy/cli_transfers.h"
 #include "proxy/lib/mem.h"
 
@@ -120,6 +121,18 @@ static const struct cli_command table[] = {
       LIMIT,
       EXPORT,
       JSON}},
+    {"receipt",
+     cli_receipt,
+     "STUDY",
+     "a signed page about a study, and checking one",
+     {CONFIG,
+      {"-o", "FILE"},
+      {"--html", NULL},
+      JSON,
+      {"--reveal", NULL},
+      {"--force", NULL},
+      {"--verify", "FILE"},
+      {"--key", "FILE"}}},
     {"audit",
      cli_audit,
      "verify|export|head|key|prune|hold|erase|clock",

@@ -36,6 +36,7 @@ static const struct control_op ops[] = {
      {"format", "from", "to", "device", "destination", "study", "state",
       "reveal"},
      control_run_transfers_export},
+    {"receipt", CONTROL_EXPORT, {"study", "reveal"}, control_run_receipt},
 };
 
 const struct control_op *control_op_at(size_t i)
