@@ -160,16 +160,17 @@ template(name="raw" type="string" string="%%rawmsg%%\\n")
 class Stubborn:
     """A TLS syslog receiver that reads when it is told to."""
 
-    def __init__(self, context):
+    def __init__(self, context, rcvbuf=4096):
         self.context = context
         self.listener = socket.socket()
         # what its kernel takes without it; inherited by what is accepted
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.listener.bind(('127.0.0.1', 0))
         self.listener.listen(8)
         self.port = self.listener.getsockname()[1]
         self.reading = threading.Event()
         self.connections = 0
+        self.open = []
         self.data = b''
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -187,6 +188,7 @@ class Stubborn:
         try:
             s = self.context.wrap_socket(s, server_side=True)
             self.connections += 1
+            self.open.append(s)
             mine = b''
             while True:
                 self.reading.wait()
@@ -197,6 +199,11 @@ class Stubborn:
                 self.data = mine
         except (OSError, ssl.SSLError):
             pass
+
+    def die(self):
+        """As its process would: what was not read is gone."""
+        while self.open:
+            self.open.pop().close()
 
     def stop(self):
         self.reading.set()

@@ -156,6 +156,23 @@ def test_a_repository_that_stops_reading_is_left_and_found_again(
         far.stop()
 
 
+def test_what_was_acknowledged_and_never_read_goes_again(
+        edge_config, daemons, pki, tls):
+    far = repository.Stubborn(tls.server(), rcvbuf=1 << 20)
+    try:
+        edge = daemons(with_repository(edge_config, repository.config(
+            pki, far.port, replay={'rows': 0, 'time': '1h'})))
+        make_rows(edge, 40)
+        caught_up(edge)  # with its kernel
+        far.die()
+        far.reading.set()
+        wanted = set(rows(edge))
+        until('all of it came again',
+              lambda: wanted <= {m.seq for m in far.messages()})
+    finally:
+        far.stop()
+
+
 @pytest.mark.parametrize('which, says', [
     ('theirs', r'certificate.*(CA|ca)'),
     ('name', r'certificate.*(name|elsewhere)'),
