@@ -134,6 +134,15 @@ void repository_arrived(struct repository *r, int64_t seq)
 	r->arrived = seq;
 }
 
+void repository_restart(struct repository *r, int64_t first)
+{
+	r->arrived = r->acked_seq = first - 1;
+	r->back = first;
+	r->n_trail = 0;
+	for (size_t i = 0; i < REPOSITORY_MARKS; i++)
+		r->marks[i].seq = 0;
+}
+
 void repository_count(struct repository *r, uint64_t messages, uint64_t bytes)
 {
 	pthread_mutex_lock(&r->all->lock);

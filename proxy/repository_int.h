@@ -135,6 +135,8 @@ void repository_down(struct repository *r, const char *why);
 void repository_unreadable(struct repository *r);
 /* Rows up to seq have arrived. */
 void repository_arrived(struct repository *r, int64_t seq);
+/* The audit has begun anew, with the row first: nothing of it has arrived. */
+void repository_restart(struct repository *r, int64_t first);
 /* Messages that were handed over. */
 void repository_count(struct repository *r, uint64_t messages, uint64_t bytes);
 

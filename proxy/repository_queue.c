@@ -7,6 +7,7 @@
 
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
 #include "proxy/repository_int.h"
 #include "store/audit_head.h"
 
@@ -54,8 +55,8 @@ static void begun_anew(struct repository_queue *q, int64_t first, int64_t last)
 		  "repository=%s sent=%lld newest=%lld effect=\"the audit is "
 		  "sent from its begin\"",
 		  q->config->name, (long long)q->next - 1, (long long)last);
-	q->next = first;
-	end_reading(q);
+	repository_restart(CONTAINER_OF(q, struct repository, queue), first);
+	repository_queue_seek(q, first);
 }
 
 static enum err begin_reading(struct repository_queue *q)

@@ -109,8 +109,7 @@ static enum err fill_batch(struct repository *r, size_t *len, int64_t *seq,
 		memmove(at + head, at + SYSLOG_COUNT_MAX, n);
 		*len += head + n;
 		(*count)++;
-		if (one > 0)
-			*seq = one;
+		*seq = r->queue.next - 1;
 	}
 	return ERR_OK;
 }
@@ -140,8 +139,8 @@ static bool has_room(const struct repository *r)
 
 static void fill(struct repository *r)
 {
-	int64_t seq = r->queue.next - 1;
 	uint64_t count;
+	int64_t seq = 0;
 	enum err e = ERR_OK;
 	size_t len;
 

@@ -30,6 +30,32 @@ static void the_kernel_tells_what_it_knows(void **state)
 	assert_true(t.congestion[0] != '\0');
 }
 
+static void what_the_peer_s_kernel_acknowledged_is_known(void **state)
+{
+	uint8_t *p = kit_pattern(1024 * 1024);
+	uint64_t acked = 0;
+
+	(void)state;
+	kit_dial(kit_endpoint());
+	assert_false(stream_bytes_acked(kit.client.s, &acked));
+	UNTIL(kit.client.n_open && kit.server.n_open);
+	kit_put(&kit.client, "hello", 5);
+	UNTIL(kit.server.have == 5 &&
+	      stream_bytes_acked(kit.client.s, &acked) &&
+	      acked == stream_bytes_out(kit.client.s));
+	stream_read_pause(kit.server.s);
+	for (int i = 0; i < 3; i++)
+		kit_put(&kit.client, p, 1024 * 1024);
+	kit_turns(50);
+	assert_true(stream_bytes_acked(kit.client.s, &acked));
+	assert_true(acked <= stream_bytes_out(kit.client.s));
+	stream_read_resume(kit.server.s);
+	UNTIL(stream_queued(kit.client.s) == 0 &&
+	      stream_bytes_acked(kit.client.s, &acked) &&
+	      acked == stream_bytes_out(kit.client.s));
+	free(p);
+}
+
 static void a_congestion_control_that_exists_is_used(void **state)
 {
 	struct stream_tcp t;
@@ -177,6 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    BOTH(the_kernel_tells_what_it_knows),
+	    BOTH(what_the_peer_s_kernel_acknowledged_is_known),
 	    BOTH(a_congestion_control_that_exists_is_used),
 	    BOTH(one_that_does_not_is_told_and_ignored),
 	    BOTH(little_waits_in_the_kernel_if_wanted),
