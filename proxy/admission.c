@@ -1,9 +1,11 @@
 #include "proxy/admission.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/match.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/condition.h"
 #include "proxy/lib/log.h"
@@ -25,6 +27,8 @@ struct admission {
 	struct refusals *refusals;
 	pthread_mutex_t lock; /* of the queues */
 	struct queue *queues; /* by listener */
+	atomic_uint_least64_t refused;
+	atomic_uint_least64_t *refused_as; /* by device */
 };
 
 enum { QUEUE_WINDOW_MS = 60 * 1000 };
@@ -46,7 +50,8 @@ enum err admission_new(const struct config *cfg, struct ledger *ledger,
 	a->ledger = ledger;
 	(void)pthread_mutex_init(&a->lock, NULL);
 	a->queues = mem_zarray(cfg->n_listeners + 1, sizeof(*a->queues));
-	if (a->queues != NULL)
+	a->refused_as = mem_zarray(cfg->n_devices + 1, sizeof(*a->refused_as));
+	if (a->queues != NULL && a->refused_as != NULL)
 		e = limits_new(cfg, now_ms(), &a->limits);
 	if (e == ERR_OK)
 		e = refusals_new(&a->refusals);
@@ -65,6 +70,7 @@ void admission_free(struct admission *a)
 	limits_free(a->limits);
 	refusals_free(a->refusals);
 	mem_free(a->queues);
+	mem_free(a->refused_as);
 	(void)pthread_mutex_destroy(&a->lock);
 	mem_free(a);
 }
@@ -230,6 +236,29 @@ static const struct condition *condition_of(const struct refusal_facts *f)
 	return c != NULL ? c : condition_of_event(f->reason);
 }
 
+uint64_t admission_refused(const struct admission *a)
+{
+	return atomic_load(&a->refused);
+}
+
+uint64_t admission_refused_as(const struct admission *a, size_t device)
+{
+	return device < a->cfg->n_devices ? atomic_load(&a->refused_as[device])
+					  : 0;
+}
+
+static void count(struct admission *a, const char *calling_ae)
+{
+	atomic_fetch_add(&a->refused, 1);
+	for (size_t i = 0; calling_ae[0] != '\0' && i < a->cfg->n_devices;
+	     i++) {
+		if (!match_ae(&a->cfg->devices[i].ae_titles, calling_ae))
+			continue;
+		atomic_fetch_add(&a->refused_as[i], 1);
+		return;
+	}
+}
+
 static void refuse(struct admission *a, const struct refusal_facts *f,
 		   const char *code)
 {
@@ -244,6 +273,7 @@ static void refuse(struct admission *a, const struct refusal_facts *f,
 	snprintf(key.reason, sizeof(key.reason), "%s", f->reason);
 	refusals_merge(a->refusals, &key);
 	record(a, f, &key);
+	count(a, f->calling_ae);
 	if (!refusals_note(a->refusals, &key, now_ms(), on_repeats, a))
 		return;
 	log_event(LOG_WARN, "refused",

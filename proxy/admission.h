@@ -59,6 +59,11 @@ struct refusal_facts {
 
 void admission_refuse(struct admission *a, const struct refusal_facts *f);
 
+/* How many were refused since start: in all, and with an AE title of device
+ * (that it called itself so is all that is known of who it was). */
+uint64_t admission_refused(const struct admission *a);
+uint64_t admission_refused_as(const struct admission *a, size_t device);
+
 /* Report what repeated: call it every few seconds, and with all at the end. */
 void admission_flush(struct admission *a, bool all);
 

@@ -9,6 +9,8 @@
  *   {"op":"redirect", "destination":D, "transfer":T, "to":D2}
  *   {"op":"export", "transfer":T}
  *   {"op":"reload"}
+ *   {"op":"search-key", "accession":TEXT} or "patient": the value it is found
+ *     by (store/ledger_search.h)
  *
  *   {"ok":true, ...} or {"ok":false, "error":"cause; remedy"}
  *

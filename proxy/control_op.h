@@ -104,6 +104,7 @@ control_run_fn control_run_order;        /* control_order.c */
 control_run_fn control_run_export;       /* control_export.c */
 control_run_fn control_run_audit_export; /* control_export_tables.c */
 control_run_fn control_run_transfers_export;
-control_run_fn control_run_receipt; /* control_receipt.c */
+control_run_fn control_run_receipt;    /* control_receipt.c */
+control_run_fn control_run_search_key; /* control_search.c */
 
 #endif

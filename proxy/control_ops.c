@@ -37,6 +37,8 @@ static const struct control_op ops[] = {
       "reveal"},
      control_run_transfers_export},
     {"receipt", CONTROL_EXPORT, {"study", "reveal"}, control_run_receipt},
+    /* whom they looked for is not on record, that they did is */
+    {"search-key", CONTROL_ACTION, {NULL}, control_run_search_key},
 };
 
 const struct control_op *control_op_at(size_t i)

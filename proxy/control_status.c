@@ -2,6 +2,7 @@
 
 #include "policy/config.h"
 #include "policy/timetable.h"
+#include "proxy/ack_meter.h"
 #include "proxy/commitment.h"
 #include "proxy/control_io.h"
 #include "proxy/destination.h"
@@ -22,6 +23,21 @@ static json_t *endpoint_of(const struct destination_health *h)
 			 (json_int_t)h->answered_ms, "failed_ms",
 			 (json_int_t)h->failed_ms, "echo_ms",
 			 (json_int_t)h->echoed_ms, "error", h->why);
+}
+
+/* Of the line, as TCP sees it; null: never looked at. */
+static json_t *line_of(struct destination *d)
+{
+	struct line_shown l;
+
+	line_facts_show(&d->line, clock_mono_ns(), &l);
+	if (l.age_ms == UINT64_MAX)
+		return json_null();
+	return json_pack("{s:I,s:I,s:I,s:I,s:I}", "rtt_us",
+			 (json_int_t)l.rtt_us, "rtt_min_us",
+			 (json_int_t)l.rtt_min_us, "retransmitted",
+			 (json_int_t)l.retransmitted, "path_mtu",
+			 (json_int_t)l.pmtu, "age_ms", (json_int_t)l.age_ms);
 }
 
 static json_t *endpoints_of(struct destination *d)
@@ -67,6 +83,7 @@ static json_t *status_of(const struct destination_status *d,
 	    (json_int_t)d->failures, "error", d->error, "held_why", d->held_why,
 	    "alert", (int)d->alert, "endpoints", endpoints_of(destination));
 
+	(void)json_object_set_new(j, "line", line_of(destination));
 	if (d->is_link)
 		(void)json_object_set_new(j, "link", link_of(d));
 	return j;
@@ -168,6 +185,23 @@ static json_t *rates_of(const struct shaping *s)
 	return list;
 }
 
+/* ---- acknowledgements ---------------------------------------------------- */
+
+/* A histogram since start, by upper bounds in seconds; not cumulative. */
+static json_t *acknowledgements_json(void)
+{
+	json_t *buckets = json_array();
+	struct ack_figures a;
+
+	ack_meter_read(&a);
+	for (size_t i = 0; i < ROLLUP_BOUNDS; i++)
+		json_array_append_new(
+		    buckets, json_pack("{s:s,s:I}", "le", rollup_bound_text[i],
+				       "count", (json_int_t)a.bucket[i]));
+	return json_pack("{s:I,s:I,s:o}", "count", (json_int_t)a.count,
+			 "sum_us", (json_int_t)a.sum_us, "buckets", buckets);
+}
+
 /* ---- the whole ----------------------------------------------------------- */
 
 json_t *control_status(const struct control_options *o, int64_t started_ms)
@@ -178,10 +212,11 @@ json_t *control_status(const struct control_options *o, int64_t started_ms)
 	for (size_t i = 0; scheduler_status(o->scheduler, i, &d); i++)
 		json_array_append_new(list, status_of(&d, o->destinations[i]));
 	return json_pack(
-	    "{s:b,s:s,s:s,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o}", "ok", 1, "node",
-	    o->config->node, "version", CULVERT_VERSION, "uptime_ms",
+	    "{s:b,s:s,s:s,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "ok", 1,
+	    "node", o->config->node, "version", CULVERT_VERSION, "uptime_ms",
 	    (json_int_t)(clock_wall_ms() - started_ms), "associations",
-	    o->associations(o->arg), "spool", spool_json(o->spool), "ledger",
+	    o->associations(o->arg), "acknowledgements",
+	    acknowledgements_json(), "spool", spool_json(o->spool), "ledger",
 	    ledger_json(o->ledger), "commitment",
 	    commitment_json(o->commitment), "rates", rates_of(o->shaping),
 	    "repositories", repositories_json(o->repositories), "destinations",

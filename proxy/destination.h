@@ -10,6 +10,7 @@
 
 #include "policy/config.h"
 #include "proxy/lib/err.h"
+#include "proxy/line_facts.h"
 
 struct capabilities;
 struct endpoints;
@@ -35,6 +36,7 @@ struct destination {
 	size_t index;          /* in the configuration, for the shaper */
 	pthread_mutex_t lock;  /* of endpoints; held for moments */
 	struct endpoints *endpoints;
+	struct line_facts line; /* any thread */
 };
 
 /* Load the TLS material of c, which is borrowed and must outlive the result.

@@ -248,6 +248,7 @@ void sender_row_begin(struct sender *s, const struct assoc *ac,
 	ledger_association_begin(s->env.ledger, &row);
 	mem_free(contexts);
 	s->begun_ns = clock_mono_ns();
+	s->line = (struct line_watch){0};
 	s->stores = s->messages = s->failures = 0;
 }
 

@@ -94,6 +94,7 @@ struct sender {
 	uint16_t message_id;
 	uint64_t id; /* of the ledger; 0: no row */
 	uint64_t begun_ns;
+	struct line_watch line;
 	uint64_t bytes_in, bytes_out; /* outlive the stream */
 	uint32_t stores, messages, failures;
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 #include "proxy/sender_int.h"
 
@@ -216,6 +217,16 @@ static void open_another(struct sender *s)
 		sender_timer(s, s->config->timeouts.response);
 }
 
+/* How good it is, for the status. */
+static void look_at_line(struct sender *s)
+{
+	uint64_t now = clock_mono_ns();
+	struct stream_tcp tcp;
+
+	if (line_facts_due(&s->line, now) && stream_tcp_info(s->stream, &tcp))
+		line_facts_note(&s->env.destination->line, &s->line, &tcp, now);
+}
+
 /* Begin the message of t. False: it waits, or the association does not fit. */
 static bool begin(struct sender *s, struct task *t)
 {
@@ -260,6 +271,7 @@ static bool begin(struct sender *s, struct task *t)
 	else
 		s->stores++;
 	t->association = s->id;
+	look_at_line(s);
 	s->progress = stream_bytes_out(s->stream);
 	sender_timer(s, s->config->timeouts.response);
 	return send_request(s, t);

@@ -24,6 +24,7 @@
 #include "proxy/net/tls.h"
 #include "proxy/notify.h"
 #include "proxy/reload.h"
+#include "proxy/sampler.h"
 #include "proxy/scheduler.h"
 #include "proxy/server_int.h"
 #include "store/ledger.h"
@@ -133,6 +134,8 @@ static void on_tick(uv_timer_t *t)
 		scheduler_tick(s->scheduler);
 	shaping_sample(&s->shaping, clock_mono_ns());
 	link_receiver_tick(s->links);
+	sampler_tick(s->sampler, s->scheduler, clock_wall_ms(),
+		     clock_mono_ns());
 	watch_spool(s);
 	watch_clock(s);
 	log_flush(0);

@@ -34,6 +34,7 @@ struct link_receiver;
 struct reload;
 struct repositories;
 struct repository_opener;
+struct sampler;
 struct scheduler;
 struct seal_signer;
 struct worker;
@@ -69,6 +70,7 @@ struct server {
 	struct acceptor *acceptor;
 	struct reload *reload;
 	struct control *control;
+	struct sampler *sampler;
 
 	enum phase phase;
 	uint64_t drain_began_ms;

@@ -21,6 +21,7 @@
 #include "proxy/reload.h"
 #include "proxy/repository.h"
 #include "proxy/repository_open.h"
+#include "proxy/sampler.h"
 #include "proxy/scheduler.h"
 #include "proxy/server_int.h"
 #include "store/ledger.h"
@@ -285,6 +286,20 @@ static enum err start_acceptor(struct server *s)
 	return acceptor_start(&o, &s->acceptor, s->why);
 }
 
+static enum err start_sampler(struct server *s)
+{
+	struct sampler_options o = {.config = s->config,
+				    .spool = s->spool,
+				    .ledger = s->ledger,
+				    .destinations = s->destinations,
+				    .shaping = &s->shaping,
+				    .admission = s->admission,
+				    .associations = count_open,
+				    .arg = s};
+
+	return sampler_new(&o, &s->sampler);
+}
+
 static enum err start_admission(struct server *s)
 {
 	return admission_new(s->config, s->ledger, &s->admission);
@@ -371,6 +386,7 @@ enum err server_start(struct server *s)
 	    {"reload", start_reload},
 	    {"links", start_links},
 	    {"listeners", start_acceptor},
+	    {"figures", start_sampler},
 	    {"control socket", start_control},
 	};
 

@@ -21,6 +21,7 @@
 #include "proxy/reload.h"
 #include "proxy/repository.h"
 #include "proxy/repository_open.h"
+#include "proxy/sampler.h"
 #include "proxy/scheduler.h"
 #include "proxy/server_int.h"
 #include "proxy/store_scp.h"
@@ -190,6 +191,7 @@ void server_take_apart(struct server *s)
 	if (s->handshakes != NULL)
 		handshakes_flush(s->handshakes, true);
 	reload_free(s->reload);
+	sampler_free(s->sampler);
 	admission_free(s->admission);
 	destinations_close(s->destinations, s->config->n_destinations);
 	handshakes_free(s->handshakes);

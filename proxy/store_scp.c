@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/ack_meter.h"
 #include "proxy/dicom/identify.h"
 #include "proxy/early.h"
 #include "proxy/lib/clock.h"
@@ -23,6 +24,7 @@ struct store_op {
 	bool finished;         /* only a message in the mailbox keeps it */
 	uint16_t status;
 	const char *comment; /* static */
+	uint64_t ended_ns;   /* store_end() was called */
 
 	bool identifying;
 	struct identify identify;
@@ -88,6 +90,9 @@ static void on_done_msg(struct msg *m)
 	early_end(&op->early, op->result == ERR_OK && !op->refused);
 	if (!op->orphan)
 		op->events->on_done(op->arg, op->status, op->comment);
+	if (!op->orphan && op->status == STATUS_SUCCESS)
+		ack_meter_note(worker_index(op->worker),
+			       clock_mono_ns() - op->ended_ns);
 	op_free(op);
 }
 
@@ -309,6 +314,7 @@ void store_end(struct store_op *op)
 	enum err e;
 
 	op->ended = true;
+	op->ended_ns = clock_mono_ns();
 	atomic_fetch_add(&pending, 1);
 	if (op->identifying)
 		take_identity(op);

@@ -287,6 +287,43 @@ void ledger_publish(struct ledger *l)
 	pthread_mutex_unlock(&l->stats_mutex);
 }
 
+/* Memory that is out leaves the last figures. */
+static void publish_devices(struct ledger *l)
+{
+	size_t n = l->m.n_devices;
+	struct ledger_device_stats *v = mem_zarray(n, sizeof(*v));
+
+	if (v == NULL)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		const struct mirror_device *d = &l->m.devices[i];
+
+		memcpy(v[i].name, d->name, sizeof(v[i].name));
+		v[i].last_ms = d->last_ms;
+		v[i].instances = d->instances;
+		v[i].bytes = d->bytes;
+		v[i].associations = d->associations;
+	}
+	pthread_mutex_lock(&l->stats_mutex);
+	mem_free(l->devices);
+	l->devices = v;
+	l->n_devices = n;
+	pthread_mutex_unlock(&l->stats_mutex);
+}
+
+size_t ledger_devices(struct ledger *l, struct ledger_device_stats *out,
+		      size_t cap)
+{
+	size_t n;
+
+	pthread_mutex_lock(&l->stats_mutex);
+	n = l->n_devices < cap ? l->n_devices : cap;
+	if (n > 0)
+		memcpy(out, l->devices, n * sizeof(*out));
+	pthread_mutex_unlock(&l->stats_mutex);
+	return n;
+}
+
 static enum err find_oldest(struct ledger *l, struct mirror_destination *d)
 {
 	sqlite3_stmt *st = l->st[ST_OLDEST];
@@ -341,6 +378,8 @@ static enum err tick(struct ledger *l)
 		e = find_oldest(l, &l->m.destinations[i]);
 	if (l->db != NULL && e == ERR_OK)
 		e = ledger_blind_fill(l);
+	if (l->db != NULL && e == ERR_OK && l->m.n_devices > 0)
+		publish_devices(l);
 	ledger_publish(l);
 	return e;
 }
@@ -467,6 +506,7 @@ static void ledger_free(struct ledger *l)
 	seal_mac_free(l->mac);
 	audit_close(l->audit);
 	mem_free(l->changed);
+	mem_free(l->devices);
 	if (l->record != NULL)
 		mem_wipe(l->record, sizeof(*l->record));
 	mem_free(l->record);
@@ -527,6 +567,8 @@ static enum err start(struct ledger *l, char why[LEDGER_WHY_LEN])
 		return e == ERR_BUSY || e == ERR_CORRUPT ? ERR_IO : e;
 	}
 	ledger_publish(l);
+	if (l->m.n_devices > 0)
+		publish_devices(l);
 	if (pthread_create(&l->thread, NULL, ledger_main, l) != 0)
 		return ERR_NOMEM;
 	return ERR_OK;

@@ -268,6 +268,16 @@ struct ledger_stats {
 	struct ledger_destination_stats destinations[LEDGER_N_DESTINATIONS];
 };
 
+struct ledger_device_stats {
+	char name[33];
+	int64_t last_ms; /* last instance or association */
+	uint64_t instances, bytes, associations; /* since the ledger began */
+};
+/* The devices that ever sent anything, up to cap of them; up to 1 s old. Copies
+ * under a short lock. */
+size_t ledger_devices(struct ledger *l, struct ledger_device_stats *out,
+		      size_t cap);
+
 /* Copies under a short lock; no database access. */
 void ledger_stats(struct ledger *l, struct ledger_stats *out);
 

@@ -322,7 +322,9 @@ struct ledger {
 	atomic_uint_least64_t next_association;
 
 	pthread_mutex_t stats_mutex;
-	struct ledger_stats stats; /* under stats_mutex */
+	struct ledger_stats stats;           /* under stats_mutex */
+	struct ledger_device_stats *devices; /* likewise */
+	size_t n_devices;
 	pthread_mutex_t seal_mutex;
 	struct seal *query_seal; /* under seal_mutex */
 	struct seal_mac *mac;    /* any thread */

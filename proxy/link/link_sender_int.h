@@ -213,7 +213,8 @@ struct link_sender {
 	uint64_t far_position;
 	uint64_t idle_ms;   /* monotonic: nothing to do since; 0: there is */
 	uint64_t looked_ms; /* monotonic: at the ledger's counts */
-	uint64_t waiting_n; /* queued or arrived there */
+	struct line_watch watch; /* of its first connection */
+	uint64_t waiting_n;      /* queued or arrived there */
 
 	/* Outcomes. */
 	struct list unwritten; /* of struct tx_outcome */

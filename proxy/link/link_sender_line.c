@@ -383,10 +383,26 @@ static void want_or_not(struct link_sender *s, uint64_t now_ms)
 		link_session_want(s->session, false);
 }
 
+/* How good it is, for the status. */
+static void look_at_line(struct link_sender *s, const struct link_conn *c)
+{
+	uint64_t now = clock_mono_ns();
+	struct link_conn_figures f;
+
+	if (c == NULL || !line_facts_due(&s->watch, now))
+		return;
+	link_conn_figures(c, &f);
+	if (f.have_tcp)
+		line_facts_note(&s->env.destination->line, &s->watch, &f.tcp,
+				now);
+}
+
 static void gather(struct link_sender *s)
 {
 	struct link_sender_status *st = &s->now;
 	struct link_conn *c = link_line_conn(s, 0);
+
+	look_at_line(s, c);
 
 	st->connections =
 	    s->session != NULL ? link_session_connections(s->session) : 0;

@@ -1,9 +1,17 @@
 """A ledger of years: every question of the page is answered from an index, and
 what is found is what is there. (tests/bench/views.py measures how quickly.)"""
+import json
 import os
 import pathlib
+import socket
 import sqlite3
 import subprocess
+
+import pytest
+
+import dicom
+from culvert import until
+from test_store import instances
 
 TOOLS = pathlib.Path(os.environ.get('STORED', 'build/release/bench'))
 N = 100000
@@ -32,3 +40,75 @@ def test_no_view_reads_a_whole_table(daemons, edge_config):
     edge.start()
     assert edge.sql('SELECT count(*) FROM instances')[0][0] == N
     edge.stop()
+
+
+def points(edge):
+    """The newest value of each metric and name, summed over all steps."""
+    names = {i: (m, n) for i, m, n in
+             edge.sql('SELECT id, metric, name FROM rollup_names')}
+    sums = {}
+    for data, in edge.sql('SELECT data FROM rollups WHERE slot < 1 << 40'):
+        numbers, value, shift = [], 0, 0
+        for b in data:
+            value |= (b & 127) << shift
+            shift += 7
+            if b < 128:
+                numbers.append(value)
+                value = shift = 0
+        for i, v in zip(numbers[::2], numbers[1::2]):
+            sums[names[i]] = sums.get(names[i], 0) + v
+    return sums
+
+
+@pytest.mark.slow
+def test_what_passes_is_in_the_figures(daemons, scps, tls, edge_config):
+    """Metrics are numbered in store/ledger_rollup.h."""
+    scp = scps(tls=tls.server())
+    edge = daemons(edge_config(scp.port))
+    sent = instances(20, size=30000)
+    assert dicom.send(edge.port(), sent) == [0] * 20
+    edge.wait_deliveries('delivered', 20)
+
+    s = edge.status()
+    acks = s['acknowledgements']
+    assert acks['count'] == 20
+    assert sum(b['count'] for b in acks['buckets']) == 20
+    assert acks['buckets'][-1]['le'] == '+Inf'
+    assert 0 < acks['sum_us'] < 20 * 60e6
+    line = s['destinations'][0]['line']
+    assert line['rtt_us'] > 0 and line['path_mtu'] > 0
+
+    name = s['destinations'][0]['name']
+    device = edge.sql('SELECT name FROM devices')[0][0]
+    until('a sample', lambda: points(edge).get((25, device)) == 20, 25)
+    p = points(edge)
+    assert p[0, ''] >= 1
+    assert p[9, name] == 20
+    assert p[8, name] == p[24, device]
+    assert sum(v for (m, _), v in p.items() if m == 5) == 20
+    assert p[6, ''] == acks['sum_us']
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='the auditor: root is one')
+def test_an_accession_number_is_found_by_its_key(daemons, scps, tls,
+                                                 edge_config):
+    scp = scps(tls=tls.server())
+    edge = daemons(edge_config(scp.port))
+    assert dicom.send(edge.port(), instances(2)) == [0] * 2
+    edge.wait_deliveries('delivered', 2)
+    control = edge.root / 'control.sock'
+    for request, answer in (
+            ({'op': 'search-key', 'accession': 'x1'}, True),
+            ({'op': 'search-key', 'patient': 'x1'}, True),
+            ({'op': 'search-key', 'patient': '   '}, False),
+            ({'op': 'search-key', 'patient': 'x' * 200}, False),
+            ({'op': 'search-key', 'patient': 'x', 'accession': 'x'}, False),
+            ({'op': 'search-key'}, False)):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(30)
+        s.connect(str(control))
+        s.sendall(json.dumps(request).encode() + b'\n')
+        got = json.loads(s.makefile().readline())
+        s.close()
+        assert got['ok'] is answer, got
+        assert ('key' in got) is answer
