@@ -85,7 +85,7 @@ CPPFLAGS_ALL := -D_GNU_SOURCE -I. -isystem $(WOLFSSL)/include \
 	-DCULVERT_WOLFSSL_VERSION='"$(WOLFSSL_VERSION)"' $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 -g -pthread -fno-common $(WARN)
 LIBS := $(WOLFSSL)/lib/libwolfssl.a -luv -lyaml -lsqlite3 -lmicrohttpd \
-	-ljansson -lz -lm
+	-ljansson -largon2 -lz -lm
 LDFLAGS_ALL := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now,-z,noexecstack
 
 CF_PROTECTION := $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
@@ -224,6 +224,12 @@ build/flags: FORCE
 
 FORCE:
 
+# What the browser fetches, as one C file.
+build/assets/assets_data.c: packaging/assets.sh web-status/package-lock.json \
+		web-status/assets $(wildcard web-status/assets/*)
+	@echo "  assets $@"
+	@packaging/assets.sh $@
+
 # $(call flavour,NAME)
 define flavour
 build/$(1)/obj/%.o: %.c Makefile build/flags
@@ -234,7 +240,15 @@ build/$(1)/obj/%.o: %.c Makefile build/flags
 
 $(VERSIONED:%.c=build/$(1)/obj/%.o): build/version
 
-build/$(1)/libculvert.a: $(SRC:%.c=build/$(1)/obj/%.o)
+build/$(1)/obj/web-status/assets_data.o: build/assets/assets_data.c Makefile \
+		build/flags
+	@mkdir -p $$(@D)
+	@echo "  cc $(1) $$<"
+	@$$(CC_$(1)) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) \
+		$$(CFLAGS) -MMD -MP -c $$< -o $$@
+
+build/$(1)/libculvert.a: $(SRC:%.c=build/$(1)/obj/%.o) \
+		build/$(1)/obj/web-status/assets_data.o
 	@rm -f $$@
 	@ar rcs $$@ $$^
 

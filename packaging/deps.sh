@@ -12,15 +12,16 @@ set -euo pipefail
 	build="gcc make libc6-dev pkg-config ca-certificates debian-archive-keyring
 		dpkg-dev autoconf automake libtool patch xz-utils
 		libuv1-dev libyaml-dev libsqlite3-dev libmicrohttpd-dev libjansson-dev
-		zlib1g-dev"
+		libargon2-dev zlib1g-dev"
 	demo="dcmtk python3-pydicom sqlite3"
 	test="$demo libcmocka-dev python3 python3-pytest python3-pytest-timeout
 		python3-pytest-xdist
 		openssl libssl-dev orthanc stunnel4 tshark libgdcm-tools tzdata
-		iproute2 rsyslog rsyslog-gnutls jing"
-	# Node from elsewhere, with its npm, is as good as Debian's.
-	command -v node >/dev/null || test="$test nodejs"
-	command -v npm >/dev/null || test="$test npm"
+		iproute2 rsyslog rsyslog-gnutls jing chromium fonts-wqy-microhei"
+	# npm fetches what the status page's charts are drawn with. Node from
+	# elsewhere, with its npm, is as good as Debian's.
+	command -v node >/dev/null || build="$build nodejs"
+	command -v npm >/dev/null || build="$build npm"
 	lint="clang clang-format clang-tidy cppcheck shellcheck git python3
 		libcmocka-dev"
 	fuzz="clang llvm"

@@ -39,6 +39,7 @@ static const struct control_op ops[] = {
     {"receipt", CONTROL_EXPORT, {"study", "reveal"}, control_run_receipt},
     /* whom they looked for is not on record, that they did is */
     {"search-key", CONTROL_ACTION, {NULL}, control_run_search_key},
+    {"web-event", CONTROL_SILENT, {NULL}, control_run_web_event},
 };
 
 const struct control_op *control_op_at(size_t i)

@@ -37,6 +37,7 @@ struct repository_opener;
 struct sampler;
 struct scheduler;
 struct seal_signer;
+struct web_child;
 struct worker;
 
 enum phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_SETTLING, PHASE_STOPPED };
@@ -71,6 +72,7 @@ struct server {
 	struct reload *reload;
 	struct control *control;
 	struct sampler *sampler;
+	struct web_child *web;
 
 	enum phase phase;
 	uint64_t drain_began_ms;

@@ -24,6 +24,7 @@
 #include "proxy/sampler.h"
 #include "proxy/scheduler.h"
 #include "proxy/server_int.h"
+#include "proxy/web_child.h"
 #include "store/ledger.h"
 #include "store/ledger_origin.h"
 #include "store/ledger_view.h"
@@ -310,6 +311,7 @@ static void on_reshape(void *arg)
 	struct server *s = arg;
 
 	server_on_hours(&s->hours);
+	web_child_reload(s->web);
 }
 
 static enum err start_reload(struct server *s)
@@ -363,6 +365,11 @@ static const struct condition *failed_by(const char *why)
 	return c != NULL ? c : condition_get(CONDITION_START_FAILED);
 }
 
+static enum err start_web(struct server *s)
+{
+	return web_child_start(&s->loop, s->config, &s->web);
+}
+
 enum err server_start(struct server *s)
 {
 	static const struct {
@@ -388,6 +395,7 @@ enum err server_start(struct server *s)
 	    {"listeners", start_acceptor},
 	    {"figures", start_sampler},
 	    {"control socket", start_control},
+	    {"status page", start_web},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {

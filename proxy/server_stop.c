@@ -25,6 +25,7 @@
 #include "proxy/scheduler.h"
 #include "proxy/server_int.h"
 #include "proxy/store_scp.h"
+#include "proxy/web_child.h"
 #include "store/ledger.h"
 #include "store/seal_sign.h"
 
@@ -140,6 +141,8 @@ void server_on_stop(uv_signal_t *sig, int number)
 	s->phase = PHASE_DRAINING;
 	s->drain_began_ms = server_mono_ms();
 	audit_stop(s, number);
+	web_child_stop(s->web);
+	s->web = NULL;
 	control_stop(s->control);
 	s->control = NULL;
 	acceptor_drain(s->acceptor, false);
@@ -171,6 +174,7 @@ void server_take_apart(struct server *s)
 {
 	struct scheduler *scheduler = server_swap_scheduler(s, NULL);
 
+	web_child_stop(s->web);
 	control_stop(s->control);
 	if (s->acceptor != NULL && s->n_workers > 0)
 		acceptor_drain(s->acceptor, true);

@@ -53,7 +53,10 @@
 	X(60, PRUNED, "audit-pruned")                                          \
 	X(61, ERASED, "audit-erased")                                          \
 	X(62, TRANSFERS_PRUNED, "transfers-pruned")                            \
-	X(63, SIGNING_KEY_MADE, "signing-key-made")
+	X(63, SIGNING_KEY_MADE, "signing-key-made")                            \
+	X(70, LOGIN, "login")                                                  \
+	X(71, LOGIN_FAILED, "login-failed")                                    \
+	X(72, LOGOUT, "logout")
 
 enum audit_kind {
 #define X(number, name, text) AUDIT_##name = (number),

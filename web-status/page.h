@@ -76,7 +76,8 @@ const char *web_query_text(const struct web_request *r);
 /* By ?lang=en|zh, else the cookie "lang", else Accept-Language, else English.
  * ?lang sets the cookie. */
 enum web_language web_language(const struct web_request *r);
-/* By the cookie "theme" (light, dark); "" where the viewer's system decides. */
+/* By ?theme=light|dark| (empty: as the viewer's system has it), else the cookie
+ * "theme"; "" where the system decides. ?theme sets the cookie. */
 const char *web_theme(const struct web_request *r);
 
 /* Who asks. roles: bits of policy/roles.h. user: "" where nobody logged in (on
@@ -91,6 +92,25 @@ bool web_can_logout(const struct web_request *r);
 const char *web_csrf(const struct web_request *r);
 /* "10.1.4.20": the other end of the connection, never from a header. */
 const char *web_address(const struct web_request *r);
+
+/* ---- the log-in page and the page of an error -------------------------- */
+
+enum web_login_problem {
+	WEB_LOGIN_FINE,  /* nothing was tried yet */
+	WEB_LOGIN_WRONG, /* name or password; never say which */
+	WEB_LOGIN_WAIT,  /* too many failures: web_login_wait() */
+	WEB_LOGIN_STALE  /* the form was too old: try again */
+};
+
+/* For view_login: a form with method post, action "/login" and the fields
+ * name, password, csrf (hidden: web_login_token()) and next (hidden: the same
+ * query parameter). */
+enum web_login_problem web_login_problem(const struct web_request *r);
+unsigned web_login_wait(const struct web_request *r); /* seconds */
+const char *web_login_token(const struct web_request *r);
+const char *web_login_next(const struct web_request *r); /* "/" or more */
+/* For view_error: the status it is about, 400 or more. */
+unsigned web_error_code(const struct web_request *r);
 
 /* ---- data -------------------------------------------------------------- */
 

@@ -4,6 +4,8 @@
 
 #include "web-status/routes.h"
 
-web_view_fn view_now; /* "/": how things stand */
+web_view_fn view_now;   /* "/": how things stand */
+web_view_fn view_login; /* "/login": see page.h */
+web_view_fn view_error; /* in place of what went wrong */
 
 #endif

@@ -1,0 +1,65 @@
+/* What a process that only serves pages gives up once it listens: privileges,
+ * capabilities, core files, and memory and descriptors without bound. */
+#include <errno.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "policy/config.h"
+#include "proxy/lib/log.h"
+#include "web-status/server_int.h"
+
+/* Sanitizers reserve terabytes of addresses. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+enum { FILES_OF_ITS_OWN = 128 };
+
+/* Lowers both limits, never raises the hard one. */
+static void limit(int what, rlim_t most)
+{
+	struct rlimit now;
+
+	if (getrlimit((__rlimit_resource_t)what, &now) != 0)
+		return;
+	if (now.rlim_max != RLIM_INFINITY && now.rlim_max < most)
+		most = now.rlim_max;
+	now.rlim_cur = now.rlim_max = most;
+	if (setrlimit((__rlimit_resource_t)what, &now) != 0)
+		log_event(LOG_WARN, "web-limit", "which=%d cause=\"%s\"", what,
+			  strerror(errno));
+}
+
+static void drop_capabilities(void)
+{
+	struct __user_cap_header_struct head = {
+	    .version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {{0}, {0}};
+
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capset, &head, none) != 0)
+		log_event(LOG_WARN, "web-capabilities", "cause=\"%s\"",
+			  strerror(errno));
+}
+
+void sandbox_enter(const struct config *config)
+{
+	/* a viewer takes three with TLS: its socket and a pair */
+	limit(RLIMIT_NOFILE,
+	      (rlim_t)config->status.connections * 3 + FILES_OF_ITS_OWN);
+#ifndef SANITIZED
+	limit(RLIMIT_CORE, 0);
+	limit(RLIMIT_AS, (rlim_t)4 << 30);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+	drop_capabilities();
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
