@@ -115,8 +115,8 @@ static enum MHD_Result run_events(struct web_request *r)
 /* Nobody we know asks for what needs a role. */
 static enum MHD_Result send_to_login(struct web_request *r)
 {
-	bool page = r->route != NULL && r->route->event == NULL &&
-		    (r->route->type == NULL);
+	bool page = r->route == NULL ||
+		    (r->route->event == NULL && r->route->type == NULL);
 	size_t n = 0;
 
 	if (!page)
