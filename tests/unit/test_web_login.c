@@ -171,8 +171,9 @@ static void one_user_cannot_push_out_the_others(void **state)
 	assert_int_equal(sessions_begin(s, 0, &ben, 0, first), ERR_OK);
 	for (unsigned i = 0; i < 3 * SESSIONS_MAX; i++)
 		assert_int_equal(sessions_begin(s, i, &anna, 0, token), ERR_OK);
-	assert_true(sessions_find(s, 1, first, NULL));
-	assert_int_equal(sessions_count(s, 1), SESSIONS_PER_USER + 1);
+	assert_true(sessions_find(s, 3 * SESSIONS_MAX, first, NULL));
+	assert_int_equal(sessions_count(s, 3 * SESSIONS_MAX),
+			 SESSIONS_PER_USER + 1);
 	sessions_free(s);
 }
 
