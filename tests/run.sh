@@ -197,6 +197,26 @@ run_integration() {
 	count $counts
 }
 
+# What the tests have provoked of the catalogue; only when all of them ran.
+check_conditions() {
+	case " $* " in
+	*" unit "*" integration "*) ;;
+	*) return 0 ;;
+	esac
+	[ "$flavour" = asan ] && [ -z "${K:-}" ] || return 0
+	if ! "$python" tests/conditions.py "$CULVERT" "$log" \
+		>"$log/conditions.txt" 2>&1; then
+		count 0 1
+		names="$names conditions"
+	else
+		count 1 0
+	fi
+	cat "$log/conditions.txt"
+}
+
+export CULVERT_CONDITIONS="$PWD/$log/conditions"
+rm -rf "$CULVERT_CONDITIONS"
+mkdir -p "$CULVERT_CONDITIONS"
 start=$(date +%s)
 for part in "$@"; do
 	case $part in
@@ -209,6 +229,7 @@ for part in "$@"; do
 		;;
 	esac
 done
+check_conditions "$@"
 [ -z "$names" ] || echo "$flavour: failed:$names"
 echo "$flavour: took $(($(date +%s) - start)) s; logs in $log"
 echo "$passed passed, $failed failed"

@@ -99,13 +99,14 @@
 	  "and mode",							       \
 	  "无法写入审计最后一个头的副本：会重试",			       \
 	  "检查 records.path 所在的磁盘、剩余空间、属主和权限")		       \
-	X(AUDIT_PRUNE_REFUSED, 8109, WARN, "audit-prune-refused",	       \
-	  "nothing is pruned from the records for now",			       \
-	  "see the detail: an auditor ends a hold, or confirms the "	       \
-	  "clock with culvert audit clock",				       \
-	  "暂不清理任何记录",						       \
-	  "查看详情：由审计员解除保留，或用 culvert audit clock 确认时"	       \
-	  "钟")
+	X(AUDIT_PRUNE_REFUSED, 8109, ERROR, "audit-prune-refused",	       \
+	  "a month of the audit is due and is not pruned: it does not "	       \
+	  "verify",							       \
+	  "culvert audit verify names the first bad row; keep the file "       \
+	  "and find out who or what changed it",			       \
+	  "审计的某个月已到期但未清理：未通过校验",			       \
+	  "culvert audit verify 会指出第一条有误的记录；保留该文件并查"	       \
+	  "明是谁或什么更改了它")
 /* clang-format on */
 
 #endif

@@ -38,11 +38,23 @@ def until(what, condition, seconds=30):
         time.sleep(0.02)
 
 
+def note_conditions(text):
+    """Lines with a code, for tests/conditions.py."""
+    folder = os.environ.get('CULVERT_CONDITIONS')
+    lines = [t for t in text.splitlines() if re.search(r'CV\d{4}', t)]
+    if folder and lines:
+        with open(os.path.join(folder, '%d.seen' % os.getpid()), 'a',
+                  encoding='utf-8') as f:
+            f.write('\n'.join(lines) + '\n')
+
+
 def run(*args, check=False, timeout=60, **kw):
     """A culvert command; returns the CompletedProcess with text output."""
     p = subprocess.run([BINARY, *map(str, args)], capture_output=True,
                        text=True, errors='replace', timeout=timeout * SLOW, **kw)
     assert not REPORT.search(p.stderr), p.stderr[-4000:]
+    if not {'explain', '--man'} & set(map(str, args)):
+        note_conditions(p.stdout + p.stderr)
     if check:
         assert p.returncode == 0, (args, p.returncode, p.stdout, p.stderr)
     return p
@@ -149,6 +161,7 @@ class Culvert:
         self.reader.join(10)
         self.process = None
         log = self.log()
+        note_conditions(log)
         assert not REPORT.search(log), log[-6000:]
 
     def stop(self, seconds=30):

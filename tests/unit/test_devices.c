@@ -14,6 +14,7 @@
 
 #include "policy/config.h"
 #include "policy/devices.h"
+#include "tests/unit/condition_seen.h"
 
 #define FP "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
@@ -88,6 +89,7 @@ static void refused(enum device_reason why, int rj_reason, const char *cause,
 		fail_msg("cause: %s", v.cause);
 	if (strstr(v.remedy, remedy) == NULL)
 		fail_msg("remedy: %s", v.remedy);
+	condition_asserted(condition_of_event(device_reason_name(why)));
 }
 
 static void what_is_declared_is_admitted(void **state)

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "tests/unit/condition_seen.h"
 #include "tests/unit/net_fixture.h"
 #include "tests/unit/tls_kit.h"
 
@@ -75,6 +76,7 @@ void end_says(const struct end *e, const char *const words[])
 		if (strstr(tls_failure(e->tls), *words) == NULL)
 			fail_msg("\"%s\" is not in: %s", *words,
 				 tls_failure(e->tls));
+	condition_asserted(condition_in_text(tls_failure(e->tls)));
 }
 
 void pair_begin(struct pair *p, const char *name, const char *key)
