@@ -28,9 +28,22 @@ sed -e "s|@BINDIR@|$bin|g" -e "s|@SYSCONFDIR@|$sysconf|g" \
 put 644 build/culvert.service "$prefix/lib/systemd/system/culvert.service"
 put 644 packaging/systemd/culvert.sysusers \
 	"$prefix/lib/sysusers.d/culvert.conf"
+# The synopsis of culvert(1) comes from the binary's own table of commands.
+build/release/culvert help --man >build/synopsis.man
 for f in packaging/man/*.[1-8]; do
-	page "${f##*.}" "$f"
+	sed -e '/^\.\\" SYNOPSIS:/r build/synopsis.man' \
+		-e '/^\.\\" SYNOPSIS:/,/^\.\\" END/d' "$f" \
+		>"build/$(basename "$f")"
+	page "${f##*.}" "build/$(basename "$f")"
 done
+# Likewise the conditions, and the completion of both shells.
+build/release/culvert explain --man --language en >build/culvert-conditions.7
+page 7 build/culvert-conditions.7
+build/release/culvert completion bash >build/culvert.bash
+put 644 build/culvert.bash \
+	"$prefix/share/bash-completion/completions/culvert"
+build/release/culvert completion zsh >build/_culvert
+put 644 build/_culvert "$prefix/share/zsh/vendor-completions/_culvert"
 # The page of options comes from the binary's own table.
 if build/release/culvert check --options-man >build/culvert.yaml.5 \
 	2>/dev/null && [ -s build/culvert.yaml.5 ]; then

@@ -292,6 +292,9 @@ void admission_refuse(struct admission *a, const struct refusal_facts *f)
 	const struct condition *c = condition_of(f);
 	struct refusal_facts all = *f;
 
+	/* what failed in a handshake is counted apart */
+	if (f->tls && c != NULL)
+		all.reason = c->name;
 	if (all.cause == NULL)
 		all.cause = c != NULL ? c->cause[CONDITION_EN] : "";
 	if (all.remedy == NULL)

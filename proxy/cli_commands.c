@@ -119,6 +119,7 @@ static const struct cli_command table[] = {
       {"--state", STATES},
       {"--after", "ID"},
       LIMIT,
+      {"--key", "FILE"},
       EXPORT,
       JSON}},
     {"receipt",
@@ -217,19 +218,35 @@ static void roff(FILE *to, const char *text)
 	}
 }
 
+/* a|b: a line may break before each */
+static void alternatives(FILE *to, const char *text, const char *bar)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '|')
+			fputs(bar, to);
+		else
+			fputc(*text, to);
+	}
+}
+
 void cli_commands_man(FILE *to)
 {
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		const struct cli_command *c = &table[i];
 
 		fprintf(to, ".SY culvert\n.B %s\n", c->name);
-		if (c->words != NULL)
-			fprintf(to, ".I \"%s\"\n", c->words);
+		if (c->words != NULL) {
+			fputs(".I \"", to);
+			alternatives(to, c->words, " | ");
+			fputs("\"\n", to);
+		}
 		for (size_t o = 0; c->options[o].name != NULL; o++) {
 			fputs(".OP ", to);
 			roff(to, c->options[o].name);
-			if (c->options[o].value != NULL)
-				fprintf(to, " %s", c->options[o].value);
+			if (c->options[o].value != NULL) {
+				fputc(' ', to);
+				alternatives(to, c->options[o].value, "\\:|");
+			}
 			fputc('\n', to);
 		}
 		fputs(".YS\n", to);
