@@ -53,7 +53,7 @@ static const struct right rights[] = {
      "keep records beyond their retention, or no longer"},
     {RIGHT_OP, "audit-erase", AUDITOR, false, "culvert audit erase",
      "erase a sealed value"},
-    {RIGHT_OP, "audit-clock", AUDITOR, false, "culvert audit clock",
+    {RIGHT_OP, "audit-clock", AUDITOR, false, "culvert audit confirm-clock",
      "confirm the clock after a step"},
     {RIGHT_OP, "audit-export", AUDITOR, false, "culvert audit export",
      "export audit rows"},

@@ -17,7 +17,12 @@ static const char help[] =
     "  export          write rows to a file, with a signed manifest\n"
     "  head            print the newest signed head, to be kept elsewhere\n"
     "  key             print the public key that heads are checked with\n"
-    "\n"
+    "  prune           remove what is older than records.retention\n"
+    "  hold            legal hold: keep what would be pruned or erased\n"
+    "  erase           erase sealed values; the chain stays whole\n"
+    "  confirm-clock   the clock is right, pruning may go on\n\n"
+    "verify, head and key read files; the others ask the daemon, and are on\n"
+    "record before they take effect.\n\n"
     "culvert audit COMMAND --help says more, with examples.\n";
 
 /* Of the files here, or of an export that was taken elsewhere. */
@@ -33,10 +38,10 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-    {"verify", verify},
-    {"export", cli_audit_export},
-    {"head", cli_audit_head},
-    {"key", cli_audit_key},
+    {"verify", verify},         {"export", cli_audit_export},
+    {"head", cli_audit_head},   {"key", cli_audit_key},
+    {"prune", cli_audit_prune}, {"hold", cli_audit_hold},
+    {"erase", cli_audit_erase}, {"confirm-clock", cli_audit_clock},
 };
 
 int cli_audit(int argc, char **argv)

@@ -104,8 +104,13 @@ control_run_fn control_run_order;        /* control_order.c */
 control_run_fn control_run_export;       /* control_export.c */
 control_run_fn control_run_audit_export; /* control_export_tables.c */
 control_run_fn control_run_transfers_export;
-control_run_fn control_run_receipt;    /* control_receipt.c */
-control_run_fn control_run_search_key; /* control_search.c */
-control_run_fn control_run_web_event;  /* control_web.c */
+control_run_fn control_run_receipt;     /* control_receipt.c */
+control_run_fn control_run_search_key;  /* control_search.c */
+control_run_fn control_run_web_event;   /* control_web.c */
+control_run_fn control_run_audit_prune; /* control_audit.c */
+control_run_fn control_run_audit_hold;
+control_run_fn control_run_audit_erase;
+control_run_fn control_run_audit_clock;
+control_run_fn control_run_audit_head;
 
 #endif

@@ -75,20 +75,29 @@ static enum err open_signer(struct server *s)
 
 static enum err open_ledger(struct server *s)
 {
+	char id[SEAL_KEY_ID_TEXT];
 	const char *path = s->config->records.path;
-	struct ledger_options o = {.path = path,
-				   .node = s->config->node,
-				   .signer = s->signer,
-				   .on_queued = on_queued,
-				   .on_origin = on_origin,
-				   .arg = s};
+	struct ledger_options o = {
+	    .path = path,
+	    .node = s->config->node,
+	    .signer = s->signer,
+	    .retention_audit_ms = s->config->records.retention_audit,
+	    .retention_transfers_ms = s->config->records.retention_transfers,
+	    .on_queued = on_queued,
+	    .on_origin = on_origin,
+	    .arg = s};
 	enum err e =
 	    host_directory("records.path", path, s->why, sizeof(s->why));
 
 	if (e == ERR_OK)
 		e = host_lock_records(path, &s->records_lock, s->why,
 				      sizeof(s->why));
-	return e != ERR_OK ? e : ledger_open(&o, s->spool, &s->ledger, s->why);
+	if (e == ERR_OK)
+		e = ledger_open(&o, s->spool, &s->ledger, s->why);
+	if (e == ERR_OK && seal_signer_is_new(s->signer))
+		server_audit(s, AUDIT_SIGNING_KEY_MADE, AUDIT_SUCCESS, "key",
+			     seal_key_id_text(seal_signer_id(s->signer), id));
+	return e;
 }
 
 static bool on_capability(void *arg, const struct ledger_capability *c)

@@ -231,6 +231,11 @@ void audit_undo(struct audit *a)
 	audit_month_close(a);
 }
 
+int64_t audit_seq(const struct audit *a)
+{
+	return a->committed.seq;
+}
+
 enum err audit_sync(struct audit *a)
 {
 	enum err e;

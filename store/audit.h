@@ -161,11 +161,16 @@ void audit_undo(struct audit *a);
 enum err audit_sync(struct audit *a) MUST_CHECK;
 /* The same at once, without moving anything: one flush of the log. */
 enum err audit_flush(struct audit *a) MUST_CHECK;
+/* The number of the last row committed; 0: none. */
+int64_t audit_seq(const struct audit *a);
 /* Sign where the audit stands, if rows were committed since the last head and a
  * minute has passed; audit_sign_now() does not wait for the minute. Does
  * nothing inside a transaction. Errors as audit_append(). */
 enum err audit_sign(struct audit *a) MUST_CHECK;
 enum err audit_sign_now(struct audit *a) MUST_CHECK;
+/* At the start, before the first row: sign what a daemon that was killed left
+ * without a head. */
+enum err audit_sign_found(struct audit *a) MUST_CHECK;
 struct audit_head;
 /* The newest head; NULL: none. Valid until the next call. */
 const struct audit_head *audit_signed(const struct audit *a);

@@ -177,7 +177,7 @@ static void find_log(struct found *f, sqlite3 *db)
 	(void)sqlite3_finalize(st);
 }
 
-static void find_point(struct audit *a, sqlite3 *db)
+static void find_point(struct audit *a, sqlite3 *db, const char *name)
 {
 	struct audit_point p = {0};
 	sqlite3_stmt *st;
@@ -192,8 +192,11 @@ static void find_point(struct audit *a, sqlite3 *db)
 		p.has_chain = sqlite3_column_bytes(st, 1) == AUDIT_CHAIN_LEN;
 		take_blob(st, 1, p.chain, sizeof(p.chain));
 	}
-	if (p.seq > a->committed.seq)
+	if (p.seq > a->committed.seq) {
 		a->committed = p;
+		snprintf(a->found, sizeof(a->found), "%.7s",
+			 name + sizeof("audit-") - 1);
+	}
 	(void)sqlite3_finalize(st);
 }
 
@@ -208,10 +211,9 @@ static enum err look(void *arg, const char *name, const char *path)
 	struct audit_head head;
 	sqlite3 *db;
 
-	(void)name;
 	if (db_open(&o, &db, NULL) != ERR_OK)
 		return ERR_OK;
-	find_point(f->a, db);
+	find_point(f->a, db, name);
 	find_log(f, db);
 	if (audit_head_of(db, &head) == ERR_OK &&
 	    head.number > f->a->head.number)
@@ -241,6 +243,7 @@ static void look_beside(struct found *f)
 		return;
 	if (audit_pruned_highest(a->pruned, &run) == ERR_OK &&
 	    run.last > a->committed.seq) {
+		a->found[0] = '\0';
 		a->committed.seq = run.last;
 		a->committed.has_chain = run.has_chain;
 		memcpy(a->committed.chain, run.chain, sizeof(run.chain));
@@ -257,6 +260,7 @@ static void look_beside(struct found *f)
 		a->head = last;
 	if (last.seq > a->committed.seq) {
 		gap_since(a, last.seq);
+		a->found[0] = '\0';
 		a->committed.seq = last.seq;
 		a->committed.has_chain = true;
 		memcpy(a->committed.chain, last.chain, sizeof(last.chain));

@@ -77,6 +77,17 @@ enum err audit_sign_now(struct audit *a)
 	return ERR_OK;
 }
 
+enum err audit_sign_found(struct audit *a)
+{
+	enum err e;
+
+	if (a->signer == NULL || a->db != NULL || a->found[0] == '\0' ||
+	    !a->committed.has_chain || a->head.seq >= a->committed.seq)
+		return ERR_OK;
+	e = audit_month_open(a, a->found);
+	return e == ERR_OK ? audit_sign_now(a) : e;
+}
+
 enum err audit_sign(struct audit *a)
 {
 	uint64_t now = clock_mono_ns();

@@ -183,6 +183,8 @@ static void look_row(struct audit_check *c, const struct audit_row *r,
 	audit_check_sealed(c, r, file);
 	c->seq = r->seq;
 	c->last_ms = r->wall_ms;
+	c->last_mono_ns = r->mono_ns;
+	memcpy(c->last_boot, r->boot, sizeof(c->last_boot));
 	c->r->rows++;
 }
 

@@ -318,6 +318,16 @@ static enum err look_copy(struct audit_check *c)
 /* ---- what no head covers ---------------------------------------------------
  */
 
+/* From row to the last one; by the clock that does not jump, if it can be. */
+static int64_t span_ms(const struct audit_check *c, const struct audit_row *row)
+{
+	if (strcmp(c->last_boot, row->boot) != 0)
+		return c->last_ms - row->wall_ms;
+	return c->last_mono_ns > row->mono_ns
+		   ? (int64_t)((c->last_mono_ns - row->mono_ns) / 1000000)
+		   : 0;
+}
+
 static enum err look_rest(struct audit_check *c)
 {
 	struct audit_verify_report *r = c->r;
@@ -333,7 +343,7 @@ static enum err look_rest(struct audit_check *c)
 	e = audit_check_row(c, first, &row);
 	if (e == ERR_NOTFOUND)
 		return ERR_OK; /* named already */
-	if (e == ERR_OK && c->last_ms - row.wall_ms > COVER_MS)
+	if (e == ERR_OK && span_ms(c, &row) > COVER_MS)
 		audit_check_say(c, AUDIT_FAULT_HEAD_MISSING, first, "",
 				"no good head covers rows %lld to %lld, though "
 				"one is signed each minute",

@@ -28,8 +28,9 @@ struct audit_check {
 	int64_t seq; /* of the row before; 0: none */
 	bool began;  /* the chain did */
 	uint8_t chain[AUDIT_CHAIN_LEN];
-	/* The row after the last good head, once heads were looked at. */
-	int64_t first_ms, last_ms;
+	int64_t last_ms; /* of the last row, with its other clock */
+	uint64_t last_mono_ns;
+	char last_boot[AUDIT_BOOT_LEN];
 
 	/* The erasure looked up last. */
 	int64_t erasure; /* seq; 0: none */

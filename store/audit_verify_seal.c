@@ -7,14 +7,28 @@
 #include "store/audit_verify_int.h"
 #include "store/seal.h"
 
+/* A hold keeps a month beyond a later one: the row that erased something in it
+ * may be pruned. */
+static bool is_pruned(const struct audit_check *c, int64_t seq)
+{
+	struct audit_run run;
+
+	return c->pruned != NULL &&
+	       audit_pruned_next(c->pruned, seq, &run) == ERR_OK &&
+	       run.first <= seq;
+}
+
 static void look_erasure(struct audit_check *c, int64_t by)
 {
 	struct audit_row row;
+	enum err e = audit_check_row(c, by, &row);
 
 	c->erasure = by;
-	c->erasure_good =
-	    audit_check_row(c, by, &row) == ERR_OK && row.kind == AUDIT_ERASED;
-	if (!c->erasure_good)
+	c->erasure_study[0] = '\0';
+	c->erasure_before_ms = INT64_MAX;
+	c->erasure_good = e == ERR_OK ? row.kind == AUDIT_ERASED
+				      : e == ERR_NOTFOUND && is_pruned(c, by);
+	if (e != ERR_OK || !c->erasure_good)
 		return;
 	memcpy(c->erasure_study, row.study, sizeof(row.study));
 	c->erasure_before_ms = audit_erase_before(row.detail);
@@ -27,7 +41,7 @@ static bool explained(struct audit_check *c, const struct audit_row *r)
 		return false;
 	if (c->erasure != r->erased_by)
 		look_erasure(c, r->erased_by);
-	if (!c->erasure_good)
+	if (!c->erasure_good || r->erased_by <= r->seq)
 		return false;
 	if (c->erasure_study[0] != '\0')
 		return strcmp(c->erasure_study, r->study) == 0;

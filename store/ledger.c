@@ -371,6 +371,7 @@ static enum err tick(struct ledger *l)
 		return ERR_OK;
 	l->tick_ns = now;
 	ledger_audit_tick(l);
+	ledger_keep_tick(l);
 	if (l->db != NULL && ledger_is_lost(l))
 		ledger_lost(l);
 	for (size_t i = 0;
@@ -456,6 +457,7 @@ static void round_once(struct ledger *l)
 	if (l->db == NULL)
 		(void)answer_requests(l, ERR_IO);
 	ledger_audit_work(l);
+	ledger_keep_work(l);
 	set_accepting(l);
 }
 
@@ -466,6 +468,7 @@ static void *ledger_main(void *arg)
 	(void)pthread_setname_np(pthread_self(), "culvert-ledger");
 	while (!l->stopping)
 		round_once(l);
+	ledger_keep_close(l);
 	for (int i = 0; i < 100 && l->db != NULL && !list_empty(&l->todo); i++)
 		round_once(l);
 	if (l->in_transaction && commit(l) != ERR_OK)
@@ -504,6 +507,7 @@ static void ledger_free(struct ledger *l)
 	seal_free(l->seal);
 	seal_free(l->query_seal);
 	seal_mac_free(l->mac);
+	ledger_keeper_free(l);
 	audit_close(l->audit);
 	mem_free(l->changed);
 	mem_free(l->devices);
@@ -551,6 +555,8 @@ static enum err start(struct ledger *l, char why[LEDGER_WHY_LEN])
 	if (e == ERR_OK)
 		e = ledger_blind_key(spool_key(l->spool), spool_id(l->spool),
 				     &l->mac);
+	if (e == ERR_OK)
+		e = ledger_keeper_new(l);
 	l->record = mem_zalloc(sizeof(*l->record));
 	if (l->record == NULL)
 		return ERR_NOMEM;
@@ -560,6 +566,9 @@ static enum err start(struct ledger *l, char why[LEDGER_WHY_LEN])
 		return e;
 	audit_identify(l->audit, l->o.node != NULL ? l->o.node : "culvert",
 		       l->o.signer);
+	if (audit_sign_found(l->audit) != ERR_OK)
+		log_event(LOG_WARN, "audit-unsigned", "detail=\"%s\"",
+			  audit_why(l->audit));
 	e = ledger_connect(l);
 	if (e != ERR_OK) {
 		if (why != NULL)

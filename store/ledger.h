@@ -87,7 +87,9 @@ struct ledger_options {
 	unsigned queue_max;        /* posted writes waiting; 0 = 16384 */
 	unsigned audit_patience_s; /* audit_ok stays true for; 0 = 60 */
 	const char *node;          /* named in heads, copied; NULL: "culvert" */
-	struct seal_signer *signer; /* of heads, borrowed; NULL: none */
+	struct seal_signer *signer;      /* of heads, borrowed; NULL: none */
+	uint64_t retention_audit_ms;     /* of a month's end; 0: for ever */
+	uint64_t retention_transfers_ms; /* 0: for ever */
 	/* After the commit that made count more deliveries to destination
 	 * queued (new, released, retried, redirected). NULL is fine. */
 	void (*on_queued)(void *arg, const char *destination, uint64_t count);

@@ -357,6 +357,7 @@ struct ledger {
 	struct list requests;   /* to be answered in this round */
 
 	struct audit *audit;
+	struct ledger_keeper *keeper;
 	struct list audit_todo;
 	struct list audit_written;
 	uint64_t audit_committed_ns;
@@ -393,6 +394,13 @@ bool ledger_is_lost(struct ledger *l);
 void ledger_lost(struct ledger *l);
 /* Keep the log short. */
 enum err ledger_checkpoint(struct ledger *l) MUST_CHECK;
+
+/* ledger_keep.c: retention, holds, erasing */
+enum err ledger_keeper_new(struct ledger *l) MUST_CHECK;
+void ledger_keeper_free(struct ledger *l);
+void ledger_keep_work(struct ledger *l);  /* one piece, each round */
+void ledger_keep_tick(struct ledger *l);  /* each second */
+void ledger_keep_close(struct ledger *l); /* nobody waits any more */
 
 /* ledger_audit.c: write what waits, unless it was tried just now. */
 void ledger_audit_work(struct ledger *l);

@@ -14,7 +14,7 @@ from culvert import run
 
 MAKER = pathlib.Path(os.environ.get('CULVERT_BUILD', 'build/asan'),
                      'unit/test_audit_chain').absolute()
-MAY, JUNE = 'audit-2026-05.db', 'audit-2026-06.db'
+MAY, JUNE = 'audit-2024-05.db', 'audit-2024-06.db'
 PRUNED = 'audit-pruned.db'
 
 

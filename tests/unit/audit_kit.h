@@ -7,8 +7,8 @@
 #include "store/audit_verify.h"
 #include "store/seal_sign.h"
 
-#define KIT_MAY  1778000000000LL /* 2026-05-05 */
-#define KIT_JUNE 1781000000000LL /* 2026-06-09 */
+#define KIT_MAY  1714900000000LL /* 2024-05-05 */
+#define KIT_JUNE 1717900000000LL /* 2024-06-09 */
 
 struct audit_kit {
 	char dir[64];

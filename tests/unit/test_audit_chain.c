@@ -16,8 +16,8 @@
 #include "store/db.h"
 #include "tests/unit/audit_kit.h"
 
-#define MAY_FILE  "audit-2026-05.db"
-#define JUNE_FILE "audit-2026-06.db"
+#define MAY_FILE  "audit-2024-05.db"
+#define JUNE_FILE "audit-2024-06.db"
 
 static void whole(struct audit_kit *k)
 {

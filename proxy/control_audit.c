@@ -1,0 +1,158 @@
+/* control_audit.c - orders about the audit: prune, hold, erase, the clock, a
+ * head. They are the ledger's (store/ledger_keep.h); this waits for their end.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/control_op.h"
+#include "proxy/lib/mem.h"
+#include "store/ledger_keep.h"
+
+static bool stopping(void *arg)
+{
+	return control_stopping(arg);
+}
+
+static json_t *holds_of(const struct ledger_keep_result *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->n_holds; i++) {
+		const struct audit_hold *h = &r->holds[i];
+
+		json_array_append_new(
+		    list,
+		    json_pack("{s:I,s:s,s:s,s:s,s:I}", "id", (json_int_t)h->id,
+			      "study", h->study, "reason", h->reason, "user",
+			      h->user, "since_ms", (json_int_t)h->since_ms));
+	}
+	return list;
+}
+
+static json_t *done(const struct ledger_keep_result *r)
+{
+	char head[AUDIT_HEAD_FILE_LEN] = "";
+
+	if (r->head.number > 0)
+		(void)audit_head_file(&r->head, head);
+	return json_pack(
+	    "{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:s}", "ok", 1, "months",
+	    (json_int_t)r->months, "rows", (json_int_t)r->rows, "transfers",
+	    (json_int_t)r->transfers, "associations",
+	    (json_int_t)r->associations, "values", (json_int_t)r->values, "id",
+	    (json_int_t)r->id, "holds", holds_of(r), "head", head);
+}
+
+static void carry_out(struct control_connection *k, struct ledger_keep_order *o)
+{
+	struct ledger_keep_result *r = mem_zalloc(sizeof(*r));
+	enum err e = ERR_NOMEM;
+
+	snprintf(o->user, sizeof(o->user), "%s", k->peer.user);
+	if (r != NULL)
+		e = ledger_keep(k->opt->ledger, o, stopping, k, r);
+	if (e == ERR_BUSY)
+		control_refuse(k, "another order about the records is under "
+				  "way; try again shortly");
+	else if (e == ERR_CANCELED)
+		control_refuse(k, "the daemon is stopping; what was begun is "
+				  "not finished");
+	else if (e != ERR_OK)
+		control_refuse(k, err_text(e));
+	else if (r->e != ERR_OK)
+		control_refuse(k, r->why);
+	else
+		control_answer(k, done(r));
+	mem_free(r);
+}
+
+/* False: too long; the caller has been told. */
+static bool take_text(struct control_connection *k, const json_t *request,
+		      const char *key, char *out, size_t size)
+{
+	const char *text = control_text(request, key);
+
+	if (strlen(text) < size) {
+		memcpy(out, text, strlen(text) + 1);
+		return true;
+	}
+	control_refuse(k, strcmp(key, "study") == 0
+			      ? "not a study UID: it has more than 64 "
+				"characters"
+			      : "the reason is too long: 255 bytes at most");
+	return false;
+}
+
+static json_int_t take_number(const json_t *request, const char *key)
+{
+	return json_integer_value(json_object_get(request, key));
+}
+
+void control_run_audit_prune(struct control_connection *k,
+			     const json_t *request)
+{
+	struct ledger_keep_order o = {.op = LEDGER_KEEP_PRUNE};
+
+	(void)request;
+	carry_out(k, &o);
+}
+
+void control_run_audit_head(struct control_connection *k, const json_t *request)
+{
+	struct ledger_keep_order o = {.op = LEDGER_KEEP_HEAD};
+
+	(void)request;
+	carry_out(k, &o);
+}
+
+void control_run_audit_clock(struct control_connection *k,
+			     const json_t *request)
+{
+	struct ledger_keep_order o = {.op = LEDGER_KEEP_CLOCK};
+
+	(void)request;
+	carry_out(k, &o);
+}
+
+void control_run_audit_erase(struct control_connection *k,
+			     const json_t *request)
+{
+	struct ledger_keep_order o = {.op = LEDGER_KEEP_ERASE,
+				      .before_ms =
+					  take_number(request, "before_ms")};
+
+	if (!take_text(k, request, "study", o.study, sizeof(o.study)))
+		return;
+	if ((o.study[0] != '\0') == (o.before_ms > 0)) {
+		control_refuse(k, "either a study or a moment is wanted");
+		return;
+	}
+	carry_out(k, &o);
+}
+
+void control_run_audit_hold(struct control_connection *k, const json_t *request)
+{
+	struct ledger_keep_order o = {.op = LEDGER_KEEP_HOLDS,
+				      .id = take_number(request, "id")};
+	const char *action = control_text(request, "action");
+	bool all = json_is_true(json_object_get(request, "all"));
+
+	if (!take_text(k, request, "study", o.study, sizeof(o.study)) ||
+	    !take_text(k, request, "reason", o.reason, sizeof(o.reason)))
+		return;
+	if (strcmp(action, "add") == 0)
+		o.op = LEDGER_KEEP_HOLD;
+	else if (strcmp(action, "remove") == 0)
+		o.op = LEDGER_KEEP_UNHOLD;
+	else if (strcmp(action, "list") != 0) {
+		control_refuse(k, "unknown action: add, list or remove");
+		return;
+	}
+	if (o.op == LEDGER_KEEP_HOLD &&
+	    (all == (o.study[0] != '\0') || o.reason[0] == '\0')) {
+		control_refuse(k, "a hold is of a study or of all, and has a "
+				  "reason");
+		return;
+	}
+	carry_out(k, &o);
+}

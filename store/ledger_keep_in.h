@@ -1,0 +1,73 @@
+/* ledger_keep_in.h - what ledger_keep*.c and ledger_prune.c share. */
+#ifndef STORE_LEDGER_KEEP_IN_H
+#define STORE_LEDGER_KEEP_IN_H
+
+#include <pthread.h>
+
+#include "store/audit_erase.h"
+#include "store/audit_prune.h"
+#include "store/ledger_in.h"
+#include "store/ledger_keep.h"
+
+enum keep_step {
+	KEEP_IDLE,
+	KEEP_ERASE_COUNT, /* how many there are */
+	KEEP_ERASE,
+	KEEP_MONTH, /* which is next */
+	KEEP_MONTH_READ,
+	KEEP_TRANSFERS_LOOK, /* is there anything at all */
+	KEEP_TRANSFERS
+};
+
+/* Where pruning of the ledger's rows has come to. */
+struct prune_place {
+	int64_t cutoff_ms;
+	bool really; /* false: stop at the first that would go */
+	int64_t seq; /* instances up to here were looked at */
+	int64_t association;
+	bool instances_done;
+	uint64_t transfers, associations;
+};
+
+struct ledger_keeper {
+	pthread_mutex_t lock; /* from here: both sides */
+	pthread_cond_t answered;
+	bool ordered, waiting, done, closing;
+	struct ledger_keep_order order;
+	struct ledger_keep_result result;
+
+	/* The ledger thread's. */
+	enum keep_step step;
+	bool manual;                       /* somebody waits for it */
+	struct ledger_keep_result own, *r; /* r: of what is under way */
+	struct audit_erase what;
+	struct audit_erase_place place;
+	int64_t by;
+	struct audit_prune *prune;
+	struct prune_place rows;
+	uint64_t next_ns; /* of the hourly one */
+	bool told;        /* that pruning waits */
+
+	int64_t offset_ms; /* wall minus monotonic; 0: not known yet */
+	bool confirmed;    /* an auditor said the clock is right */
+};
+
+/* ledger_keep_clock.c: watch it; may it be believed? why in words. */
+void keep_clock_watch(struct ledger *l);
+bool keep_clock_fit(struct ledger *l, char why[AUDIT_WHY_LEN]);
+enum err keep_clock_confirm(struct ledger *l) MUST_CHECK;
+
+/* ledger_keep_work.c: one piece of what is under way. */
+void keep_begin(struct ledger *l, bool manual);
+void keep_step(struct ledger *l);
+/* A row, durable; *seq (NULL is fine) is its number. */
+enum err keep_record(struct ledger *l, struct audit_event *e,
+		     int64_t *seq) MUST_CHECK;
+void keep_finish(struct ledger *l, enum err e, const char *why);
+
+/* ledger_prune.c: one batch, in the ledger's transaction. *more false: that
+ * was the last, or (not really) one was found: then a count is not 0. */
+enum err ledger_prune_some(struct ledger *l, struct prune_place *at,
+			   bool *more) MUST_CHECK;
+
+#endif

@@ -1,0 +1,373 @@
+/* ledger_keep_work.c - orders carried out, piece by piece. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
+#include "store/ledger_keep_in.h"
+
+enum err keep_record(struct ledger *l, struct audit_event *e, int64_t *seq)
+{
+	enum err err;
+
+	e->wall_ms = clock_wall_ms();
+	e->mono_ns = clock_mono_ns();
+	err = audit_append(l->audit, e);
+	if (err == ERR_AGAIN) { /* another month */
+		err = audit_commit(l->audit);
+		if (err == ERR_OK)
+			err = audit_append(l->audit, e);
+	}
+	if (err == ERR_OK)
+		err = audit_commit(l->audit);
+	if (err == ERR_OK)
+		err = audit_flush(l->audit);
+	if (err != ERR_OK)
+		audit_undo(l->audit);
+	else if (seq != NULL)
+		*seq = audit_seq(l->audit);
+	return err;
+}
+
+/* ---- holds ------------------------------------------------------------------
+ */
+
+struct looking {
+	const char *study; /* "": any hold counts; NULL: one of all does */
+	bool found;
+};
+
+static bool on_hold(void *arg, const struct audit_hold *h)
+{
+	struct looking *s = arg;
+
+	if (s->study == NULL)
+		s->found = h->study[0] == '\0';
+	else
+		s->found = h->study[0] == '\0' || s->study[0] == '\0' ||
+			   strcmp(h->study, s->study) == 0;
+	return !s->found;
+}
+
+/* In doubt it is. */
+static bool is_held(struct ledger *l, const char *study)
+{
+	struct audit_pruned *beside = audit_beside(l->audit);
+	struct looking s = {.study = study};
+
+	return beside == NULL ||
+	       audit_hold_each(beside, on_hold, &s) != ERR_OK || s.found;
+}
+
+static bool on_listed(void *arg, const struct audit_hold *h)
+{
+	struct ledger_keep_result *r = arg;
+
+	r->holds[r->n_holds++] = *h;
+	return r->n_holds < LEDGER_HOLDS_MAX;
+}
+
+static enum err hold(struct ledger *l)
+{
+	const struct ledger_keep_order *o = &l->keeper->order;
+	struct audit_hold h = {.since_ms = clock_wall_ms()};
+
+	snprintf(h.study, sizeof(h.study), "%s", o->study);
+	snprintf(h.reason, sizeof(h.reason), "%s", o->reason);
+	snprintf(h.user, sizeof(h.user), "%s", o->user);
+	return audit_hold_add(audit_beside(l->audit), &h, &l->keeper->r->id);
+}
+
+static void do_holds(struct ledger *l, enum ledger_keep_op op)
+{
+	struct ledger_keeper *k = l->keeper;
+	struct audit_pruned *beside = audit_beside(l->audit);
+	enum err e = beside != NULL ? ERR_OK : ERR_IO;
+
+	if (e == ERR_OK && op == LEDGER_KEEP_HOLD)
+		e = hold(l);
+	else if (e == ERR_OK && op == LEDGER_KEEP_UNHOLD)
+		e = audit_hold_remove(beside, k->order.id);
+	else if (e == ERR_OK)
+		e = audit_hold_each(beside, on_listed, k->r);
+	keep_finish(l, e,
+		    e == ERR_NOTFOUND
+			? "no such hold; culvert audit hold list shows them"
+			: NULL);
+}
+
+/* ---- erasing ----------------------------------------------------------------
+ */
+
+static void erase_begin(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+
+	if (is_held(l, k->order.study)) {
+		keep_finish(l, ERR_DENIED,
+			    "a legal hold covers it; see culvert audit hold "
+			    "list");
+		return;
+	}
+	memset(&k->what, 0, sizeof(k->what));
+	memset(&k->place, 0, sizeof(k->place));
+	memcpy(k->what.study, k->order.study, sizeof(k->what.study));
+	k->what.before_ms = k->order.before_ms;
+	k->by = 0;
+	k->step = KEEP_ERASE_COUNT;
+}
+
+/* All are counted: on record, then again in earnest. */
+static void erase_counted(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	struct audit_event ev;
+	enum err e;
+
+	if (k->r->values == 0) {
+		keep_finish(l, ERR_OK, NULL);
+		return;
+	}
+	audit_erase_event(&k->what, k->order.user, k->r->values, &ev);
+	e = keep_record(l, &ev, &k->by);
+	if (e != ERR_OK) {
+		keep_finish(l, e, audit_why(l->audit));
+		return;
+	}
+	k->r->values = 0;
+	memset(&k->place, 0, sizeof(k->place));
+	k->step = KEEP_ERASE;
+}
+
+static void erase_step(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	bool more = true;
+	enum err e = audit_erase_some(l->audit, &k->what, k->by, &k->place,
+				      &k->r->values, &more);
+
+	if (e == ERR_BUSY)
+		return; /* somebody else writes there: again */
+	if (e != ERR_OK)
+		keep_finish(l, e, audit_why(l->audit));
+	else if (!more && k->step == KEEP_ERASE_COUNT)
+		erase_counted(l);
+	else if (!more)
+		keep_finish(l, ERR_OK, NULL);
+}
+
+/* ---- months -----------------------------------------------------------------
+ */
+
+static void months_done(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+
+	if (l->o.retention_transfers_ms == 0) {
+		keep_finish(l, ERR_OK, NULL);
+		return;
+	}
+	k->rows = (struct prune_place){
+	    .cutoff_ms =
+		clock_wall_ms() - (int64_t)l->o.retention_transfers_ms};
+	k->step = KEEP_TRANSFERS_LOOK;
+}
+
+static void month_step(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	enum err e = ERR_OK;
+
+	if (l->o.retention_audit_ms != 0)
+		e = audit_prune_begin(l->audit,
+				      clock_wall_ms() -
+					  (int64_t)l->o.retention_audit_ms,
+				      &k->prune);
+	if (e != ERR_OK)
+		keep_finish(l, e, audit_why(l->audit));
+	else if (k->prune == NULL)
+		months_done(l);
+	else
+		k->step = KEEP_MONTH_READ;
+}
+
+static enum err month_end(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	struct audit_event ev;
+	enum err e;
+
+	audit_prune_event(k->prune, k->manual ? k->order.user : "", &ev);
+	e = keep_record(l, &ev, NULL);
+	if (e == ERR_OK)
+		e = audit_prune_end(k->prune);
+	if (e != ERR_OK)
+		return e;
+	log_event(LOG_INFO, "audit-pruned", "month=%s rows=%llu",
+		  audit_prune_month(k->prune),
+		  (unsigned long long)audit_prune_rows(k->prune));
+	k->r->months++;
+	k->r->rows += audit_prune_rows(k->prune);
+	audit_prune_free(k->prune);
+	k->prune = NULL;
+	k->step = KEEP_MONTH;
+	return ERR_OK;
+}
+
+static void month_read_step(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	bool done = false;
+	enum err e = audit_prune_read(k->prune, &done);
+
+	if (e == ERR_OK && done)
+		e = month_end(l);
+	if (e == ERR_OK || e == ERR_BUSY)
+		return;
+	log_event(LOG_ERROR, "audit-prune-refused", "month=%s detail=\"%s\"",
+		  audit_prune_month(k->prune), audit_prune_why(k->prune));
+	keep_finish(l, e, audit_prune_why(k->prune));
+}
+
+/* ---- transfers --------------------------------------------------------------
+ */
+
+static void transfers_found(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	struct audit_event ev = {.kind = AUDIT_TRANSFERS_PRUNED};
+	struct audit_json j = audit_json_begin(ev.detail, sizeof(ev.detail));
+	char when[CLOCK_TEXT_LEN];
+	enum err e;
+
+	audit_json_text(&j, "before", clock_text(k->rows.cutoff_ms, when));
+	audit_json_end(&j);
+	if (k->manual)
+		snprintf(ev.user, sizeof(ev.user), "%s", k->order.user);
+	e = keep_record(l, &ev, NULL);
+	if (e != ERR_OK) {
+		keep_finish(l, e, audit_why(l->audit));
+		return;
+	}
+	k->rows = (struct prune_place){.cutoff_ms = k->rows.cutoff_ms,
+				       .really = true};
+	k->step = KEEP_TRANSFERS;
+}
+
+static void transfers_end(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+
+	k->r->transfers = k->rows.transfers;
+	k->r->associations = k->rows.associations;
+	if (k->rows.really)
+		log_event(LOG_INFO, "transfers-pruned",
+			  "transfers=%llu associations=%llu",
+			  (unsigned long long)k->rows.transfers,
+			  (unsigned long long)k->rows.associations);
+	keep_finish(l, ERR_OK, NULL);
+}
+
+static void transfers_step(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	bool more = true;
+	enum err e;
+
+	if (l->db == NULL || is_held(l, NULL)) {
+		transfers_end(l); /* all is held, or another time */
+		return;
+	}
+	e = ledger_prune_some(l, &k->rows, &more);
+	if (e != ERR_OK) {
+		ledger_failed(l, e);
+		keep_finish(l, e, "the ledger failed; see the log");
+	} else if (!k->rows.really &&
+		   k->rows.transfers + k->rows.associations > 0) {
+		transfers_found(l);
+	} else if (!more) {
+		transfers_end(l);
+	}
+}
+
+/* ---- begin and go on --------------------------------------------------------
+ */
+
+static void prune_begin(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	char why[AUDIT_WHY_LEN];
+
+	if (keep_clock_fit(l, why)) {
+		k->step = KEEP_MONTH;
+		return;
+	}
+	if (!k->told)
+		log_event(LOG_WARN, "prune-waits", "detail=\"%s\"", why);
+	k->told = true;
+	keep_finish(l, ERR_DENIED, why);
+}
+
+static void sign_now(struct ledger *l)
+{
+	enum err e = audit_sign_now(l->audit);
+	const struct audit_head *h = audit_signed(l->audit);
+
+	if (e == ERR_OK && h != NULL)
+		l->keeper->r->head = *h;
+	keep_finish(l, e, audit_why(l->audit));
+}
+
+void keep_begin(struct ledger *l, bool manual)
+{
+	struct ledger_keeper *k = l->keeper;
+
+	k->manual = manual;
+	k->r = manual ? &k->result : &k->own;
+	if (!manual) {
+		memset(k->r, 0, sizeof(*k->r));
+		prune_begin(l);
+		return;
+	}
+	switch (k->order.op) {
+	case LEDGER_KEEP_PRUNE:
+		prune_begin(l);
+		return;
+	case LEDGER_KEEP_ERASE:
+		erase_begin(l);
+		return;
+	case LEDGER_KEEP_HOLD:
+	case LEDGER_KEEP_UNHOLD:
+	case LEDGER_KEEP_HOLDS:
+		do_holds(l, k->order.op);
+		return;
+	case LEDGER_KEEP_CLOCK:
+		keep_finish(l, keep_clock_confirm(l), NULL);
+		return;
+	case LEDGER_KEEP_HEAD:
+		sign_now(l);
+		return;
+	}
+}
+
+void keep_step(struct ledger *l)
+{
+	switch (l->keeper->step) {
+	case KEEP_IDLE:
+		return;
+	case KEEP_ERASE_COUNT:
+	case KEEP_ERASE:
+		erase_step(l);
+		return;
+	case KEEP_MONTH:
+		month_step(l);
+		return;
+	case KEEP_MONTH_READ:
+		month_read_step(l);
+		return;
+	case KEEP_TRANSFERS_LOOK:
+	case KEEP_TRANSFERS:
+		transfers_step(l);
+		return;
+	}
+}

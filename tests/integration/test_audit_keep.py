@@ -1,0 +1,157 @@
+"""Retention, legal hold, erasing and the clock, by order, with a daemon that
+finds old months in its records."""
+import json
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+
+import pytest
+
+import auditchain as ac
+from culvert import run, until
+
+MAKER = pathlib.Path(os.environ.get('CULVERT_BUILD', 'build/asan'),
+                     'unit/test_audit_chain').absolute()
+
+
+@pytest.fixture
+def old(tmp_path, daemons):
+    """A daemon whose audit begins in 2024; its clock is not synchronised."""
+    records = tmp_path / 'old'
+    records.mkdir()
+    subprocess.run([MAKER, '--sample', records], check=True,
+                   capture_output=True)
+    head = tmp_path / 'head'
+    head.write_bytes(ac.head_file(ac.heads(records)[-1]))
+    daemon = daemons({
+        'listeners': {'in': {}},
+        'devices': {'ct': {'ae_title': 'CT', 'address': '127.0.0.1'}},
+        'destinations': {'there': {'protocol': 'directory', 'path': 'there'}},
+        'routes': [{'service': 'storage', 'forward': ['there']}],
+        'records': {'path': str(records),
+                    'signing_key': str(records / 'signing.key'),
+                    'retention': {'audit': '31d'}},
+    }, env={'CULVERT_TEST_CLOCK': '0'})
+    daemon.records, daemon.head = records, head
+    return daemon
+
+
+def audit(daemon, *args, ok=True):
+    p = run('audit', args[0], '-c', daemon.path, *args[1:])
+    assert (p.returncode == 0) == ok, (args, p.stdout, p.stderr)
+    return p.stdout + p.stderr
+
+
+def verify(daemon, *args):
+    return json.loads(audit(daemon, 'verify', '--json', *args))
+
+
+def events(daemon, event):
+    rows = []
+    for path in ac.months(daemon.records):
+        c = sqlite3.connect('file:%s?mode=ro' % path, uri=True)
+        rows += c.execute('SELECT seq, study, user, detail FROM v_audit WHERE '
+                          'event=?', (event,)).fetchall()
+        c.close()
+    return sorted(rows)
+
+
+def test_nothing_goes_before_it_may_and_all_is_on_record(old):
+    first = audit(old, 'prune', ok=False)
+    assert 'not synchronised' in first and 'confirm-clock' in first
+    audit(old, 'hold', 'add', '1.2', 'case 12')
+    assert 'case 12' in audit(old, 'hold', 'list')
+    audit(old, 'confirm-clock')
+
+    # May names the study, June does not
+    assert '1 months' in audit(old, 'prune')
+    assert [p.name[:13] for p in ac.months(old.records)][0] == 'audit-2024-05'
+    assert not (old.records / 'audit-2024-06.db').exists()
+    assert 'hold' in audit(old, 'erase', '--study', '1.2', '--yes', ok=False)
+    audit(old, 'hold', 'remove', '1')
+
+    assert 'erased: 2 values' in audit(old, 'erase', '--study', '1.2', '--yes')
+    c = sqlite3.connect(old.records / 'audit-2024-05.db')
+    assert c.execute('SELECT count(*) FROM sealed').fetchone() == (0,)
+    c.close()
+    report = verify(old, '--head', old.head)
+    assert report['whole'] and report['erased'] == 2, report
+
+    assert '1 months' in audit(old, 'prune')
+    assert len(ac.months(old.records)) == 1
+    report = verify(old, '--head', old.head)
+    assert report['whole'] and report['pruned'] == 78, report
+
+    pruned = [json.loads(d) for _, _, _, d in events(old, 'audit-pruned')]
+    assert [p['month'] for p in pruned] == ['2024-06', '2024-05']
+    (_, study, user, detail), = events(old, 'audit-erased')
+    assert (study, json.loads(detail)['values']) == ('1.2', 2)
+    assert user.startswith('uid ')
+    orders = [json.loads(d)['order'] for _, _, _, d in
+              events(old, 'manual-action')]
+    assert orders.count('audit-prune') == 3
+    assert {'audit-hold', 'audit-erase', 'audit-clock'} <= set(orders)
+    old.stop()
+    report = verify(old)
+    assert report['whole'] and report['uncovered'] == 0
+
+
+def test_a_head_is_signed_at_the_stop_and_survives_a_kill(old):
+    old.stop()
+    last = verify(old)
+    assert last['uncovered'] == 0 and last['last'] > 78
+    for _ in range(2):
+        old.start()
+        until('a row', lambda: verify(old)['last'] > last['last'])
+        old.kill()
+        report = verify(old)
+        assert report['whole'] and report['last'] > last['last']
+        last = report
+
+
+def test_a_month_lost_while_stopped_is_a_gap_and_the_chain_goes_on(old):
+    old.stop()
+    end = verify(old)['last']
+    newest = ac.months(old.records)[-1]
+    shutil.move(newest, old.root / 'taken')
+    old.start()
+    old.stop()
+    p = run('audit', 'verify', '-c', old.path, '--json')
+    report = json.loads(p.stdout)
+    assert p.returncode == 3
+    # its heads went with it
+    assert {f['fault'] for f in report['faults']} == {'rows-missing',
+                                                      'head-missing'}
+    assert report['first']['seq'] == 79
+    gap = json.loads(events(old, 'audit-gap')[0][3])['gap']
+    assert '79 to %d' % end in gap
+
+
+def test_help_has_examples_and_wrong_use_is_told():
+    for command in ('verify', 'head', 'key', 'prune', 'hold', 'erase',
+                    'confirm-clock'):
+        p = run('audit', command, '--help', check=True)
+        assert 'examples:' in p.stdout and 'exit status' in p.stdout
+    assert run('audit').returncode == 2
+    assert run('audit', 'nonsense').returncode == 2
+    assert run('audit', 'erase').returncode == 2
+    assert run('audit', 'erase', '--study', '1.2').returncode == 2
+    assert run('audit', 'hold', 'add', '1.2').returncode == 2
+
+
+def test_head_and_key_are_for_keeping_elsewhere(old, tmp_path):
+    pub = tmp_path / 'pub'
+    pub.write_text(audit(old, 'key'))
+    out = tmp_path / 'out'
+    audit(old, 'head', '-o', out)
+    assert 'exists' in audit(old, 'head', '-o', out, ok=False)
+    text = out.read_bytes()
+    assert text.startswith(b'culvert audit head 1\nnode: ')
+    statement, sig = text.rsplit(b'signature: ', 1)
+    import base64
+    assert ac.openssl_verify(pub, statement, base64.b64decode(sig), tmp_path)
+    p = run('audit', 'verify', '--dir', old.records, '--key', pub, '--head',
+            out, check=True)
+    assert 'result     whole' in p.stdout
