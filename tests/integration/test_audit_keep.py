@@ -77,7 +77,7 @@ def test_nothing_goes_before_it_may_and_all_is_on_record(old):
     assert c.execute('SELECT count(*) FROM sealed').fetchone() == (0,)
     c.close()
     report = verify(old, '--head', old.head)
-    assert report['whole'] and report['erased'] == 2, report
+    assert report['whole'] and report['erased'] == 3, report
 
     assert '1 months' in audit(old, 'prune')
     assert len(ac.months(old.records)) == 1
