@@ -37,7 +37,8 @@ struct audit {
 	char dir[AUDIT_DIR_LEN];
 	char path[AUDIT_DIR_LEN + 32];
 	char month[AUDIT_MONTH_LEN]; /* "" when none is open */
-	char found[AUDIT_MONTH_LEN]; /* of the last row there was at the start */
+	char
+	    found[AUDIT_MONTH_LEN]; /* of the last row there was at the start */
 	char boot[AUDIT_BOOT_LEN];
 	uint8_t log[AUDIT_LOG_LEN];
 	sqlite3 *db;
