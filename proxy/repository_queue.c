@@ -227,12 +227,15 @@ enum err repository_queue_next(struct repository_queue *q, size_t want,
 			       char *out, size_t cap, size_t *len, int64_t *seq)
 {
 	const struct audit_row *row;
-	enum err e = next_row(q, &row);
+	enum err e = ERR_AGAIN;
 
-	if (e == ERR_AGAIN && now_ms() >= q->head_at_ms) {
-		*seq = 0;
-		return encode_head(q, out, cap, len);
-	}
+	/* not behind the rows: there may be years of them */
+	*seq = 0;
+	if (now_ms() >= q->head_at_ms)
+		e = encode_head(q, out, cap, len);
+	if (e != ERR_AGAIN)
+		return e;
+	e = next_row(q, &row);
 	if (e != ERR_OK)
 		return e;
 	e = encode(q, row, want, out, cap, len);

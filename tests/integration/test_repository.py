@@ -92,7 +92,7 @@ def test_nothing_is_lost_when_the_repository_dies(edge_config, daemons, log,
     edge = daemons(with_repository(edge_config,
                                    repository.config(pki, log.port)))
     line = edge.wait_log(r'repository-away .*repository=site ')
-    assert 'nothing listens there' in line
+    assert 'nothing listens there' in line and 'code=CV9101' in line
     make_rows(edge, 60)
     until('rows wait', lambda:
           edge.status()['repositories'][0]['behind'] > 100)
