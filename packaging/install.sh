@@ -57,6 +57,9 @@ fi
 for f in README.md CHANGELOG.md; do
 	[ ! -f "$f" ] || put 644 "$f" "$doc/$f"
 done
+put 644 packaging/prometheus/culvert.rules.yml \
+	"$doc/prometheus/culvert.rules.yml"
+put 644 packaging/grafana/culvert.json "$doc/grafana/culvert.json"
 put 644 LICENSE "$doc/copyright"
 for f in conf/*.yaml; do
 	case $f in

@@ -30,6 +30,7 @@ int cli_status(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 int cli_web(int argc, char **argv);
 int cli_rights(int argc, char **argv);
+int cli_metrics(int argc, char **argv);
 int cli_queue(int argc, char **argv);
 int cli_association(int argc, char **argv);
 int cli_refused(int argc, char **argv);

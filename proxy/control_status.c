@@ -4,6 +4,7 @@
 #include "policy/timetable.h"
 #include "proxy/ack_meter.h"
 #include "proxy/commitment.h"
+#include "proxy/control_facts.h"
 #include "proxy/control_io.h"
 #include "proxy/destination.h"
 #include "proxy/lib/clock.h"
@@ -204,7 +205,7 @@ static json_t *acknowledgements_json(void)
 
 /* ---- the whole ----------------------------------------------------------- */
 
-json_t *control_status(const struct control_options *o, int64_t started_ms)
+static json_t *figures(const struct control_options *o, int64_t started_ms)
 {
 	struct destination_status d;
 	json_t *list = json_array();
@@ -221,6 +222,21 @@ json_t *control_status(const struct control_options *o, int64_t started_ms)
 	    commitment_json(o->commitment), "rates", rates_of(o->shaping),
 	    "repositories", repositories_json(o->repositories), "destinations",
 	    list);
+}
+
+json_t *control_status(const struct control_options *o, int64_t started_ms)
+{
+	json_t *j = figures(o, started_ms);
+
+	if (j == NULL)
+		return NULL;
+	control_queue_facts(json_object_get(j, "destinations"), o->ledger);
+	(void)json_object_update_new(
+	    j, json_pack("{s:I,s:o,s:o}", "now_ms", (json_int_t)clock_wall_ms(),
+			 "certificates", control_certificates(o->config),
+			 "disks", control_disks(o->config)));
+	(void)json_object_set_new(j, "alerts", control_alerts(j));
+	return j;
 }
 
 static json_t *changes_of(const struct reload_result *v, bool live)
