@@ -6,6 +6,7 @@
 #include "proxy/cli_audit.h"
 #include "proxy/cli_pki.h"
 #include "proxy/cli_receipt.h"
+#include "proxy/cli_report.h"
 #include "proxy/cli_transfers.h"
 #include "proxy/lib/mem.h"
 
@@ -134,6 +135,17 @@ static const struct cli_command table[] = {
       {"--force", NULL},
       {"--verify", "FILE"},
       {"--key", "FILE"}}},
+    {"report",
+     cli_report,
+     "monthly|access|refused|failures|changes|certificates|reconciliation",
+     "the ready reports for compliance",
+     {CONFIG,
+      {"--from", "TIME"},
+      {"--to", "TIME"},
+      {"--format", "csv|jsonl|text|html"},
+      {"--late", "SECONDS"},
+      {"-o", "FILE"},
+      {"--force", NULL}}},
     {"audit",
      cli_audit,
      "verify|export|head|key|prune|hold|erase|clock",

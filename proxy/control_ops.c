@@ -47,6 +47,10 @@ static const struct control_op ops[] = {
      {"format", "from", "to", "device", "destination", "study", "state",
       "reveal"},
      control_run_transfers_export},
+    {"report",
+     CONTROL_EXPORT,
+     {"name", "format", "from", "to"},
+     control_run_report},
     {"receipt", CONTROL_EXPORT, {"study", "reveal"}, control_run_receipt},
     /* whom they looked for is not on record, that they did is */
     {"search-key", CONTROL_ACTION, {NULL}, control_run_search_key},
