@@ -1,6 +1,5 @@
 /* export_text.c - cells as the text of a file: CSV and JSON. Written for speed:
  * it runs for each cell of millions of rows. */
-#include <stdio.h>
 #include <string.h>
 
 #include "proxy/lib/mem.h"
@@ -444,10 +443,14 @@ size_t export_head_text(const struct export_table *t, enum export_format f,
 
 	switch (f) {
 	case EXPORT_CSV:
-		for (size_t i = 0; i < n; i++)
-			len +=
-			    (size_t)sprintf(out + len, "%s%s", i > 0 ? "," : "",
-					    t->columns[i].name);
+		for (size_t i = 0; i < n; i++) {
+			size_t name = strlen(t->columns[i].name);
+
+			if (i > 0)
+				out[len++] = ',';
+			memcpy(out + len, t->columns[i].name, name);
+			len += name;
+		}
 		memcpy(out + len, "\r\n", 2);
 		return len + 2;
 	case EXPORT_JSONL:
