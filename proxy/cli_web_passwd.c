@@ -185,7 +185,7 @@ static bool write_all(int fd, const char *text)
 static bool replace(const char *path, const char *text, const struct stat *st)
 {
 	char beside[4096];
-	bool done;
+	bool done, kept;
 	int fd;
 
 	if ((size_t)snprintf(beside, sizeof(beside), "%s.new", path) >=
@@ -196,9 +196,10 @@ static bool replace(const char *path, const char *text, const struct stat *st)
 	if (fd < 0)
 		return false;
 	/* one who is not root keeps what he may */
-	if (st->st_nlink > 0 && fchown(fd, st->st_uid, st->st_gid) != 0)
-		(void)fchown(fd, (uid_t)-1, st->st_gid);
-	done = fchmod(fd, st->st_mode & 0640) == 0 && write_all(fd, text);
+	kept = st->st_nlink == 0 || fchown(fd, st->st_uid, st->st_gid) == 0 ||
+	       fchown(fd, (uid_t)-1, st->st_gid) == 0;
+	done = fchmod(fd, st->st_mode & (kept ? 0640 : 0600)) == 0 &&
+	       write_all(fd, text);
 	close(fd);
 	if (done)
 		done = rename(beside, path) == 0;
