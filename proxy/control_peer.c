@@ -141,7 +141,7 @@ enum err control_peer_read(const struct config *config, int fd,
 /* ---- on behalf of --------------------------------------------------------
  */
 
-/* A name that makes one word of a record. */
+/* A name that can stand in a record: printable, of no quotes. */
 static bool good_name(const char *name)
 {
 	size_t n = strlen(name);
@@ -149,7 +149,7 @@ static bool good_name(const char *name)
 	if (n == 0 || n >= AS_NAME_LEN)
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		if (!isgraph((unsigned char)name[i]) || name[i] == '"' ||
+		if (!isprint((unsigned char)name[i]) || name[i] == '"' ||
 		    name[i] == '\\')
 			return false;
 	}

@@ -7,6 +7,7 @@
 
 const struct web_route web_routes[] = {
     {"/", NULL, view_now, NULL},
+    {"/metrics", NULL, view_metrics, NULL},
 };
 
 const size_t web_n_routes = ARRAY_LEN(web_routes);

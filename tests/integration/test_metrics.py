@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-import culvert
 import dicom
+import webclient
 from conftest import needs
 from culvert import free_port, until
 
@@ -84,6 +84,16 @@ def test_rules_and_dashboard_use_what_there_is(edge):
         re.findall(r'expr: (.*(?:\n {10,}.*)*)', rules.read_text()))))
     assert len(used) > 20
     assert used <= have, used - have
+
+
+def test_the_page_serves_both_formats(daemons, tmp_path):
+    d = daemons(webclient.config(tmp_path))
+    v = webclient.Viewer(webclient.await_page(d))
+    a = v.get('/metrics')
+    assert a.status == 200 and 'version=0.0.4' in a['Content-Type']
+    assert families(a.text)['culvert_up'] == {'': 1}
+    a = v.get('/metrics', Accept='application/openmetrics-text; version=1.0.0')
+    assert 'openmetrics' in a['Content-Type'] and a.text.endswith('# EOF\n')
 
 
 def test_a_daemon_that_is_away_is_down(daemons, edge_config):

@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 import culvert
+import webclient
 from culvert import until
 
 GROUPS = {'operator': 61001, 'security': 61002, 'auditor': 61003}
@@ -19,10 +20,10 @@ pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason='takes the groups of others: root only')
 
 
-def table():
+def table(kind='operation'):
     rows = json.loads(culvert.run('rights', '--json', check=True).stdout)
     return {r['name']: set(r['roles']) for r in rows
-            if r['kind'] == 'operation'}
+            if r['kind'] == kind and not r['open']}
 
 
 def speak(path, lines):
@@ -196,6 +197,24 @@ def test_one_user_does_not_keep_the_others_out(daemon):
         assert 'too many requests' in f.read()
     assert daemon.status()['ok']
     os.waitpid(pid, 0)
+
+
+def test_every_address_of_the_page_asks_for_the_role_in_the_table(
+        daemons, tmp_path):
+    users = tmp_path / 'users'
+    for role in GROUPS:
+        webclient.passwd(users, role, role)
+    d = daemons(webclient.config(tmp_path, {'users': str(users)}))
+    port = webclient.await_page(d)
+    for role in GROUPS:
+        v = webclient.Viewer(port)
+        assert v.login(role).status == 303
+        for path, roles in table('address').items():
+            if path in ('/logout', '/events'):
+                continue  # ends the session; does not end
+            a = v.get(path if path[-1] != '/' or path == '/' else path + 'x')
+            assert (a.status == 403) == (role not in roles), (
+                role, path, a.status)
 
 
 def test_the_manual_has_the_whole_table():
