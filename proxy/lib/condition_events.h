@@ -40,6 +40,10 @@
 	X("capabilities-unread", LEDGER_UNREAD)                                \
 	X("commitment-unread", LEDGER_UNREAD)                                  \
 	X("audit-not-synced", AUDIT_FAILING)                                   \
+	X("web-listen", WEB_START)                                             \
+	X("web-tls", WEB_START)                                                \
+	X("web-users", WEB_START)                                              \
+	X("web-capabilities", WEB_CONFINED)                                    \
 	V("refused")                                                           \
 	V("refused-again")                                                     \
 	V("destination-unreachable")                                           \

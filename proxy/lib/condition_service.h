@@ -80,7 +80,7 @@
 	  "give the machine more memory or lower 'associations'",	       \
 	  "内存不足",							       \
 	  "增加内存，或调低 'associations'")				       \
-	X(STOPPED, 1013, NOTE, "stopped-before-end",			       \
+	X(STOPPED, 1013, NOTE, "stopped",				       \
 	  "the daemon was stopped",					       \
 	  "nothing: it is tried again by itself",			       \
 	  "守护进程被停止",						       \

@@ -23,6 +23,7 @@
 #include "proxy/lib/condition_repository.h"
 #include "proxy/lib/condition_service.h"
 #include "proxy/lib/condition_spool.h"
+#include "proxy/lib/condition_web.h"
 
 #define CONDITION_MAP(X)                                                       \
 	CONDITION_SERVICE_MAP(X)                                               \
@@ -33,6 +34,7 @@
 	CONDITION_COMMITMENT_MAP(X)                                            \
 	CONDITION_SPOOL_MAP(X)                                                 \
 	CONDITION_RECORDS_MAP(X)                                               \
+	CONDITION_WEB_MAP(X)                                                   \
 	CONDITION_REPOSITORY_MAP(X)
 
 /* The areas: X(thousands, "name", "name in Chinese") */
