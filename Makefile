@@ -108,7 +108,7 @@ CFLAGS_fuzz := -O1 -fno-omit-frame-pointer \
 LDFLAGS_fuzz := -fsanitize=fuzzer,address,$(UBSAN)
 
 # --- goals ---------------------------------------------------------------
-.PHONY: all demo kills soak soak-link test test-unit test-integration tests-build tsan \
+.PHONY: all demo spreadsheet kills soak soak-link test test-unit test-integration tests-build tsan \
 	lint fuzz fault bench bench-build fault-build install deb clean help \
 	FORCE
 
@@ -127,6 +127,7 @@ help:
 	@echo 'make fuzz [T=60] [K=x] each fuzz target for T seconds'
 	@echo 'make fault [N=n]       crash and power-loss programs, n rounds'
 	@echo 'make kills [N=2000]    kill -9 at N random moments, under load'
+	@echo 'make spreadsheet       what LibreOffice makes of exported CSV'
 	@echo 'make soak [MINUTES=10] 500 devices with all services, under ASan'
 	@echo 'make soak-link [MINUTES=10] [MB=2000]  three edges in trouble for so'
 	@echo '                       long, one object of that size, cut and killed'
@@ -177,6 +178,12 @@ kills: build/release/culvert
 		CULVERT_GAP=0.35 CULVERT_PACE=0.03 /usr/bin/python3 -m pytest \
 		-p no:cacheprovider -q -s --timeout=0 \
 		tests/integration/test_kill.py
+
+# What LibreOffice, which must be installed, makes of the CSV.
+spreadsheet: build/release/culvert
+	@CULVERT=build/release/culvert CULVERT_SPREADSHEET=1 /usr/bin/python3 \
+		-m pytest -p no:cacheprovider -q -s --timeout=0 \
+		tests/integration/test_spreadsheet.py
 
 # 500 devices at once, under ASan (for two minutes with every "make test").
 soak: build/asan/culvert

@@ -49,6 +49,18 @@ if build/release/culvert check --options-man >build/culvert.yaml.5 \
 	2>/dev/null && [ -s build/culvert.yaml.5 ]; then
 	page 5 build/culvert.yaml.5
 fi
+# The columns of both exports come from the tables that write them.
+{
+	printf '.TH CULVERT-EXPORT 7 "" "Culvert"\n.SH NAME\n'
+	printf 'culvert-export \\- columns of exports\n'
+	printf '.SH DESCRIPTION\nWhat the columns of an export mean; the same '
+	printf 'names are the members\nof JSON Lines. How one is made and '
+	printf 'checked:\n.BR culvert (1).\n.SH AUDIT\n'
+	build/release/culvert audit export --columns-troff
+	printf '.SH TRANSFERS\n'
+	build/release/culvert transfers export --columns-troff
+} >build/culvert-export.7
+page 7 build/culvert-export.7
 # Likewise the table of rights.
 if build/release/culvert rights --man >build/culvert-rights.7 \
 	2>/dev/null && [ -s build/culvert-rights.7 ]; then
