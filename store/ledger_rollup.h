@@ -136,7 +136,9 @@ typedef bool rollup_point_fn(void *arg, const struct rollup_point *p);
 /* Every point of the metrics (ROLLUP_BIT() of each) and of name (NULL: of any)
  * whose step begins in [from_ms, to_ms), by time. The last step may not be over
  * yet. A step that has no ROLLUP_SECONDS point is a gap: the daemon was down.
- * A step whose seconds are fewer than its length was sampled in part. */
+ * A step whose seconds are fewer than its length was sampled in part. The
+ * images of a day are the sum of ROLLUP_IN_INSTANCES since its midnight, in
+ * whose zone ever. */
 enum err ledger_rollup(struct ledger_view *v, uint64_t metrics,
 		       const char *name, enum rollup_level level,
 		       int64_t from_ms, int64_t to_ms, rollup_point_fn *fn,
