@@ -6,7 +6,8 @@ and has its cause or its remedy word for word: a line of a daemon's log, a
 command's answer, or what a unit test prints after it has looked at the text
 (tests/unit/condition_seen.h). conditions-not-yet.txt holds those that no test
 provokes. It can only shrink: one that is provoked must leave it, and one that
-is neither provoked nor in it fails.
+is neither provoked nor in it fails. "sometimes" there: tests provoke it as the
+timing happens to be.
 
 usage: conditions.py CULVERT DIRECTORY-OF-LOGS"""
 import glob
@@ -41,11 +42,13 @@ def main(binary, logs):
             with open(name, encoding='utf-8', errors='replace') as f:
                 provoked(conditions, f.read(), seen)
     with open(NOT_YET, encoding='utf-8') as f:
-        not_yet = set(re.findall(r'^CV\d{4}', f.read(), re.M))
+        text = f.read()
+    not_yet = set(re.findall(r'^CV\d{4}', text, re.M))
+    sometimes = set(re.findall(r'^(CV\d{4}).* sometimes$', text, re.M))
     bad = []
     for code in sorted(conditions.keys() - seen - not_yet):
         bad.append('no test provokes %s %s' % (code, conditions[code]['name']))
-    for code in sorted(not_yet & seen):
+    for code in sorted((not_yet & seen) - sometimes):
         bad.append('%s is provoked: take it out of %s' % (
             code, os.path.basename(NOT_YET)))
     for code in sorted(not_yet - conditions.keys()):

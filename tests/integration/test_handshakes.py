@@ -86,7 +86,7 @@ def test_real_peers_get_in_one_after_the_other(edge, tls):
     until('a second report at the end', lambda: 'handshakes-limited ' in
           edge.log())
     edge.stop()
-    assert re.search(r'handshakes-limited-again listener=secure times=\d+ '
+    assert re.search(r'handshakes-limited-again code=CV2018 listener=secure times=\d+ '
                      r'most_waiting=\d+', edge.log())
 
 

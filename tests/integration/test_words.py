@@ -470,3 +470,15 @@ def test_colours_only_in_a_terminal_and_when_wanted(daemons, edge_config):
     t.end()
     assert b'\x1b' not in t.out
     assert '\x1b' not in edge.cli('status').stdout
+
+
+def test_a_second_signal_cuts_what_is_open(daemons, edge_config):
+    edge = daemons(edge_config(1))
+    a = dicom.Association(edge.port(), [(1, CT, [EVLE])])
+    edge.process.send_signal(signal.SIGTERM)
+    edge.wait_log(' stopping ')
+    edge.process.send_signal(signal.SIGTERM)
+    check_line(edge.wait_log(' stopping-now '), 'CV1005')
+    assert edge.process.wait(60) == 0
+    edge._ended()
+    a.close()
