@@ -21,4 +21,9 @@ enum err host_lock_records(const char *path, int *fd, char *why,
 /* Associations are descriptors: take as many as the system gives. */
 void host_raise_descriptors(void);
 
+/* A core file of this process has registers and the list of its files, and no
+ * memory: images, names and keys are all over it. root may choose otherwise
+ * while it runs, by /proc/PID/coredump_filter. */
+void host_hide_memory(void);
+
 #endif

@@ -193,6 +193,7 @@ int server_run(const struct config *config)
 	s->records_lock = -1;
 	pthread_mutex_init(&s->scheduler_lock, NULL);
 	host_raise_descriptors();
+	host_hide_memory();
 	e = server_start(s);
 	if (e == ERR_OK) {
 		start_handles(s);

@@ -419,16 +419,16 @@ class Association(Link):
 
 
 def data_set(iuid, sop=CT, size=0, study='1.2.3', series='1.2.3.4',
-             name='Test^Patient', fill=None):
+             name='Test^Patient', fill=None, pid='PID1', accession='ACC1'):
     """A small explicit VR LE data set with size bytes of pixel data."""
     def el(g, e, vr, v):
         v = even(v) if vr == 'UI' else v + b' ' * (len(v) & 1)
         return struct.pack('<HH', g, e) + vr.encode() + \
             struct.pack('<H', len(v)) + v
     out = el(8, 0x16, 'UI', sop.encode()) + el(8, 0x18, 'UI', iuid.encode()) \
-        + el(8, 0x50, 'SH', b'ACC1') + el(8, 0x60, 'CS', b'CT') \
+        + el(8, 0x50, 'SH', accession.encode()) + el(8, 0x60, 'CS', b'CT') \
         + el(0x10, 0x10, 'PN', name.encode()) \
-        + el(0x10, 0x20, 'LO', b'PID1') \
+        + el(0x10, 0x20, 'LO', pid.encode()) \
         + el(0x20, 0xd, 'UI', study.encode()) \
         + el(0x20, 0xe, 'UI', series.encode())
     if size:

@@ -1,9 +1,13 @@
 """Nothing in clear on the wire to the archive, nor in spool, ledger and log."""
+import os
 import pathlib
 import re
+import resource
+import signal
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -106,3 +110,104 @@ def test_capture_shows_tls_1_3_and_nothing_in_clear(
             assert name not in content, (f, name)
     assert edge.cli('queue', 'list', check=True).stdout.count('queued') == 1
     del port
+
+
+def memory_holds(pid, what):
+    """Whether a process has these bytes in memory that it wrote."""
+    with open('/proc/%d/maps' % pid) as maps, \
+            open('/proc/%d/mem' % pid, 'rb', 0) as mem:
+        for line in maps:
+            m = re.match(r'([0-9a-f]+)-([0-9a-f]+) rw', line)
+            low, high = (int(x, 16) for x in m.groups()) if m else (0, 0)
+            if not 0 < high - low < 1 << 28:
+                continue
+            try:
+                mem.seek(low)
+                if what in mem.read(high - low):
+                    return True
+            except OSError:
+                pass
+    return False
+
+
+def secrets(edge, pki):
+    """What must never stand in a file or a core: {what: bytes}."""
+    key = (edge.root / 'data.key').read_bytes()
+    out = {'name': b'Findme^Zanzibar', 'patient': b'ZZ-4711-Patient',
+           'accession': b'ACC-990017'}
+    for n, text in enumerate(re.findall(rb'[0-9a-fA-F]{64}', key)):
+        out['data key %d' % n] = bytes.fromhex(text.decode())
+    if len(out) == 3:
+        out['data key'] = key[-32:]
+    pem = subprocess.run(
+        ['openssl', 'pkey', '-in', str(pki / 'edge.key'), '-text', '-noout'],
+        capture_output=True, text=True).stdout
+    m = re.search(r'priv:\n((?:\s+[0-9a-f:]+\n)+)', pem)
+    if m:
+        out['TLS key'] = bytes.fromhex(re.sub(r'[\s:]', '', m[1]))[-32:]
+    return out
+
+
+def check_files(root, hidden):
+    for f in root.rglob('*'):
+        if f.is_file() and f.name not in ('data.key', 'signing.key'):
+            content = f.read_bytes()
+            for what, value in hidden.items():
+                assert value not in content, (f, what)
+
+
+def load(edge, stop):
+    n = 0
+    while not stop.is_set():
+        n += 1
+        uid = '1.2.3.9.%d' % n
+        try:
+            dicom.send(edge.port(), [(uid, dicom.data_set(
+                uid, name='Findme^Zanzibar', pid='ZZ-4711-Patient',
+                accession='ACC-990017', size=300000))])
+        except (OSError, dicom.Gone, dicom.Aborted):
+            return
+
+
+@needs('gcore')
+def test_a_core_under_load_shows_nothing(
+        daemons, scps, tls, edge_config, pki, tmp_path):
+    scp = scps(tls=tls.server())
+    edge = daemons(edge_config(scp.port), env={
+        'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') +
+        ':disable_coredump=0:handle_abort=0'})
+    hidden = secrets(edge, pki)
+    assert any('data key' in k for k in hidden)
+    stop = threading.Event()
+    threads = [threading.Thread(target=load, args=(edge, stop))
+               for _ in range(2)]
+    for t in threads:
+        t.start()
+    try:
+        edge.wait_deliveries('delivered', 4)
+        pid = edge.process.pid
+        # there is something to hide
+        until('a name in memory',
+              lambda: memory_holds(pid, hidden['name']))
+        core = tmp_path / 'core'
+        p = subprocess.run(['gcore', '-o', str(core), str(pid)],
+                           capture_output=True, text=True, timeout=120)
+        made = pathlib.Path('%s.%d' % (core, pid))
+        assert made.exists(), p.stdout + p.stderr
+        content = made.read_bytes()
+        assert len(content) > 1000
+        for what, value in hidden.items():
+            assert value not in content, what
+        if not pathlib.Path('/proc/sys/kernel/core_pattern').read_text() \
+                .startswith('|'):
+            resource.prlimit(pid, resource.RLIMIT_CORE,
+                             (1 << 32, 1 << 32))
+        edge.process.send_signal(signal.SIGABRT)
+        edge.process.wait(60)
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+    edge._ended()
+    # the kernel's core, if it made one, stands among them
+    check_files(edge.root, hidden)
