@@ -39,12 +39,8 @@ static const struct right rights[] = {
     /* ---- keys and rules ---------------------------------------------- */
     {RIGHT_OP, "reload", SECURITY, false, "culvert reload",
      "take up a changed configuration"},
-    {RIGHT_OP, "audit-key", SECURITY | AUDITOR, false, "culvert audit key",
-     "show the public key that signs the records"},
 
     /* ---- records ------------------------------------------------------ */
-    {RIGHT_OP, "audit-verify", AUDITOR, false, "culvert audit verify",
-     "check the chain of the audit"},
     {RIGHT_OP, "audit-head", AUDITOR, false, "culvert audit head",
      "take the signed head of the audit"},
     {RIGHT_OP, "audit-prune", AUDITOR, false, "culvert audit prune",

@@ -98,9 +98,8 @@ def test_every_operation_asks_for_the_role_in_the_table(daemon):
     path = daemon.config['control']['path']
     ops = sorted(table())
     served = speak(path, [{'op': op} for op in ops])
-    ops = [op for op, answer in zip(ops, served)
-           if answer.get('error') != 'unknown request']
-    assert {'status', 'retry', 'reload', 'export'} <= set(ops)
+    for op, answer in zip(ops, served):
+        assert answer.get('error') != 'unknown request', op
     lines = [{'op': op} for op in ops]
     for role in GROUPS:
         for op, answer in zip(ops, ask_as(daemon, [role], *lines)):
