@@ -8,12 +8,16 @@
 #include "policy/config.h"
 #include "proxy/cli.h"
 #include "proxy/cli_audit.h"
+#include "proxy/cli_ui.h"
 #include "proxy/control.h"
 #include "proxy/control_io.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 
-#define EXIT_TEXT "exit status: 0 done, 1 refused or failed, 2 usage\n\n"
+#define EXIT_TEXT                                                              \
+	"exit status: 0 done, 1 refused or failed, 2 usage, 3 the daemon "     \
+	"does\n"                                                               \
+	"not answer, 4 the caller may not\n\n"
 
 static const char prune_help[] =
     "usage: culvert audit prune [-c FILE]\n\n"
@@ -62,7 +66,7 @@ static const char clock_help[] =
  */
 
 /* Takes request. The answer is a new reference, or NULL: the reason is said. */
-static json_t *ask(const char *path, const char *name, json_t *request)
+static json_t *ask(const char *path, const char *name, json_t *request, int *rc)
 {
 	struct config *cfg = cli_config(path);
 	json_t *answer = NULL;
@@ -70,6 +74,7 @@ static json_t *ask(const char *path, const char *name, json_t *request)
 	char why[256];
 	enum err e;
 
+	*rc = CLI_FAILED;
 	if (cfg == NULL) {
 		json_decref(request);
 		return NULL;
@@ -79,6 +84,7 @@ static json_t *ask(const char *path, const char *name, json_t *request)
 	config_free(cfg);
 	if (e != ERR_OK) {
 		fprintf(stderr, "culvert audit %s: %s\n", name, why);
+		*rc = cli_ask_failed(e);
 		return NULL;
 	}
 	if (json_is_true(json_object_get(answer, "ok")))
@@ -128,9 +134,10 @@ int cli_audit_prune(int argc, char **argv)
 		return rc;
 	if (argc != 1)
 		return usage(prune_help);
-	answer = ask(path, "prune", json_pack("{s:s}", "op", "audit-prune"));
+	answer =
+	    ask(path, "prune", json_pack("{s:s}", "op", "audit-prune"), &rc);
 	if (answer == NULL)
-		return CLI_FAILED;
+		return rc;
 	printf("audit         %lld months, %lld rows\n"
 	       "transfers     %lld\nassociations  %lld\n",
 	       number(answer, "months"), number(answer, "rows"),
@@ -149,10 +156,10 @@ int cli_audit_clock(int argc, char **argv)
 		return rc;
 	if (argc != 1)
 		return usage(clock_help);
-	answer =
-	    ask(path, "confirm-clock", json_pack("{s:s}", "op", "audit-clock"));
+	answer = ask(path, "confirm-clock",
+		     json_pack("{s:s}", "op", "audit-clock"), &rc);
 	if (answer == NULL)
-		return CLI_FAILED;
+		return rc;
 	printf("confirmed\n");
 	json_decref(answer);
 	return CLI_OK;
@@ -203,9 +210,10 @@ int cli_audit_erase(int argc, char **argv)
 	}
 	answer = ask(path, "erase",
 		     json_pack("{s:s,s:s,s:I}", "op", "audit-erase", "study",
-			       study, "before_ms", (json_int_t)before));
+			       study, "before_ms", (json_int_t)before),
+		     &rc);
 	if (answer == NULL)
-		return CLI_FAILED;
+		return rc;
 	printf("erased: %lld values\n", number(answer, "values"));
 	json_decref(answer);
 	return CLI_OK;
@@ -271,9 +279,9 @@ int cli_audit_hold(int argc, char **argv)
 	request = hold_request(argc, argv);
 	if (request == NULL)
 		return usage(hold_help);
-	answer = ask(path, "hold", request);
+	answer = ask(path, "hold", request, &rc);
 	if (answer == NULL)
-		return CLI_FAILED;
+		return rc;
 	if (strcmp(argv[1], "list") == 0)
 		print_holds(answer);
 	else if (strcmp(argv[1], "add") == 0)
