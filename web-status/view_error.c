@@ -1,40 +1,42 @@
 /* What went wrong, in place of what was asked for. */
+#include "web-status/layout.h"
 #include "web-status/views.h"
 
-static const char *says(unsigned code)
+static enum word says(unsigned code)
 {
 	switch (code) {
 	case 400:
-		return "The request is not valid.";
+		return W_E_BAD;
 	case 401:
 	case 403:
-		return "This is not for your role.";
+		return W_E_ROLE;
 	case 404:
-		return "There is nothing here.";
+		return W_E_NOTHING;
 	case 405:
-		return "This page is read-only.";
+		return W_E_READ_ONLY;
 	case 414:
-		return "The address is too long.";
+		return W_E_LONG;
 	case 421:
-		return "This server does not go by that name; status.hosts "
-		       "lists its names.";
+		return W_E_HOST;
 	case 429:
-		return "Too much at once; try again shortly.";
+		return W_E_MANY;
 	case 503:
-		return "It does not answer now; try again shortly.";
+		return W_E_AWAY;
 	}
-	return "Something went wrong here; the log says more.";
+	return W_E_FAILED;
 }
 
 enum web_code view_error(struct web_request *r, struct web_out *o)
 {
+	struct page p = page_of(r, o);
 	unsigned code = web_error_code(r);
 
-	out_raw(o, "<!DOCTYPE html>\n<html lang=\"en\"><head>"
-		   "<meta charset=\"utf-8\">");
+	page_begin_bare(&p, word_of(&p, says(code)), "alone");
 	out_printf(o,
-		   "<title>%u</title></head><body><main><h1>%u</h1><p>%s</p>"
-		   "<p><a href=\"/\">Now</a></p></main></body></html>\n",
-		   code, code, says(code));
+		   "<section class=\"sheet login\"><header><h1>%u</h1></header>"
+		   "<div class=\"pad\"><p>%s</p><p><a href=\"/\">%s</a></p>"
+		   "</div></section>",
+		   code, word_of(&p, says(code)), word_of(&p, W_NOW));
+	page_end_bare(&p);
 	return WEB_OK;
 }

@@ -1,15 +1,26 @@
-/* How things stand now. */
-#include "policy/config.h"
+/* "/": how things stand; and what of it changes, for those who look. */
+#include "web-status/layout.h"
+#include "web-status/now.h"
 #include "web-status/views.h"
 
 enum web_code view_now(struct web_request *r, struct web_out *o)
 {
-	const struct config *cfg = web_config(r);
+	struct page p = page_of(r, o);
+	struct now *n = now_gather(&p);
 
-	out_raw(o, "<!DOCTYPE html>\n<html lang=\"en\"><head>"
-		   "<meta charset=\"utf-8\">");
-	out_printf(o, "<title>%s</title></head><body><h1>%s</h1>", cfg->node,
-		   cfg->node);
-	out_raw(o, "</body></html>\n");
+	if (n == NULL)
+		return WEB_FAILED;
+	page_begin(&p, AT_NOW, word_of(&p, W_NOW));
+	now_verdict(&p, n);
+	now_destinations(&p, n);
+	now_charts(&p, n);
+	out_raw(o, "<div class=\"side\">");
+	now_devices(&p, n);
+	out_raw(o, "<div class=\"side one\">");
+	now_machine(&p, n);
+	now_certificates(&p);
+	out_raw(o, "</div></div>");
+	page_end(&p);
+	now_free(n);
 	return WEB_OK;
 }
