@@ -78,9 +78,9 @@ static void show_state(const struct page *p, const struct now_destination *d)
 
 	show_mark(p, l, w);
 	if (held[0] != '\0')
-		under(p, "err", held);
+		show_error(p, held);
 	else if (error[0] != '\0' && l != LEVEL_OK)
-		under(p, "err", error);
+		show_error(p, error);
 	show_endpoints_down(p, d->status);
 }
 

@@ -27,7 +27,8 @@ void respond_headers(struct web_request *r, struct MHD_Response *m,
 	add(m, "Content-Security-Policy", POLICY);
 	add(m, "X-Content-Type-Options", "nosniff");
 	add(m, "X-Frame-Options", "DENY");
-	add(m, "Referrer-Policy", "no-referrer");
+	/* no-referrer would make a browser's form send "Origin: null" */
+	add(m, "Referrer-Policy", "same-origin");
 	add(m, "Cross-Origin-Opener-Policy", "same-origin");
 	add(m, "Cross-Origin-Resource-Policy", "same-origin");
 	add(m, "Permissions-Policy",

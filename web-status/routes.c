@@ -7,6 +7,14 @@
 
 const struct web_route web_routes[] = {
     {"/", NULL, view_now, NULL},
+    {"/wall", NULL, view_wall, NULL},
+    {"/events", "text/event-stream", NULL, event_now},
+    {"/series", "application/json", view_series, NULL},
+    {"/transfers", NULL, view_transfers, NULL},
+    {"/transfers/", NULL, view_study, NULL},
+    {"/refused", NULL, view_refused, NULL},
+    {"/audit", NULL, view_audit, NULL},
+    {"/configuration", NULL, view_configuration, NULL},
     {"/metrics", NULL, view_metrics, NULL},
 };
 

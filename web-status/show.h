@@ -65,6 +65,20 @@ const char *level_text(enum level l); /* "ok", "idle", "warn", "bad" */
 /* A state: words with a mark whose shape differs, not only its colour. */
 void show_mark(const struct page *p, enum level l, enum word w);
 
+/* What went wrong, as the daemon put it: "cause (detail): remedy [CV3001]", or
+ * "cause; remedy". Two lines; cause and remedy in the viewer's language where
+ * the catalogue has them. */
+void show_error(const struct page *p, const char *text);
+/* The two parts of it on their own. remedy is "" where there is none. */
+enum { ERROR_PART_LEN = 320 };
+struct error_parts {
+	char cause[ERROR_PART_LEN];
+	char remedy[ERROR_PART_LEN];
+	const char *code; /* "CV3001"; "" not in the catalogue */
+};
+void error_split(const struct page *p, const char *text,
+		 struct error_parts *out);
+
 /* ---- tables -----------------------------------------------------------------
  *
  *	struct table t = table_begin(p, columns, ARRAY_LEN(columns), W_DEVICES);

@@ -54,7 +54,10 @@ void table_cell(struct table *t)
 
 	cell_end(t);
 	if (t->at++ == 0)
-		out_raw(t->p->o, "<th role=\"rowheader\" scope=\"row\">");
+		out_printf(t->p->o,
+			   "<th role=\"rowheader\" scope=\"row\" "
+			   "class=\"%s\">",
+			   c->number ? "n" : "t");
 	else
 		out_printf(t->p->o,
 			   "<td role=\"cell\" class=\"%s\" data-label=\"%s\">",

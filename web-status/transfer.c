@@ -1,7 +1,5 @@
 #include "web-status/transfer.h"
 
-#include <string.h>
-
 enum word transfer_state(enum delivery_state s, enum level *l)
 {
 	static const struct {
@@ -30,22 +28,6 @@ enum level transfer_level(enum delivery_state s)
 
 	(void)transfer_state(s, &l);
 	return l;
-}
-
-/* "cause; remedy" on two lines. */
-static void show_error(const struct page *p, const char *text)
-{
-	const char *split = strstr(text, "; ");
-	size_t n = split != NULL ? (size_t)(split - text) : strlen(text);
-
-	out_raw(p->o, "<span class=\"under err\">");
-	out_text_n(p->o, text, n);
-	out_raw(p->o, "</span>");
-	if (split == NULL)
-		return;
-	out_raw(p->o, "<span class=\"under\">→ ");
-	out_text(p->o, split + 2);
-	out_raw(p->o, "</span>");
 }
 
 void transfer_show_state(const struct page *p, const struct view_delivery *d)

@@ -198,12 +198,32 @@ static void show_sign(const struct page *p, enum level l)
 	out_raw(p->o, "</svg>");
 }
 
-/* The remedy names the file of a certificate, all others the subject. */
+/* What the daemon says is at hand wins over what can be said of all such
+ * cases. The remedy of a certificate names its file, all others the subject. */
 static void show_remedy(const struct page *p, const struct trouble *t)
 {
 	bool file = t->remedy == W_R_EXPIRES;
+	struct error_parts e = {.code = ""};
 
-	say_with(p, t->remedy, file ? t->detail : t->subject, t->number);
+	if (t->detail[0] != '\0' && !file)
+		error_split(p, t->detail, &e);
+	if (e.code[0] != '\0' && e.remedy[0] != '\0')
+		out_text(p->o, e.remedy);
+	else
+		say_with(p, t->remedy, file ? t->detail : t->subject,
+			 t->number);
+}
+
+static void show_cause(const struct page *p, const struct trouble *t)
+{
+	struct error_parts e;
+
+	if (t->detail[0] == '\0' || t->remedy == W_R_EXPIRES)
+		return;
+	error_split(p, t->detail, &e);
+	out_printf(p->o,
+		   "<p class=\"small\">%s <span class=\"mono\">%s</span></p>",
+		   e.cause, e.code);
 }
 
 static void show_rest(const struct page *p, const struct verdict *v)
@@ -259,9 +279,7 @@ void verdict_show(const struct page *p, const struct verdict *v, bool brief)
 		out_raw(p->o, "</span> ");
 		show_remedy(p, t);
 		out_raw(p->o, "</p>");
-		if (t->detail[0] != '\0' && t->remedy != W_R_EXPIRES)
-			out_printf(p->o, "<p class=\"small\">%s</p>",
-				   t->detail);
+		show_cause(p, t);
 		if (v->n > 1 && !brief)
 			show_rest(p, v);
 	}

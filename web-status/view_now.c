@@ -14,12 +14,11 @@ enum web_code view_now(struct web_request *r, struct web_out *o)
 	now_verdict(&p, n);
 	now_destinations(&p, n);
 	now_charts(&p, n);
-	out_raw(o, "<div class=\"side\">");
 	now_devices(&p, n);
-	out_raw(o, "<div class=\"side one\">");
+	out_raw(o, "<div class=\"side uneven\">");
 	now_machine(&p, n);
 	now_certificates(&p);
-	out_raw(o, "</div></div>");
+	out_raw(o, "</div>");
 	page_end(&p);
 	now_free(n);
 	return WEB_OK;

@@ -67,9 +67,14 @@ static void show_why(const struct page *p, const struct view_refusal *r)
 
 static void show_admit(const struct page *p, const struct view_refusal *r)
 {
+	const struct condition *c = condition_find(r->first.reason);
 	char yaml[ADMIT_LEN];
 
-	out_text(p->o, r->first.remedy);
+	/* the daemon names names, in English */
+	if (p->language == WEB_ZH && c != NULL)
+		out_text(p->o, c->remedy[CONDITION_ZH]);
+	else
+		out_text(p->o, r->first.remedy);
 	if (!admit_yaml(p->config, &r->first, yaml))
 		return;
 	out_printf(p->o, "<pre class=\"yaml\" tabindex=\"0\" data-copy=\"%s\">",

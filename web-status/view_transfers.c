@@ -155,8 +155,7 @@ static void show_study_link(const struct page *p, const struct view_delivery *d)
 	}
 	out_raw(p->o, "<a class=\"uid\" href=\"/transfers/");
 	out_url(p->o, d->study);
-	out_printf(p->o, "\">%s</a><span class=\"under\">%s</span>", d->study,
-		   d->modality);
+	out_printf(p->o, "\">%s</a>", d->study);
 }
 
 static bool on_row(void *arg, const struct view_delivery *d)
@@ -170,8 +169,10 @@ static bool on_row(void *arg, const struct view_delivery *d)
 	table_cell(t);
 	show_study_link(p, d);
 	table_cell(t);
-	out_printf(p->o, "%s<span class=\"under mono\">%s</span>", d->device,
-		   d->calling_ae);
+	out_printf(p->o,
+		   "%s<span class=\"under\">%s · <span class=\"mono\">%s"
+		   "</span></span>",
+		   d->device, d->modality, d->calling_ae);
 	table_cell(t);
 	out_text(p->o, d->destination);
 	table_cell(t);

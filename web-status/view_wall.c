@@ -43,7 +43,8 @@ static void tile(const struct page *p, const struct now_destination *d)
 void wall_grid(const struct page *p, const struct now *n)
 {
 	part_begin(p, "wall-grid", "");
-	out_raw(p->o, "<ul class=\"wall-grid\">");
+	out_printf(p->o, "<ul class=\"wall-grid %s\">",
+		   n->n_destinations <= 4 ? "few" : "many");
 	for (size_t i = 0; i < n->n_destinations; i++)
 		tile(p, &n->destinations[i]);
 	out_raw(p->o, "</ul>");

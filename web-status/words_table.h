@@ -201,7 +201,7 @@
 	X(T_OPERATOR, "{1} is held by an operator", "{1} 已被操作员挂起")            \
 	X(R_OPERATOR, "When it may go on: culvert queue release {1}",                \
 	  "可以继续时：culvert queue release {1}")                                   \
-	X(T_DOWN, "{1} cannot be reached", "无法连接 {1}")                           \
+	X(T_DOWN, "Images cannot be sent to {1}", "影像无法发送到 {1}")              \
 	X(R_DOWN, "Look for the cause: culvert echo {1}. Images wait here.",         \
 	  "查找原因：culvert echo {1}。影像在此等待。")                              \
 	X(T_ENDPOINT, "{1}: an endpoint is down", "{1}：有一个端点不可用")           \
@@ -224,7 +224,7 @@
 	X(S_IDLE, "idle", "空闲")                                              \
 	X(S_SENDING, "sending", "发送中")                                      \
 	X(S_CONNECTING, "connecting", "连接中")                                \
-	X(S_BACKOFF, "cannot be reached", "无法连接")                          \
+	X(S_BACKOFF, "waiting to retry", "等待重试")                           \
 	X(S_HELD, "held", "被挂起")                                            \
 	X(S_OPERATOR, "held by operator", "操作员挂起")                        \
 	X(S_STOPPED, "stopped", "已停止")                                      \
@@ -319,10 +319,10 @@
 	X(AUDIT_KEY, "Signing key", "签名密钥")                                \
 	X(AUDIT_PAGE_OK, "The {1} rows below are as they were written.",       \
 	  "下列 {1} 行与写入时一致。")                                         \
-	X(AUDIT_PAGE_BAD, "Row {1} is not as it was written: {2}.",            \
-	  "第 {1} 行与写入时不一致：{2}。")                                    \
-	X(AUDIT_PAGE_HASH, "Each row below was checked against its hash{1}.",  \
-	  "下列每一行均已与其哈希核对{1}。")                                   \
+	X(AUDIT_PAGE_BAD,                                                      \
+	  "Row {1} is not as it was written: its hash "                        \
+	  "differs.",                                                          \
+	  "第 {1} 行与写入时不一致：哈希不符。")                               \
 	X(AUDIT_VERIFY_HOW,                                                    \
 	  "All of it, and with heads kept elsewhere: culvert audit verify",    \
 	  "验证全部（含保存在别处的签名头）：culvert audit verify")            \

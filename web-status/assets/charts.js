@@ -2,7 +2,9 @@
 
 const kinds = {
 	rate: { series: ["in", "out"], format: rate },
-	queue: { series: ["queue"], format: count },
+	queue: { series: ["queue"], format: count, least: 4,
+		axis: { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3,
+			1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7] } },
 	latency: { series: ["p50", "p99"], format: seconds },
 };
 const inks = ["--one", "--two", "--three"];
@@ -37,6 +39,11 @@ function ink(name) {
 		.getPropertyValue(name).trim();
 }
 
+// What is 15 px on a desk is more on a wall: uPlot counts in pixels.
+function unit() {
+	return parseFloat(getComputedStyle(document.documentElement).fontSize) / 15;
+}
+
 async function uplot() {
 	if (window.uPlot)
 		return;
@@ -49,15 +56,28 @@ async function uplot() {
 	});
 }
 
+// The hour, or the day where a range is longer than one.
+function moments(u, list) {
+	const days = u.scales.x.max - u.scales.x.min > 90000;
+
+	return list.map((v) => {
+		const d = new Date(v * 1000);
+		const two = (n) => String(n).padStart(2, "0");
+		return days ? `${two(d.getMonth() + 1)}-${two(d.getDate())}`
+			: `${two(d.getHours())}:${two(d.getMinutes())}`;
+	});
+}
+
 function axis(format, size) {
 	return {
 		stroke: ink("--soft"),
 		grid: { stroke: ink("--line"), width: 1 },
 		ticks: { stroke: ink("--line"), width: 1 },
-		font: "12px system-ui, sans-serif",
-		size,
+		font: `${Math.round(12 * unit())}px system-ui, sans-serif`,
+		size: Math.round(size * unit()),
+		space: (format ? 30 : 60) * unit(),
 		values: format ? (u, list) => list.map((v) =>
-			v === null ? "" : format(v)) : undefined,
+			v === null ? "" : format(v)) : moments,
 	};
 }
 
@@ -65,7 +85,7 @@ function line(label, i, format) {
 	return {
 		label,
 		stroke: ink(inks[i]),
-		width: 2,
+		width: 2 * unit(),
 		dash: dashes[i],
 		spanGaps: false,
 		points: { show: false },
@@ -79,7 +99,7 @@ function plot(box, data) {
 	const times = Array.from({ length: data.n }, (x, i) =>
 		data.from + i * data.step);
 	const values = kind.series.map((name) => data[name]);
-	const high = Math.max(1e-9, ...values.flat().filter((v) => v !== null));
+	const high = Math.max(kind.least || 1e-9, ...values.flat().filter((v) => v !== null));
 
 	box.replaceChildren();
 	return new window.uPlot({
@@ -88,7 +108,7 @@ function plot(box, data) {
 		legend: { show: false },
 		cursor: { drag: { x: false, y: false }, points: { size: 7 } },
 		scales: { y: { range: [0, high * 1.1] } },
-		axes: [axis(null, 34), axis(kind.format, 74)],
+		axes: [axis(null, 34), { ...axis(kind.format, 74), ...kind.axis }],
 		series: [{}, ...kind.series.map((name, i) =>
 			line(name, i, kind.format))],
 		hooks: { setCursor: [(u) => readOut(u, keys, kind)] },
