@@ -99,12 +99,10 @@ static void read_status(struct now_destination *d, const json_t *status)
 		d->rtt_us = json_number_of(line, "rtt_us");
 	else if (json_number_of(link, "rtt_us") > 0)
 		d->rtt_us = json_number_of(link, "rtt_us");
-	if (json_number_of(line, "pmtu") > 0)
-		d->mtu = json_number_of(line, "pmtu");
-	if (json_number_of(line, "rate") > 0)
-		d->out_bits = (uint64_t)json_number_of(line, "rate") * 8;
-	else if (d->out_bits == 0 && json_number_of(link, "rate") > 0 &&
-		 json_number_of(link, "in_flight") > 0)
+	if (json_number_of(line, "path_mtu") > 0)
+		d->mtu = json_number_of(line, "path_mtu");
+	if (d->out_bits == 0 && json_number_of(link, "rate") > 0 &&
+	    json_number_of(link, "in_flight") > 0)
 		d->out_bits = (uint64_t)json_number_of(link, "rate") * 8;
 	d->drain_bits =
 	    (uint64_t)higher((int64_t)d->drain_bits, (int64_t)d->out_bits);

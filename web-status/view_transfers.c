@@ -94,8 +94,8 @@ static const char *or_null(const char *s)
  * was written. */
 static bool accession_key(const struct page *p, const char *text, int64_t *key)
 {
-	json_t *ask = json_pack("{s:s,s:s,s:s}", "op", "search-key", "kind",
-				"accession", "value", text);
+	json_t *ask =
+	    json_pack("{s:s,s:s}", "op", "search-key", "accession", text);
 	json_t *answer = NULL;
 	enum err e = ask != NULL ? web_control(p->r, ask, &answer) : ERR_NOMEM;
 	bool ok = e == ERR_OK && json_true_of(answer, "ok");
