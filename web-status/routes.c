@@ -11,9 +11,12 @@ const struct web_route web_routes[] = {
     {"/events", "text/event-stream", NULL, event_now},
     {"/series", "application/json", view_series, NULL},
     {"/transfers", NULL, view_transfers, NULL},
+    {"/transfers/export", NULL, view_transfers_export, NULL},
+    {"/transfers/receipt", NULL, view_receipt, NULL},
     {"/transfers/", NULL, view_study, NULL},
     {"/refused", NULL, view_refused, NULL},
     {"/audit", NULL, view_audit, NULL},
+    {"/audit/export", NULL, view_audit_export, NULL},
     {"/configuration", NULL, view_configuration, NULL},
     {"/metrics", NULL, view_metrics, NULL},
 };

@@ -266,6 +266,8 @@
 	  "Much was looked through and little fits: go on with Older.",        \
 	  "已查看大量记录，符合的很少：请继续点击“更早”。")                    \
 	X(DOWNLOAD, "Download", "下载")                                        \
+	X(DOWNLOAD_FAILED, "The download cannot be made: {1}",                 \
+	  "无法下载：{1}")                                                     \
 	X(STUDY_TITLE, "Study {1}", "检查 {1}")                                \
 	X(STUDY_UNKNOWN, "No instance of this study is on record.",            \
 	  "没有该检查的记录。")                                                \
