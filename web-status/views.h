@@ -18,6 +18,6 @@ web_view_fn view_receipt;          /* "/transfers/receipt?study=" */
 web_view_fn view_audit_export;     /* "/audit/export" */
 web_view_fn view_login;            /* "/login": see page.h */
 web_view_fn view_error;            /* in place of what went wrong */
-web_view_fn view_metrics;       /* "/metrics" */
+web_view_fn view_metrics;          /* "/metrics" */
 
 #endif

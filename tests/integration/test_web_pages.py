@@ -2,11 +2,13 @@
 Chromium and axe, and as bytes."""
 import html
 import http.cookiejar
+import io
 import json
 import re
 import urllib.error
 import urllib.parse
 import urllib.request
+import zipfile
 
 import pytest
 
@@ -134,6 +136,18 @@ def test_the_words_of_the_page_are_chinese(operator):
         assert english not in text
 
 
+def test_receipts_and_exports_are_downloaded(site, operator, auditor):
+    receipt = json.loads(operator.get(
+        '/transfers/receipt?format=json&study=' + webpages.study(1)))
+    assert webpages.study(1) in json.dumps(receipt)
+    with auditor.opener.open(site.base + '/audit/export?format=csv'
+                             '&event=association-refused', timeout=60) as r:
+        kept = zipfile.ZipFile(io.BytesIO(r.read()))
+        assert 'attachment' in r.headers['Content-Disposition']
+    assert any(b'CT9' in kept.read(n) for n in kept.namelist())
+    assert operator.status('/audit/export?format=csv') == 403
+
+
 def test_what_changes_comes_by_itself(site, operator):
     with operator.opener.open(site.base + '/events', timeout=30) as r:
         assert r.headers['Content-Type'].startswith('text/event-stream')
@@ -148,4 +162,4 @@ def test_figures_over_time_are_there_for_each_range(operator):
         data = json.loads(operator.get('/series?range=' + name))
         assert data['n'] == len(data['in']) == len(data['p99']) <= 2401
         assert sum(1 for v in data['in'] if v) > 20
-    assert 'As a table' in operator.get('/?range=7d')
+    assert 'As a table' in operator.get('/?range=7d&lang=en')
