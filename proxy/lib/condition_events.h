@@ -39,6 +39,7 @@
 	X("ledger-rebuilding", LEDGER_LOST)                                    \
 	X("capabilities-unread", LEDGER_UNREAD)                                \
 	X("commitment-unread", LEDGER_UNREAD)                                  \
+	X("clock-suspect-unwritten", CLOCK_SUSPECT)                            \
 	X("audit-not-synced", AUDIT_FAILING)                                   \
 	X("web-listen", WEB_START)                                             \
 	X("web-tls", WEB_START)                                                \

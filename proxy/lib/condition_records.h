@@ -106,7 +106,20 @@
 	  "and find out who or what changed it",			       \
 	  "审计的某个月已到期但未清理：未通过校验",			       \
 	  "culvert audit verify 会指出第一条有误的记录；保留该文件并查"	       \
-	  "明是谁或什么更改了它")
+	  "明是谁或什么更改了它")					       \
+	X(CLOCK_SUSPECT, 8110, WARN, "clock-suspect",			       \
+	  "the clock jumped or is not synchronised: nothing is pruned "	       \
+	  "until that is settled",					       \
+	  "see whether time synchronisation works; an auditor confirms "       \
+	  "the clock with culvert audit clock",				       \
+	  "时钟发生跳变或未同步：在确认之前不清理任何记录",		       \
+	  "检查时间同步是否正常；由审计员用 culvert audit clock 确认时"	       \
+	  "钟")								       \
+	X(PRUNE_WAITS, 8111, WARN, "prune-waits",			       \
+	  "records that are due are not pruned for now",		       \
+	  "see the detail; it goes on by itself when that is over",	       \
+	  "到期的记录暂不清理",						       \
+	  "查看详情；原因消除后会自动继续")
 /* clang-format on */
 
 #endif
