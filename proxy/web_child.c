@@ -81,12 +81,10 @@ static void on_exit_(uv_process_t *p, int64_t status, int sig)
 	struct web_child *c = p->data;
 
 	if (c->state == CHILD_ENDING)
-		log_event(LOG_INFO, "web-ended", "status=%d signal=%d",
+		log_event(LOG_INFO, "web-gone", "status=%d signal=%d",
 			  (int)status, sig);
 	else
-		log_event(LOG_ERROR, "web-ended",
-			  "status=%d signal=%d effect=\"no status page until "
-			  "it is started again, which happens by itself\"",
+		log_event(LOG_ERROR, "web-ended", "status=%d signal=%d",
 			  (int)status, sig);
 	uv_close((uv_handle_t *)p, on_process_closed);
 }
@@ -117,7 +115,7 @@ static void spawn(struct web_child *c)
 		log_event(LOG_INFO, "web-started", "pid=%d", c->process.pid);
 		return;
 	}
-	log_event(LOG_ERROR, "web-ended", "cause=\"it cannot be started: %s\"",
+	log_event(LOG_ERROR, "web-ended", "detail=\"it cannot be started: %s\"",
 		  uv_strerror(rc));
 	uv_close((uv_handle_t *)&c->process, on_process_closed);
 }

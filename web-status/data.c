@@ -236,9 +236,7 @@ static void send_event(struct web_data *d, const struct event *e)
 	    control_ask(d->config->control.path, request, &answer, NULL, why) !=
 		ERR_OK ||
 	    !json_is_true(json_object_get(answer, "ok")))
-		log_event(LOG_WARN, "web-unrecorded",
-			  "event=%s cause=\"%s\" remedy=\"see that the daemon "
-			  "runs\"",
+		log_event(LOG_WARN, "web-unrecorded", "event=%s detail=\"%s\"",
 			  e->what, why);
 	json_decref(answer);
 	json_decref(request);

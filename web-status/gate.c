@@ -125,11 +125,8 @@ static void tell_refused(struct web_gate *g, const char *address)
 	g->refused++;
 	if (g->told > 0 && now - g->told_ms < TELL_MS)
 		return;
-	log_event(LOG_WARN, "web-full",
-		  "peer=%s refused=%llu cause=\"more connections to the status "
-		  "page than status.connections or status.per_address allow\" "
-		  "remedy=\"look who opens them, or raise these\"",
-		  address, (unsigned long long)(g->refused - g->told));
+	log_event(LOG_WARN, "web-full", "peer=%s refused=%llu", address,
+		  (unsigned long long)(g->refused - g->told));
 	g->told = g->refused;
 	g->told_ms = now;
 }
@@ -339,7 +336,7 @@ static enum err listen_now(struct web_gate *g)
 	e = listener_open(worker_loop(g->server->worker), address, BACKLOG,
 			  on_accept, g, &g->listener, why);
 	if (e != ERR_OK)
-		log_event(LOG_ERROR, "web-listen", "address=%s cause=\"%s\"",
+		log_event(LOG_ERROR, "web-listen", "address=%s detail=\"%s\"",
 			  address, why);
 	return e;
 }

@@ -296,6 +296,6 @@ enum err bridge_context(const struct config *config, struct tls_context **out)
 	enum err e = tls_server_new(&o, out, why);
 
 	if (e != ERR_OK)
-		log_event(LOG_ERROR, "web-tls", "cause=\"%s\"", why);
+		log_event(LOG_ERROR, "web-tls", "detail=\"%s\"", why);
 	return e;
 }

@@ -87,7 +87,7 @@ static enum MHD_Result run_view(struct web_request *r)
 	if (out_failed(r->out)) {
 		log_event(
 		    LOG_ERROR, "web-page-failed",
-		    "path=%s cause=\"out of memory, or the page is longer "
+		    "path=%s detail=\"out of memory, or the page is longer "
 		    "than %d bytes\"",
 		    r->route->path, WEB_OUT_MAX);
 		return respond_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR);
@@ -329,7 +329,7 @@ enum err http_start(struct web_server *s)
 		    MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 		if (s->http[i] == NULL) {
 			log_event(LOG_ERROR, "web-start",
-				  "cause=\"no thread for HTTP\"");
+				  "detail=\"no thread for HTTP\"");
 			return ERR_IO;
 		}
 	}

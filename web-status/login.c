@@ -204,8 +204,13 @@ static bool form_is_ours(const struct web_request *r)
 static void note(const struct web_request *r, const char *what,
 		 const char *name)
 {
-	log_event(strcmp(what, "login") == 0 ? LOG_INFO : LOG_WARN, "web-login",
-		  "what=%s user=%s peer=%s", what, name, peer_address(r->peer));
+	if (strcmp(what, "login") == 0 || strcmp(what, "logout") == 0)
+		log_event(LOG_INFO, "web-login", "what=%s user=%s peer=%s",
+			  what, name, peer_address(r->peer));
+	else
+		log_event(LOG_WARN, "web-login-failed",
+			  "what=%s user=%s peer=%s", what, name,
+			  peer_address(r->peer));
 	data_record(r->server->data, what, name, peer_address(r->peer),
 		    "password");
 }
@@ -326,7 +331,7 @@ bool login_load_users(struct web_server *s)
 	if (!s->login)
 		return true;
 	if (users_load(s->config->status.users, &fresh, why) != ERR_OK) {
-		log_event(LOG_ERROR, "web-users", "file=%s cause=\"%s\"",
+		log_event(LOG_ERROR, "web-users", "file=%s detail=\"%s\"",
 			  s->config->status.users, why);
 		return false;
 	}

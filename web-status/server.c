@@ -206,9 +206,7 @@ int web_run(const struct config *config, int parent)
 		serve(s, parent);
 		log_event(LOG_INFO, "web-stopped", "node=%s", config->node);
 	} else {
-		log_event(LOG_ERROR, "web-start",
-			  "cause=\"%s\" remedy=\"the lines above say more\"",
-			  err_text(e));
+		log_event(LOG_ERROR, "web-start", "detail=\"%s\"", err_text(e));
 		end_parts(s);
 	}
 	server_free(s);

@@ -5,12 +5,13 @@ import os
 import re
 import signal
 import ssl
+import subprocess
 import time
 
 import pytest
 
 import webclient
-from culvert import run, until
+from culvert import BINARY, REPORT, run, until
 from webclient import PASSWORD, Viewer, await_page, passwd
 
 
@@ -408,3 +409,41 @@ def test_the_page_refuses_to_be_reached_unprotected(tmp_path):
         path.write_text(json.dumps(c))
         p = run('web', '-c', path)
         assert p.returncode == 1 and says in p.stderr, p.stderr
+
+
+def answers(v):
+    try:
+        return v.get('/healthz').status == 200
+    except OSError:
+        return False
+
+
+def test_a_page_by_itself_says_what_it_cannot_do(daemons, tmp_path):
+    """Without a daemon: no record, and not ready."""
+    users = tmp_path / 'users'
+    passwd(users, 'anna', 'operator')
+    d = daemons(webclient.config(tmp_path, {'users': str(users)}))
+    port = await_page(d)
+    second = run('web', '-c', d.path)  # its port is taken
+    assert second.returncode == 1
+    assert re.search(r'web-listen .*CV9003', second.stderr), second.stderr
+    d.stop()
+    with subprocess.Popen([BINARY, 'web', '-c', str(d.path)], text=True,
+                          stderr=subprocess.PIPE) as page:
+        try:
+            v = Viewer(port)
+            until('the page alone', lambda: answers(v))
+            assert v.login('anna', 'wrong password').status == 403
+            a = v.get('/readyz')
+            assert a.status == 503 and 'does not answer' in a.text
+            users.write_text(users.read_text() + 'ben king password x\n')
+            time.sleep(1.5)
+            assert v.login('anna').status == 303  # as it was before
+        finally:
+            page.send_signal(signal.SIGTERM)
+            log = page.communicate(timeout=60)[1]
+    assert page.returncode == 0, log
+    for code in ('web-unrecorded .*CV9006', 'web-users .*CV9004',
+                 'web-login-failed .*CV9005'):
+        assert re.search(code, log), log
+    assert not REPORT.search(log), log
