@@ -93,6 +93,16 @@ static void describe(struct web_peer *p, int fd, const struct sockaddr *sa)
 	p->loopback = is_loopback(sa) && is_loopback((struct sockaddr *)&local);
 }
 
+struct web_request *peer_request(const struct web_peer *p)
+{
+	return p->request;
+}
+
+void peer_set_request(struct web_peer *p, struct web_request *r)
+{
+	p->request = r;
+}
+
 /* ---- counting ---------------------------------------------------------- */
 
 static unsigned of_bucket(const struct web_gate *g, const char *bucket)

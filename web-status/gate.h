@@ -49,6 +49,11 @@ void peer_deadline(struct web_peer *p, uint64_t ms);
 /* True once for each certificate and address, and again after an hour without
  * use: for the record of who came by certificate. */
 bool peer_first_use(struct web_peer *p);
+/* The request that is under way on it, or NULL. HTTP's thread only: what it
+ * began and never says is completed is found here. */
+struct web_request;
+struct web_request *peer_request(const struct web_peer *p);
+void peer_set_request(struct web_peer *p, struct web_request *r);
 /* HTTP is done with it and is about to close its socket. */
 void peer_http_done(struct web_peer *p);
 

@@ -43,7 +43,8 @@ struct web_peer {
 	int fd; /* HTTP's; -1: not handed over */
 	bool http, stream;
 	unsigned thread;
-	uint64_t deadline_ms; /* 0: none */
+	uint64_t deadline_ms;        /* 0: none */
+	struct web_request *request; /* HTTP's thread; NULL: none */
 	/* Constant once HTTP has it: */
 	bool loopback;
 	char address[ADDRESS_TEXT_LEN];

@@ -202,6 +202,9 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *c)
 
 	if (r == NULL)
 		return NULL;
+	/* one that broke off is not always said to be completed */
+	request_free(peer_request(p));
+	peer_set_request(p, r);
 	r->connection = c;
 	if (strlen(uri) < sizeof(r->target))
 		memcpy(r->target, uri, strlen(uri) + 1);
@@ -263,8 +266,10 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **state,
 	(void)arg;
 	(void)c;
 	(void)code;
-	if (r != NULL)
+	if (r != NULL) {
 		peer_deadline(r->peer, WEB_HEAD_MS);
+		peer_set_request(r->peer, NULL);
+	}
 	request_free(r);
 	*state = NULL;
 }
@@ -281,8 +286,10 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 		*context = i != NULL ? gate_peer(s->gate, i->connect_fd) : NULL;
 		return;
 	}
-	if (*context != NULL)
+	if (*context != NULL) {
+		request_free(peer_request(*context));
 		peer_http_done(*context);
+	}
 	*context = NULL;
 }
 
