@@ -205,12 +205,11 @@ static void note(const struct web_request *r, const char *what,
 		 const char *name)
 {
 	if (strcmp(what, "login") == 0 || strcmp(what, "logout") == 0)
-		log_event(LOG_INFO, "web-login", "what=%s user=%s peer=%s",
+		log_event(LOG_INFO, "web-logged", "what=%s user=%s peer=%s",
 			  what, name, peer_address(r->peer));
 	else
-		log_event(LOG_WARN, "web-login-failed",
-			  "what=%s user=%s peer=%s", what, name,
-			  peer_address(r->peer));
+		log_event(LOG_WARN, "web-login", "what=%s user=%s peer=%s",
+			  what, name, peer_address(r->peer));
 	data_record(r->server->data, what, name, peer_address(r->peer),
 		    "password");
 }

@@ -34,7 +34,7 @@ static void limit(int what, rlim_t most)
 		most = now.rlim_max;
 	now.rlim_cur = now.rlim_max = most;
 	if (setrlimit((__rlimit_resource_t)what, &now) != 0)
-		log_event(LOG_INFO, "web-limit", "which=%d cause=\"%s\"", what,
+		log_event(LOG_WARN, "web-limit", "which=%d cause=\"%s\"", what,
 			  strerror(errno));
 }
 
@@ -46,7 +46,7 @@ static void drop_capabilities(void)
 
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (syscall(SYS_capset, &head, none) != 0)
-		log_event(LOG_INFO, "web-capabilities", "cause=\"%s\"",
+		log_event(LOG_WARN, "web-capabilities", "cause=\"%s\"",
 			  strerror(errno));
 }
 

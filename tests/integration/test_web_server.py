@@ -426,7 +426,7 @@ def test_a_page_by_itself_says_what_it_cannot_do(daemons, tmp_path):
     port = await_page(d)
     second = run('web', '-c', d.path)  # its port is taken
     assert second.returncode == 1
-    assert re.search(r'web-listen .*CV9003', second.stderr), second.stderr
+    assert re.search(r'web-listen .*CV9001', second.stderr), second.stderr
     d.stop()
     with subprocess.Popen([BINARY, 'web', '-c', str(d.path)], text=True,
                           stderr=subprocess.PIPE) as page:
@@ -443,7 +443,7 @@ def test_a_page_by_itself_says_what_it_cannot_do(daemons, tmp_path):
             page.send_signal(signal.SIGTERM)
             log = page.communicate(timeout=60)[1]
     assert page.returncode == 0, log
-    for code in ('web-unrecorded .*CV9006', 'web-users .*CV9004',
-                 'web-login-failed .*CV9005'):
+    for code in ('web-unrecorded .*CV9005', 'web-users .*CV9001',
+                 'web-login .*CV9004'):
         assert re.search(code, log), log
     assert not REPORT.search(log), log
