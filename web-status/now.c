@@ -56,7 +56,8 @@ static void read_recent(struct now *n, int64_t now_ms)
 static void read_devices(struct now *n, int64_t now_ms)
 {
 	static const enum rollup_metric metrics[] = {
-	    ROLLUP_IN_INSTANCES, ROLLUP_IN_BYTES, ROLLUP_IN_REFUSALS};
+	    ROLLUP_IN_INSTANCES, ROLLUP_IN_BYTES, ROLLUP_IN_REFUSALS,
+	    ROLLUP_REFUSALS};
 
 	if (figures_read(n->ledger, metrics, ARRAY_LEN(metrics), n->today_ms,
 			 now_ms, &n->devices) != ERR_OK)

@@ -27,8 +27,9 @@ struct now {
 	struct verdict verdict;
 	size_t n_destinations;
 	struct now_destination *destinations;
-	struct figures devices; /* today: instances, bytes, refusals */
-	int64_t today_ms;       /* since when that is */
+	/* today: instances, bytes, refusals; of "": refusals of all */
+	struct figures devices;
+	int64_t today_ms; /* since when that is */
 };
 
 /* NULL: no memory. now_free() when done; what p lends stays lent. */

@@ -159,7 +159,8 @@ static void show_quality(const struct page *p, const struct now_destination *d)
 	bool any = false;
 
 	if (d->rtt_us > 0) {
-		snprintf(text, sizeof(text), "%.1f", (double)d->rtt_us / 1000);
+		snprintf(text, sizeof(text), d->rtt_us < 1000 ? "%.2f" : "%.1f",
+			 (double)d->rtt_us / 1000);
 		say_with(p, W_RTT, text);
 		any = true;
 	}

@@ -56,14 +56,12 @@ static void foot_item(const struct page *p, enum word w, const char *value)
 	out_printf(p->o, "<span>%s <b>%s</b></span>", word_of(p, w), value);
 }
 
+/* Of declared devices and of strangers. */
 static uint64_t refusals_today(const struct now *n)
 {
-	uint64_t sum = 0;
+	const struct figure *all = figure_of(&n->devices, "");
 
-	for (size_t i = 0; i < n->devices.n; i++)
-		if (n->devices.at[i].value[2] > 0)
-			sum += (uint64_t)n->devices.at[i].value[2];
-	return sum;
+	return all != NULL && all->value[3] > 0 ? (uint64_t)all->value[3] : 0;
 }
 
 static uint64_t images_today(const struct now *n)
