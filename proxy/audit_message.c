@@ -26,8 +26,11 @@ static const struct {
     {"110111", "Procedure Record"},
     {"110112", "Query"},
     {"110113", "Security Alert"},
+    {"110114", "User Authentication"},
     {"110120", "Application Start"},
     {"110121", "Application Stop"},
+    {"110122", "Login"},
+    {"110123", "Logout"},
     {"110126", "Node Authentication"},
     {"110129", "Security Configuration"},
     {"110132", "Use of Restricted Function"},
@@ -58,6 +61,9 @@ void audit_message_code(struct audit_message *m, const char *name,
 #define PROCEDURE_RECORD     "110111"
 #define QUERY                "110112"
 #define SECURITY_ALERT       "110113"
+#define USER_AUTHENTICATION  "110114"
+#define LOGIN                "110122"
+#define LOGOUT               "110123"
 #define NODE_AUTHENTICATION  "110126"
 #define SECURITY_CONFIG      "110129"
 #define RESTRICTED_FUNCTION  "110132"
@@ -104,6 +110,9 @@ static const struct audit_message_event events[] = {
     {AUDIT_ERASED, SHAPE_ALERT, 'E', SECURITY_ALERT, OWN},
     {AUDIT_TRANSFERS_PRUNED, SHAPE_ALERT, 'E', SECURITY_ALERT, OWN},
     {AUDIT_SIGNING_KEY_MADE, SHAPE_ALERT, 'E', SECURITY_ALERT, SECURITY_CONFIG},
+    {AUDIT_LOGIN, SHAPE_USER, 'E', USER_AUTHENTICATION, LOGIN},
+    {AUDIT_LOGIN_FAILED, SHAPE_USER, 'E', USER_AUTHENTICATION, LOGIN},
+    {AUDIT_LOGOUT, SHAPE_USER, 'E', USER_AUTHENTICATION, LOGOUT},
 };
 
 static const struct audit_message_event other = {0, SHAPE_APPLICATION, 'E',

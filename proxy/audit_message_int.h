@@ -22,7 +22,8 @@ enum audit_shape {
 	SHAPE_QUERY,       /* A.5.3.10: a device asks a destination by us */
 	SHAPE_PROCEDURE,   /* A.5.3.9 */
 	SHAPE_EXPORT,      /* A.5.3.5: to a person, as a file */
-	SHAPE_LOG          /* A.5.3.2: a person reads the audit */
+	SHAPE_LOG,         /* A.5.3.2: a person reads the audit */
+	SHAPE_USER         /* A.5.3.12: a person logs in, or out, here */
 };
 
 struct audit_message_event {

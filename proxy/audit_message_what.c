@@ -228,6 +228,8 @@ void audit_message_what(struct audit_message *m)
 	case SHAPE_LOG:
 		put_log_object(m);
 		break;
+	case SHAPE_USER:
+		break;
 	}
 	put_record(m);
 }

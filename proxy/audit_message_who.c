@@ -197,6 +197,18 @@ static void put_log(struct audit_message *m)
 	put_user(m, true, NULL);
 }
 
+/* The person, from where they asked, and the node that they asked. */
+static void put_login(struct audit_message *m)
+{
+	struct party us = ourselves(m, NULL),
+		     person = {.id = audit_first(m->row->user, NULL, "unknown"),
+			       .address = m->row->peer,
+			       .requestor = true};
+
+	put_party(m, &person);
+	put_party(m, &us);
+}
+
 void audit_message_who(struct audit_message *m)
 {
 	switch (m->event->shape) {
@@ -223,6 +235,9 @@ void audit_message_who(struct audit_message *m)
 		return;
 	case SHAPE_LOG:
 		put_log(m);
+		return;
+	case SHAPE_USER:
+		put_login(m);
 		return;
 	}
 }

@@ -140,6 +140,33 @@ static void an_alert_is_reported_by_us_and_asked_by_nobody_else(void **state)
 	assert_int_equal(n, 1);
 }
 
+static void a_login_is_asked_by_the_person_from_their_address(void **state)
+{
+	struct audit_facts f = {.seq = 1,
+				.user = "anna",
+				.peer = "10.1.9.7:50112",
+				.kind = AUDIT_LOGIN_FAILED,
+				.outcome = AUDIT_MINOR};
+
+	(void)state;
+	encoded(&f);
+	has("EventActionCode=\"E\"");
+	has("EventOutcomeIndicator=\"4\"");
+	has("<EventID csd-code=\"110114\" codeSystemName=\"DCM\" "
+	    "originalText=\"User Authentication\"/><EventTypeCode "
+	    "csd-code=\"110122\" codeSystemName=\"DCM\" "
+	    "originalText=\"Login\"/>");
+	has("<ActiveParticipant UserID=\"anna\" UserIsRequestor=\"true\" "
+	    "NetworkAccessPointID=\"10.1.9.7\" "
+	    "NetworkAccessPointTypeCode=\"2\"/><ActiveParticipant "
+	    "UserID=\"edge-01\" UserIsRequestor=\"false\"/>");
+	f.kind = AUDIT_LOGOUT;
+	f.user = "";
+	encoded(&f);
+	has("<EventTypeCode csd-code=\"110123\"");
+	has("UserID=\"unknown\" UserIsRequestor=\"true\"");
+}
+
 static void a_procedure_step_says_what_was_done(void **state)
 {
 	struct audit_facts f = full;
@@ -312,6 +339,7 @@ int main(void)
 	    cmocka_unit_test(a_query_is_told_only_with_the_identity),
 	    cmocka_unit_test(
 		an_alert_is_reported_by_us_and_asked_by_nobody_else),
+	    cmocka_unit_test(a_login_is_asked_by_the_person_from_their_address),
 	    cmocka_unit_test(a_procedure_step_says_what_was_done),
 	    cmocka_unit_test(what_is_not_text_becomes_a_replacement_character),
 	    cmocka_unit_test(long_text_is_cut_between_characters),
