@@ -54,10 +54,10 @@ class Device(dicom.Scp):
 
     def __init__(self, port):
         self.reports = []
+        self.roles = []  # what follows listens already
         super().__init__(port)
         self.user = lambda proposed: b''.join(
             dicom.item(k, v) for k, v in proposed if k == 0x54)
-        self.roles = []
 
     def _negotiate(self, k, body):
         contexts = super()._negotiate(k, body)
