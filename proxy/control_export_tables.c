@@ -60,6 +60,7 @@ static void run(struct control_connection *k, struct export_job *j,
 		e = ERR_LIMIT;
 	control_stream_end(&s, e, e == ERR_OK ? manifest : "",
 			   j->why[0] != '\0' ? j->why : err_text(e));
+	j->arg = NULL;
 	record_end(k, j, table, e);
 	mem_free(manifest);
 }

@@ -30,6 +30,7 @@ static void send_report(struct control_connection *k, struct report_job *j)
 	if (e == ERR_OK)
 		e = report_make(j);
 	control_stream_end(&s, e, "", j->why[0] != '\0' ? j->why : err_text(e));
+	j->arg = NULL;
 }
 
 void control_run_report(struct control_connection *k, const json_t *request)

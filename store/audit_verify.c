@@ -55,7 +55,7 @@ enum err audit_check_row(struct audit_check *c, int64_t seq,
 {
 	struct audit_filter filter = {.from_seq = seq, .to_seq = seq};
 	struct audit_reader *reader;
-	const struct audit_row *row;
+	const struct audit_row *row = NULL;
 	enum err e = audit_read_open(c->o->dir, &filter, &reader, c->why);
 
 	if (e != ERR_OK)

@@ -161,7 +161,7 @@ static void put_pair(struct text *t, const char *key, size_t key_len,
 		     unsigned again, const struct log_pair *v)
 {
 	size_t before = t->n;
-	char number[16];
+	char number[16] = "";
 
 	put(t, ",\"", 2);
 	put(t, key, key_len);

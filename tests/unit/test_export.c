@@ -118,8 +118,8 @@ static void what_a_spreadsheet_takes_for_a_formula_is_text(void **state)
 					   "\rx",
 					   "\n=1",
 					   "'=1",
-					   "\xef\xbc\x9d"
-					   "1",
+					   ("\xef\xbc\x9d"
+					    "1"),
 					   "\xef\xbc\xa0x"};
 	struct file f = written(EXPORT_CSV, false, false, evil, 10);
 	const char *at = f.p;
