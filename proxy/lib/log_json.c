@@ -89,7 +89,8 @@ static void put_char(struct text *t, uint8_t c)
 		u[1] = (char)c;
 		put(t, u, 2);
 	} else if (c < 0x20 || c == 0x7f) {
-		put(t, u, (size_t)snprintf(u, sizeof(u), "\\u%04x", c));
+		(void)snprintf(u, sizeof(u), "\\u%04x", c);
+		put(t, u, 6);
 	} else {
 		u[0] = (char)c;
 		put(t, u, 1);
@@ -162,12 +163,12 @@ static void put_pair(struct text *t, const char *key, size_t key_len,
 {
 	size_t before = t->n;
 	char number[16] = "";
+	size_t digits = (size_t)snprintf(number, sizeof(number), ".%u", again);
 
 	put(t, ",\"", 2);
 	put(t, key, key_len);
 	if (again > 1)
-		put(t, number,
-		    (size_t)snprintf(number, sizeof(number), ".%u", again));
+		put(t, number, digits);
 	put(t, "\":\"", 3);
 	put_value(t, v->value, v->value_len, v->quoted != 0);
 	put(t, "\"", 1);
