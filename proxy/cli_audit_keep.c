@@ -92,6 +92,7 @@ static json_t *ask(const char *path, const char *name, json_t *request, int *rc)
 	error = json_string_value(json_object_get(answer, "error"));
 	fprintf(stderr, "culvert audit %s: %s\n", name,
 		error != NULL ? error : "the daemon's answer cannot be read");
+	*rc = cli_refused_answer(answer);
 	json_decref(answer);
 	return NULL;
 }

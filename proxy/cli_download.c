@@ -9,6 +9,7 @@
 
 #include "proxy/cli.h"
 #include "proxy/cli_progress.h"
+#include "proxy/cli_ui.h"
 #include "proxy/control.h"
 #include "proxy/export_frames.h"
 #include "proxy/lib/mem.h"
@@ -197,10 +198,12 @@ int cli_download(const struct cli_download *d)
 	const char *text;
 	char why[256];
 	int fd = -1, rc = CLI_FAILED;
+	enum err e;
 
-	if (control_ask(d->socket, d->request, &answer, &fd, why) != ERR_OK) {
+	e = control_ask(d->socket, d->request, &answer, &fd, why);
+	if (e != ERR_OK) {
 		fprintf(stderr, "%s: %s\n", d->command, why);
-		return CLI_FAILED;
+		return cli_ask_failed(e);
 	}
 	if (json_is_true(json_object_get(answer, "ok"))) {
 		text = json_string_value(json_object_get(answer, "name"));
@@ -211,6 +214,7 @@ int cli_download(const struct cli_download *d)
 			text != NULL ? text
 				     : "the daemon's answer cannot be "
 				       "read");
+		rc = cli_refused_answer(answer);
 	}
 	close(fd);
 	json_decref(answer);

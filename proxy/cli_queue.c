@@ -257,6 +257,7 @@ static int order(const struct config *cfg, const char *op,
 		rc = cli_ask_failed(e);
 	} else if (!json_is_true(json_object_get(answer, "ok"))) {
 		fprintf(stderr, "culvert queue: %s\n", error_of(answer));
+		rc = cli_refused_answer(answer);
 	} else {
 		printf("%s: %lld deliveries\n", op,
 		       (long long)json_integer_value(
@@ -352,10 +353,12 @@ static int export_file(const struct config *cfg, const struct query *q)
 		fprintf(stderr, "culvert queue: %s\n", why);
 		return CLI_FAILED;
 	}
-	if (json_is_true(json_object_get(answer, "ok")))
+	if (json_is_true(json_object_get(answer, "ok"))) {
 		rc = receive_file(fd, answer, q->file);
-	else
+	} else {
 		fprintf(stderr, "culvert queue: %s\n", error_of(answer));
+		rc = cli_refused_answer(answer);
+	}
 	json_decref(answer);
 	close(fd);
 	return rc;

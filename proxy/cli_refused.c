@@ -29,6 +29,7 @@ static bool on_row(void *arg, const struct view_refusal *r)
 	}
 	printf("%s  %" PRIu64 " times since %s\n", cli_time(r->last_ms, last),
 	       r->count, cli_time(r->first.at_ms, first));
+	printf("  id       %" PRIu64 "\n", r->id);
 	printf("  listener %s, from %s, calling %s, called %s\n",
 	       r->first.listener, r->first.peer,
 	       log_esc(r->first.calling_ae, calling, sizeof(calling)),

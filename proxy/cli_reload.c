@@ -57,7 +57,7 @@ static int print_answer(const json_t *answer)
 			"culvert reload: not taken, the one before stays in "
 			"force: %s\n",
 			text_of(answer, "error"));
-		return CLI_FAILED;
+		return cli_refused_answer(answer);
 	}
 	print_changes(answer, "changed", "changed:");
 	print_changes(answer, "restart", "takes a restart:");

@@ -247,6 +247,7 @@ static int status(const struct config *cfg, bool as_json)
 	} else if (!json_is_true(json_object_get(answer, "ok"))) {
 		fprintf(stderr, "culvert status: %s\n",
 			text_of(answer, "error"));
+		rc = cli_refused_answer(answer);
 	} else {
 		printf("%s  culvert %s, up %lld s, %lld associations\n",
 		       text_of(answer, "node"), text_of(answer, "version"),

@@ -72,3 +72,12 @@ int cli_ask_failed(enum err e)
 	       : e == ERR_DENIED ? CLI_DENIED
 				 : CLI_FAILED;
 }
+
+int cli_refused_answer(const json_t *answer)
+{
+	const char *reason =
+	    json_string_value(json_object_get(answer, "reason"));
+
+	return reason != NULL && strcmp(reason, "rights") == 0 ? CLI_DENIED
+							       : CLI_FAILED;
+}

@@ -40,4 +40,8 @@ bool cli_take_json(int *argc, char **argv);
  * CLI_DENIED or CLI_FAILED. */
 int cli_ask_failed(enum err e);
 
+/* What one ends with that the daemon refused: CLI_DENIED if the caller may not,
+ * else CLI_FAILED. */
+int cli_refused_answer(const json_t *answer);
+
 #endif

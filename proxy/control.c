@@ -186,9 +186,8 @@ void control_stop(struct control *ctl)
 	if (ctl == NULL)
 		return;
 	atomic_store(&ctl->stopping, true);
-	if (write(ctl->stop, &one, sizeof(one)) < 0)
-		log_event(LOG_ERROR, "control-stop", "detail=\"%s\"",
-			  strerror(errno));
+	while (write(ctl->stop, &one, sizeof(one)) < 0 && errno == EINTR)
+		; /* an eventfd that is not full takes it */
 	pthread_join(ctl->thread, NULL);
 	for (size_t i = 0; i < CONTROL_CONNECTIONS; i++) {
 		if (!ctl->slots[i].used)

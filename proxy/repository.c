@@ -168,8 +168,7 @@ static void save(struct repository *r)
 	else
 		log_event(LOG_ERROR, "repository-cursor-unsaved",
 			  "repository=%s cause=\"repositories.db cannot be "
-			  "written\" effect=\"rows go again after a restart\" "
-			  "remedy=\"look after the disk under records.path\"",
+			  "written\" effect=\"rows go again after a restart\"",
 			  r->config->name);
 }
 

@@ -97,7 +97,7 @@ static void tell_damaged(struct repository_queue *q)
 	q->damage_told_ms = now;
 	log_event(LOG_ERROR, "repository-rows-unreadable",
 		  "repository=%s cause=\"%s\" effect=\"its rows are not "
-		  "sent\" remedy=\"culvert audit verify\"",
+		  "sent\"",
 		  q->config->name, audit_read_why(q->reader));
 }
 

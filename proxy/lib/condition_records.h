@@ -111,9 +111,9 @@
 	  "the clock jumped or is not synchronised: nothing is pruned "	       \
 	  "until that is settled",					       \
 	  "see whether time synchronisation works; an auditor confirms "       \
-	  "the clock with culvert audit clock",				       \
+	  "the clock with culvert audit confirm-clock",				       \
 	  "时钟发生跳变或未同步：在确认之前不清理任何记录",		       \
-	  "检查时间同步是否正常；由审计员用 culvert audit clock 确认时"	       \
+	  "检查时间同步是否正常；由审计员用 culvert audit confirm-clock 确认时"	       \
 	  "钟")								       \
 	X(PRUNE_WAITS, 8111, WARN, "prune-waits",			       \
 	  "records that are due are not pruned for now",		       \

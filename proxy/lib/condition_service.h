@@ -62,12 +62,6 @@
 	  "limits on associations",					       \
 	  "文件描述符或内存已用尽：新的连接被丢弃",			       \
 	  "在服务单元中调高 LimitNOFILE，或调低关联数限制")		       \
-	X(CONTROL_STOPPED, 1010, ERROR, "control-stop",			       \
-	  "the control socket failed: commands cannot reach the daemon",       \
-	  "look at the directory of the control socket, then restart "	       \
-	  "the daemon when it suits",					       \
-	  "控制套接字发生故障：命令无法到达守护进程",			       \
-	  "检查控制套接字所在目录，然后择时重启守护进程")		       \
 	X(EXPORT_FAILED, 1011, WARN, "export-failed",			       \
 	  "an instance could not be handed out to culvert queue export",       \
 	  "look at the disk under spool.path; culvert spool check says "       \

@@ -113,7 +113,7 @@ static inline int setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
-	log_set_level(getenv("LOUD") != NULL ? LOG_DEBUG : LOG_ERROR);
+	log_set_level(getenv("LOUD") != NULL ? LOG_DEBUG : LOG_WARN);
 	fixture_init(&w->f);
 	load_config(w);
 	fixture_open(&w->f);

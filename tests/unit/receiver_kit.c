@@ -113,7 +113,7 @@ int rk_setup(void **state)
 {
 	(void)state;
 	memset(&rk, 0, sizeof(rk));
-	log_set_level(LOG_ERROR);
+	log_set_level(LOG_WARN);
 	rk.config = good(config_text);
 	rk.data = malloc(RK_MOST);
 	assert_non_null(rk.data);
