@@ -2,6 +2,7 @@
 the queue; explain, completion, colours, JSON, exit codes, top."""
 import json
 import os
+import pathlib
 import pty
 import re
 import select
@@ -164,7 +165,7 @@ def test_limits_are_told_with_the_option_that_sets_them(guarded):
 
 
 def test_failed_handshakes_are_told_with_their_cause(daemons, pki, edge_config,
-                                                     tls):
+                                                     tls, tmp_path):
     c = edge_config(1)
     c['listeners']['modalities'] = {
         'protocol': 'dicom-tls',
@@ -181,6 +182,22 @@ def test_failed_handshakes_are_told_with_their_cause(daemons, pki, edge_config,
         except OSError:
             pass
 
+    def weak(name, key, digest):
+        """A client with a certificate that nobody should issue."""
+        openssl = dict(cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run(['openssl', 'req', '-newkey', key, '-nodes', '-keyout',
+                        name + '.key', '-subj', '/CN=' + name, '-out', 'csr'],
+                       **openssl)
+        subprocess.run(['openssl', 'x509', '-req', '-in', 'csr', '-CA',
+                        pki / 'ca.pem', '-CAkey', pki / 'ca.key', '-' + digest,
+                        '-set_serial', '7', '-days', '9', '-out',
+                        name + '.pem'], **openssl)
+        c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        c.set_ciphers('DEFAULT@SECLEVEL=0')
+        c.load_verify_locations(pki / 'ca.pem')
+        c.load_cert_chain(tmp_path / (name + '.pem'), tmp_path / (name + '.key'))
+        return c
+
     def plain():
         s = socket.create_connection(('127.0.0.1', edge.port()), 20)
         s.sendall(dicom.associate_rq([(1, CT, [EVLE])]))
@@ -189,6 +206,8 @@ def test_failed_handshakes_are_told_with_their_cause(daemons, pki, edge_config,
 
     for code, act in (
             ('CV2603', lambda: shake(tls.client(where=pki.parent / 'other'))),
+            ('CV2604', lambda: shake(weak('weak-key', 'rsa:1024', 'sha256'))),
+            ('CV2605', lambda: shake(weak('weak-sum', 'rsa:2048', 'sha1'))),
             ('CV2606', lambda: shake(tls.client(name=None))),
             ('CV2610', plain)):
         since = len(edge.lines)
@@ -482,3 +501,50 @@ def test_a_second_signal_cuts_what_is_open(daemons, edge_config):
     assert edge.process.wait(60) == 0
     edge._ended()
     a.close()
+
+
+# ---- what seldom happens -----------------------------------------------------
+
+SHIM = pathlib.Path('build/release/fault/shim_eio.so').resolve()
+
+
+@pytest.mark.skipif(not SHIM.exists(), reason='make fault-build')
+def test_a_disk_that_never_answers_does_not_keep_it_from_ending(
+        daemons, edge_config, tmp_path):
+    order = tmp_path / 'order'
+    edge = daemons(edge_config(1), env={
+        'LD_PRELOAD': str(SHIM), 'EIO_ORDER': str(order),
+        'EIO_DIR': str(tmp_path / 'edge' / 'spool'),
+        'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') +
+        ':verify_asan_link_order=0'})
+    order.write_text('stall')
+    a = dicom.Association(edge.port(), [(1, CT, [EVLE])])
+    a.send_message(1, a.store_rq(1, CT, '1.2.3'), dicom.data_set('1.2.3'))
+    until('it waits', lambda: edge.status()['associations'] == 1)
+    edge.process.send_signal(signal.SIGTERM)
+    check_line(edge.wait_log(' stopped-hard ', seconds=90), 'CV1006')
+    assert edge.process.wait(60) == 1
+    order.unlink()
+    a.close()
+    edge._ended()
+
+
+def test_orders_that_are_refused_for_a_role_end_with_4(tmp_path, edge_config):
+    """A daemon that says no, as control.sock does."""
+    c = culvert.Culvert(tmp_path, edge_config(1))
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(c.root / 'control.sock'))
+        s.listen()
+        for command in (('audit', 'prune'), ('audit', 'confirm-clock'),
+                        ('audit', 'hold', 'list'), ('reload',), ('status',),
+                        ('queue', 'retry', '--destination', 'archive')):
+            with subprocess.Popen([BINARY, *command, '-c', c.path], text=True,
+                                  stderr=subprocess.PIPE) as p:
+                k, _ = s.accept()
+                with k, k.makefile('rw') as f:
+                    f.readline()
+                    f.write('{"ok": false, "error": "anna may not", '
+                            '"reason": "rights"}\n')
+                    f.flush()
+                    err = p.communicate(timeout=60)[1]
+            assert (p.returncode, 'anna may not' in err) == (4, True), command
