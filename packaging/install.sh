@@ -72,7 +72,9 @@ done
 put 644 packaging/prometheus/culvert.rules.yml \
 	"$doc/prometheus/culvert.rules.yml"
 put 644 packaging/grafana/culvert.json "$doc/grafana/culvert.json"
-put 644 LICENSE "$doc/copyright"
+# What is embedded has terms of its own, before our licence.
+cat packaging/notices LICENSE >build/copyright
+put 644 build/copyright "$doc/copyright"
 for f in conf/*.yaml; do
 	case $f in
 	conf/demo-*) ;;
