@@ -326,7 +326,7 @@ static void disk_fact(const struct page *p, const char *path)
 	if (!facts_disk(path, &left, &all))
 		return;
 	used = (unsigned)(100 - left * 100 / all);
-	out_raw(p->o, "<div><dt>");
+	out_raw(p->o, "<div class=\"long\"><dt>");
 	say_with(p, W_DISK, path);
 	out_raw(p->o, "</dt><dd>");
 	say_with(p, W_DISK_USE, bytes_text(left, a), bytes_text(all, b));

@@ -71,9 +71,11 @@ static void show_summary(const struct page *p, const struct view_study *s)
 	show_bytes(p, s->bytes);
 	fact_end(p);
 	fact(p, W_FIRST_LAST);
+	out_raw(p->o, "<span class=\"line\">");
 	show_time(p, s->first_ms);
-	out_raw(p->o, "<br>");
+	out_raw(p->o, "</span><span class=\"line\">");
 	show_time(p, s->last_ms);
+	out_raw(p->o, "</span>");
 	fact_end(p);
 	deliveries_fact(p, s);
 	out_raw(p->o, "</dl></div></section>");
