@@ -193,7 +193,7 @@ void gate_hand_over(struct web_peer *p, int fd)
 	p->thread = thread;
 	p->fd = fd;
 	p->http = true;
-	p->deadline_ms = web_now_ms() + WEB_HEAD_MS;
+	p->deadline_ms = web_now_ms() + web_head_ms();
 	g->load[thread]++;
 	pthread_mutex_unlock(&g->lock);
 	/* from here on it is HTTP's, and may be gone at any moment */

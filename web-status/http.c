@@ -267,7 +267,7 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **state,
 	(void)c;
 	(void)code;
 	if (r != NULL) {
-		peer_deadline(r->peer, WEB_HEAD_MS);
+		peer_deadline(r->peer, web_head_ms());
 		peer_set_request(r->peer, NULL);
 	}
 	request_free(r);

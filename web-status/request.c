@@ -1,5 +1,6 @@
 /* What a view sees of a request. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -12,6 +13,17 @@
 uint64_t web_now_ms(void)
 {
 	return clock_mono_ns() / 1000000;
+}
+
+uint64_t web_head_ms(void)
+{
+#ifdef CULVERT_TEST_HOOKS
+	const char *hook = getenv("CULVERT_TEST_WEB_HEAD_MS");
+
+	if (hook != NULL)
+		return strtoul(hook, NULL, 10);
+#endif
+	return WEB_HEAD_MS;
 }
 
 struct web_request *request_new(struct web_server *s, struct web_peer *p)

@@ -98,6 +98,8 @@ struct web_request {
 };
 
 uint64_t web_now_ms(void);
+/* WEB_HEAD_MS, or what a test asks for. */
+uint64_t web_head_ms(void);
 
 /* ---- request.c --------------------------------------------------------- */
 
@@ -158,7 +160,11 @@ bool health_is(const char *path);
 
 /* ---- sandbox.c --------------------------------------------------------- */
 
-/* Give up what a process that only serves pages does not need. After it
+/* Before there are threads, for it holds for this one and those it makes: no
+ * file is opened from here on but by the broker. Where the kernel cannot do
+ * that, the log says so, and the rest holds. */
+enum err sandbox_begin(const struct config *config) MUST_CHECK;
+/* Give up what else a process that only serves pages does not need. After it
  * listens. */
 void sandbox_enter(const struct config *config);
 
