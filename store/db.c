@@ -11,6 +11,7 @@
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
+#include "proxy/lib/opener.h"
 
 /* ---- memory ---------------------------------------------------------- */
 
@@ -79,6 +80,16 @@ static void on_sqlite_log(void *arg, int code, const char *text)
 		  log_esc(text, esc, sizeof(esc)));
 }
 
+/* Files by the opener, where the process has one. */
+static void open_by_opener(void)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+	if (opener_is_set() && vfs != NULL)
+		(void)vfs->xSetSystemCall(vfs, "open",
+					  (sqlite3_syscall_ptr)opener_open);
+}
+
 static void library_init(void)
 {
 	static const sqlite3_mem_methods methods = {
@@ -96,6 +107,7 @@ static void library_init(void)
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	(void)sqlite3_config(SQLITE_CONFIG_LOG, on_sqlite_log, NULL);
 	(void)sqlite3_initialize();
+	open_by_opener();
 }
 
 /* ---- errors ---------------------------------------------------------- */
@@ -153,6 +165,9 @@ static enum err open_configure(sqlite3 *db, const struct db_options *o)
 	snprintf(sql, sizeof(sql), "PRAGMA cache_size=-%zu",
 		 o->cache_bytes / 1024 + 1);
 	e = db_exec(db, sql);
+	/* An opener opens no files without a name. */
+	if (e == ERR_OK && o->read_only && opener_is_set())
+		e = db_exec(db, "PRAGMA temp_store=MEMORY");
 	if (e != ERR_OK || o->read_only)
 		return e;
 	return writer_pragmas(db);

@@ -1,7 +1,10 @@
-/* What a process that only serves pages gives up once it listens: privileges,
- * capabilities, core files, and memory and descriptors without bound. */
+/* What a process that only serves pages gives up: at its start the files, but
+ * for those that its broker opens; once it listens capabilities, core files,
+ * and memory and descriptors without bound. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -10,6 +13,9 @@
 
 #include "policy/config.h"
 #include "proxy/lib/log.h"
+#include "proxy/lib/opener.h"
+#include "web-status/broker.h"
+#include "web-status/landlock.h"
 #include "web-status/server_int.h"
 
 /* Sanitizers reserve terabytes of addresses. */
@@ -50,6 +56,43 @@ static void drop_capabilities(void)
 			  strerror(errno));
 }
 
+#ifdef CULVERT_TEST_HOOKS
+/* Tries what an intruder would: by itself, and by the broker. */
+static void try_hook(void)
+{
+	const char *path = getenv("CULVERT_TEST_WEB_OPEN");
+	int by_itself, by_broker;
+
+	if (path == NULL)
+		return;
+	by_itself = open(path, O_RDONLY | O_CLOEXEC);
+	by_broker = opener_open(path, O_RDONLY | O_CLOEXEC, 0);
+	log_event(LOG_INFO, "web-tried", "itself=%s broker=%s",
+		  by_itself < 0 ? "refused" : "opened",
+		  by_broker < 0 ? "refused" : "opened");
+	if (by_itself >= 0)
+		close(by_itself);
+	if (by_broker >= 0)
+		close(by_broker);
+}
+#endif
+
+enum err sandbox_begin(const struct config *config)
+{
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (broker_start(config) != ERR_OK)
+		return ERR_IO;
+	if (!landlock_enter(config->records.path))
+		log_event(LOG_INFO, "web-landlock",
+			  "detail=\"the kernel does not confine the page to "
+			  "its files: %s\"",
+			  strerror(errno));
+#ifdef CULVERT_TEST_HOOKS
+	try_hook();
+#endif
+	return ERR_OK;
+}
+
 void sandbox_enter(const struct config *config)
 {
 	/* a viewer takes three with TLS: its socket and a pair */
@@ -61,5 +104,4 @@ void sandbox_enter(const struct config *config)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
 	drop_capabilities();
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

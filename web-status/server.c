@@ -13,6 +13,7 @@
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "proxy/net/worker.h"
+#include "web-status/broker.h"
 #include "web-status/data.h"
 #include "web-status/events.h"
 #include "web-status/gate.h"
@@ -201,7 +202,9 @@ int web_run(const struct config *config, int parent)
 	json_object_seed(0);
 	/* images go first */
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
-	e = make_parts(s);
+	e = sandbox_begin(config);
+	if (e == ERR_OK)
+		e = make_parts(s);
 	if (e == ERR_OK) {
 		serve(s, parent);
 		log_event(LOG_INFO, "web-stopped", "node=%s", config->node);
@@ -209,6 +212,7 @@ int web_run(const struct config *config, int parent)
 		log_event(LOG_ERROR, "web-start", "detail=\"%s\"", err_text(e));
 		end_parts(s);
 	}
+	broker_stop();
 	server_free(s);
 	return e == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -10,6 +10,7 @@
 #include "policy/roles.h"
 #include "proxy/lib/buf.h"
 #include "proxy/lib/mem.h"
+#include "proxy/lib/opener.h"
 #include "web-status/password.h"
 #include "web-status/utf8.h"
 
@@ -235,7 +236,7 @@ enum err users_parse(const char *text, size_t n, struct users **out,
 static enum err open_file(const char *path, int *out, char *why)
 {
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = opener_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 
 	if (fd < 0) {
 		snprintf(why, USERS_WHY_LEN, "it cannot be read: %s",

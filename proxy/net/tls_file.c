@@ -10,6 +10,7 @@
 #include <wolfssl/wolfcrypt/asn_public.h>
 
 #include "proxy/lib/mem.h"
+#include "proxy/lib/opener.h"
 
 static const char begin_cert[] = "-----BEGIN CERTIFICATE-----";
 static const char end_cert[] = "-----END ";
@@ -74,7 +75,7 @@ static enum err read_fd(int fd, const char *path, uint8_t **out, size_t *len,
 enum err tls_file_read(const char *path, uint8_t **out, size_t *len,
 		       char why[TLS_WHY_LEN])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = opener_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 	enum err e;
 
 	if (fd < 0)

@@ -447,3 +447,21 @@ def test_a_page_by_itself_says_what_it_cannot_do(daemons, tmp_path):
                  'web-login .*CV9004'):
         assert re.search(code, log), log
     assert not REPORT.search(log), log
+
+
+def test_the_page_opens_no_key(daemons, tmp_path):
+    """Not by itself, where the kernel can see to it; not by its broker."""
+    for n, (what, broker) in enumerate((('data.key', 'refused'),
+                                        ('signing.key', 'refused'),
+                                        ('records/none.db', 'refused'),
+                                        ('records/ledger.db', 'opened'))):
+        tried = tmp_path / ('edge%d' % n) / what
+        d = daemons(webclient.config(tmp_path), name='edge%d' % n,
+                    env={'CULVERT_TEST_WEB_OPEN': str(tried)})
+        port = await_page(d)
+        line = d.wait_log(' web-tried ')
+        assert 'broker=' + broker in line, (what, line)
+        if 'web-landlock' not in d.log():
+            assert 'itself=refused' in line, (what, line)
+        assert Viewer(port).get('/transfers').status == 200
+        assert what.endswith('.db') or tried.exists()
