@@ -96,12 +96,12 @@ void keep_finish(struct ledger *l, enum err e, const char *why)
 	struct ledger_keeper *k = l->keeper;
 
 	k->step = KEEP_IDLE;
-	audit_prune_free(k->prune);
-	k->prune = NULL;
 	k->r->e = e;
 	if (e != ERR_OK)
 		snprintf(k->r->why, sizeof(k->r->why), "%s",
 			 why != NULL && why[0] != '\0' ? why : err_text(e));
+	audit_prune_free(k->prune); /* why may stand in it */
+	k->prune = NULL;
 	if (!k->manual)
 		return;
 	(void)pthread_mutex_lock(&k->lock);

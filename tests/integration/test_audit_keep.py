@@ -98,6 +98,26 @@ def test_nothing_goes_before_it_may_and_all_is_on_record(old):
     assert report['whole'] and report['uncovered'] == 0
 
 
+def test_a_month_that_does_not_verify_is_not_pruned(old):
+    month = old.records / 'audit-2024-06.db'
+    old.stop()
+    c = sqlite3.connect(month)
+    for name, in c.execute("SELECT name FROM sqlite_master WHERE "
+                           "type='trigger'").fetchall():
+        c.execute('DROP TRIGGER ' + name)
+    c.execute("UPDATE audit SET peer='192.0.2.9' WHERE seq="
+              '(SELECT min(seq) + 1 FROM audit)')
+    c.commit()
+    c.close()
+    old.start()
+    audit(old, 'confirm-clock')
+    assert 'row 23' in audit(old, 'prune', ok=False)
+    line = old.wait_log(' audit-prune-refused ')
+    assert 'code=CV8109' in line and 'month=2024-06' in line
+    assert 'does not verify' in line
+    assert month.exists()
+
+
 def test_a_head_is_signed_at_the_stop_and_survives_a_kill(old):
     old.stop()
     last = verify(old)
