@@ -54,6 +54,7 @@
 	X(61, ERASED, "audit-erased")                                          \
 	X(62, TRANSFERS_PRUNED, "transfers-pruned")                            \
 	X(63, SIGNING_KEY_MADE, "signing-key-made")                            \
+	X(64, HEAD_RECEIVED, "head-received")                                  \
 	X(70, LOGIN, "login")                                                  \
 	X(71, LOGIN_FAILED, "login-failed")                                    \
 	X(72, LOGOUT, "logout")

@@ -575,6 +575,7 @@ static enum err start(struct ledger *l, char why[LEDGER_WHY_LEN])
 			snprintf(why, LEDGER_WHY_LEN, "%s", l->why);
 		return e == ERR_BUSY || e == ERR_CORRUPT ? ERR_IO : e;
 	}
+	ledger_audit_show_head(l);
 	ledger_publish(l);
 	if (l->m.n_devices > 0)
 		publish_devices(l);

@@ -416,6 +416,11 @@ void ledger_audit(struct ledger *l, const struct audit_event *e);
 enum err ledger_audit_sure(struct ledger *l, const struct audit_event *e,
 			   unsigned ms) MUST_CHECK;
 
+/* The newest signed head of the audit, if its number is another than known.
+ * False: it is not, or there is none. Any thread, quick. */
+struct audit_head;
+bool ledger_head(struct ledger *l, int64_t known, struct audit_head *out);
+
 /* ---- sealing for the audit ------------------------------------------- */
 
 enum {

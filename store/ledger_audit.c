@@ -180,6 +180,29 @@ static void tell_dropped(struct ledger *l)
 	gap_event(l, "records dropped: the queue to the ledger was full", n);
 }
 
+void ledger_audit_show_head(struct ledger *l)
+{
+	const struct audit_head *h = audit_signed(l->audit);
+
+	if (h == NULL || h->number == l->head.number) /* only we write it */
+		return;
+	(void)pthread_mutex_lock(&l->stats_mutex);
+	l->head = *h;
+	(void)pthread_mutex_unlock(&l->stats_mutex);
+}
+
+bool ledger_head(struct ledger *l, int64_t known, struct audit_head *out)
+{
+	bool news;
+
+	(void)pthread_mutex_lock(&l->stats_mutex);
+	news = l->head.number > 0 && l->head.number != known;
+	if (news)
+		*out = l->head;
+	(void)pthread_mutex_unlock(&l->stats_mutex);
+	return news;
+}
+
 void ledger_audit_tick(struct ledger *l)
 {
 	const char *gap = audit_gap(l->audit);
@@ -191,6 +214,8 @@ void ledger_audit_tick(struct ledger *l)
 	e = audit_sign(l->audit);
 	if (e == ERR_OK)
 		e = audit_sync(l->audit);
+	if (e == ERR_OK)
+		ledger_audit_show_head(l);
 	if (e != ERR_OK && l->audit_failed_ns == 0)
 		failed(l);
 }

@@ -31,6 +31,7 @@
 
 #include "proxy/lib/list.h"
 #include "store/audit.h"
+#include "store/audit_head.h"
 #include "store/db.h"
 #include "store/ledger.h"
 #include "store/ledger_blind.h"
@@ -325,6 +326,7 @@ struct ledger {
 	struct ledger_stats stats;           /* under stats_mutex */
 	struct ledger_device_stats *devices; /* likewise */
 	size_t n_devices;
+	struct audit_head head; /* under stats_mutex; number 0: none */
 	pthread_mutex_t seal_mutex;
 	struct seal *query_seal; /* under seal_mutex */
 	struct seal_mac *mac;    /* any thread */
@@ -405,6 +407,8 @@ void ledger_keep_close(struct ledger *l); /* nobody waits any more */
 /* ledger_audit.c: write what waits, unless it was tried just now. */
 void ledger_audit_work(struct ledger *l);
 void ledger_audit_tick(struct ledger *l);
+/* What is signed, for ledger_head(). */
+void ledger_audit_show_head(struct ledger *l);
 bool ledger_audit_ok(const struct ledger *l);
 
 /* ledger.c */

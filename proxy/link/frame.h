@@ -28,6 +28,9 @@ enum {
 	LINK_HASH_LEN = 32,
 	LINK_NODE_MAX = 32, /* bytes, without a NUL */
 	LINK_TEXT_MAX = 200,
+	LINK_HEAD_MAX = 639,        /* AUDIT_HEAD_FILE_LEN, without the NUL */
+	LINK_HEAD_EVERY_MS = 10000, /* a dialler sends one, not sooner */
+	LINK_HEAD_LEAST_MS = 5000,  /* one that comes sooner is dropped */
 	LINK_UID_MAX = 64,
 	LINK_AE_MAX = 16,
 	LINK_RUN_LEN = 8,     /* bytes of a run */
@@ -70,6 +73,7 @@ enum link_from {
 	X(WITHDRAW, 0x14, 18, 18, 0, SENDER)                                   \
 	X(QUERY, 0x15, 18, 16002, 0, SENDER)                                   \
 	X(NOTED, 0x16, 18, 16002, 0, SENDER)                                   \
+	X(HEAD, 0x17, 64, 639, 0, DIALLER)                                     \
 	X(HAVE, 0x20, 18, 16018, 0x01, RECEIVER)                               \
 	X(ACK, 0x21, 26, 16018, 0, RECEIVER)                                   \
 	X(BAD, 0x22, 86, 86, 0, RECEIVER)                                      \
@@ -97,6 +101,7 @@ enum link_feature {
 	LINK_TAKES = 0x01,  /* this end takes offers */
 	LINK_FOLLOW = 0x02, /* it takes offers without length and root */
 	LINK_JOINS = 0x04,  /* more than one connection */
+	LINK_HEADS = 0x08,  /* heads of the audit are kept for the dialler */
 };
 
 /* Numbers below are on the wire: never renumber. Numbers this version does not
@@ -304,7 +309,7 @@ struct link_accepts {
 struct link_frame {
 	enum link_type type;
 	uint8_t flags;
-	struct transfer_id id; /* types 0x10..0x26 but QUERY and NOTED */
+	struct transfer_id id; /* types 0x10..0x26 but QUERY, NOTED, HEAD */
 	union {
 		struct link_hello hello;
 		struct link_join join;       /* JOIN, JOINED (number only) */
@@ -313,9 +318,10 @@ struct link_frame {
 		struct link_content content; /* OFFER, ROOT */
 		struct link_data data;
 		struct link_chunk_end end;
-		uint8_t withdraw;      /* WITHDRAW: enum link_withdraw */
-		struct link_ids ids;   /* QUERY, NOTED */
-		struct link_runs runs; /* HAVE, ACK */
+		uint8_t withdraw;       /* WITHDRAW: enum link_withdraw */
+		struct link_ids ids;    /* QUERY, NOTED */
+		struct link_bytes head; /* HEAD: as audit_head_file() */
+		struct link_runs runs;  /* HAVE, ACK */
 		struct link_bad_chunk bad;
 		struct link_arrived arrived;
 		struct link_delivered delivered;

@@ -136,6 +136,17 @@ static const char *check_ids(const struct link_ids *ids)
 	return NULL;
 }
 
+/* Lines of printable ASCII. What they say is the receiver's to read. */
+static const char *check_head(const struct link_bytes *head)
+{
+	for (size_t i = 0; i < head->len; i++)
+		if (head->p[i] != '\n' && !link_printable(head->p + i, 1))
+			return "HEAD: not lines of text";
+	if (head->len == 0 || head->p[head->len - 1] != '\n')
+		return "HEAD: the last line does not end";
+	return NULL;
+}
+
 static const char *check_bad(const struct link_bad_chunk *b)
 {
 	return b->reason == 0 ? "BAD: reason 0" : check_index(b->index);
@@ -195,6 +206,8 @@ const char *link_frame_check(const struct link_frame *f)
 	case LINK_QUERY:
 	case LINK_NOTED:
 		return check_ids(&f->ids);
+	case LINK_HEAD:
+		return check_head(&f->head);
 	case LINK_HAVE:
 	case LINK_ACK:
 		return check_runs(f);

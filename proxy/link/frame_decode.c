@@ -196,7 +196,7 @@ static void get_accepts(struct rd *r, struct link_accepts *a)
 static bool has_id(enum link_type type)
 {
 	return type >= LINK_OFFER && type != LINK_QUERY && type != LINK_NOTED &&
-	       type != LINK_ACCEPTS;
+	       type != LINK_HEAD && type != LINK_ACCEPTS;
 }
 
 static const char *get_sent(struct rd *r, struct link_frame *f)
@@ -209,6 +209,8 @@ static const char *get_sent(struct rd *r, struct link_frame *f)
 		get_chunk_end(r, &f->end);
 	else if (f->type == LINK_QUERY || f->type == LINK_NOTED)
 		get_ids(r, &f->ids);
+	else if (f->type == LINK_HEAD)
+		f->head = get_rest(r);
 	else
 		get_content(r, &f->content);
 	return NULL;

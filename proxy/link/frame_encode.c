@@ -132,6 +132,8 @@ static bool put_plain(struct wr *w, const struct link_frame *f)
 		put_text(w, f->why.text);
 	} else if (f->type == LINK_QUERY || f->type == LINK_NOTED) {
 		put_list(w, f->ids.p, f->ids.n, LINK_ID_LEN);
+	} else if (f->type == LINK_HEAD) {
+		wr_bytes(w, f->head.p, f->head.len);
 	} else if (f->type == LINK_ACCEPTS) {
 		put_accepts(w, &f->accepts);
 	} else {

@@ -208,6 +208,8 @@ uint16_t link_agree(const struct link_hello *ours,
 bool link_may_send(enum link_type type, bool they_dialled,
 		   const struct link_terms *t)
 {
+	if (type == LINK_HEAD && (t->features & LINK_HEADS) == 0)
+		return false;
 	switch (link_type_from(type)) {
 	case LINK_FROM_EITHER:
 		return true;

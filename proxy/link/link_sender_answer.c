@@ -93,6 +93,7 @@ static void on_unknown(struct link_sender *s, const struct link_frame *f)
 	case LINK_WITHDRAW:
 	case LINK_QUERY:
 	case LINK_NOTED:
+	case LINK_HEAD:
 	case LINK_ACK:
 	case LINK_ARRIVED:
 	case LINK_ACCEPTS:
@@ -137,6 +138,7 @@ static void on_known(struct link_tx *tx, const struct link_frame *f)
 	case LINK_WITHDRAW:
 	case LINK_QUERY:
 	case LINK_NOTED:
+	case LINK_HEAD:
 	case LINK_ACCEPTS:
 		break;
 	}

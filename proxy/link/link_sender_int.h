@@ -43,12 +43,13 @@ enum {
 	TX_LOOK = 32,        /* transfers looked at, of one list */
 	TX_MIX = 4,          /* large ones that take turns */
 	TX_STARVE = 16,      /* urgent frames, offers; then one of the others */
-	TX_ARRIVED_MAX = 65536, /* remembered; the ledger knows all */
-	TX_AFRESH_MAX = 3,      /* offered anew, back to back */
-	TX_BAD_MAX = 3,         /* of one chunk */
-	TX_TICK_MS = 100,       /* while outcomes are being written */
-	TX_LOOK_MS = 1000,      /* else */
-	TX_APPLY_MS = 5 * 1000, /* between two looks at what devices want */
+	TX_ARRIVED_MAX = 65536,  /* remembered; the ledger knows all */
+	TX_AFRESH_MAX = 3,       /* offered anew, back to back */
+	TX_BAD_MAX = 3,          /* of one chunk */
+	TX_HEAD_IDLE_MS = 65000, /* what was done last is signed by then */
+	TX_TICK_MS = 100,        /* while outcomes are being written */
+	TX_LOOK_MS = 1000,       /* else */
+	TX_APPLY_MS = 5 * 1000,  /* between two looks at what devices want */
 };
 
 struct link_sender;
@@ -211,8 +212,10 @@ struct link_sender {
 	bool far_known; /* the next three are of this process */
 	uint8_t far_spool[LINK_ID_LEN], far_epoch[LINK_ID_LEN];
 	uint64_t far_position;
-	uint64_t idle_ms;   /* monotonic: nothing to do since; 0: there is */
-	uint64_t looked_ms; /* monotonic: at the ledger's counts */
+	uint64_t idle_ms; /* monotonic: nothing to do since; 0: there is */
+	uint64_t head_ms; /* monotonic: a head was sent; 0: none yet */
+	int64_t head_number;
+	uint64_t looked_ms;      /* monotonic: at the ledger's counts */
 	struct line_watch watch; /* of its first connection */
 	uint64_t waiting_n;      /* queued or arrived there */
 
@@ -429,6 +432,11 @@ void link_ask_noted(struct link_sender *s, const struct transfer_id *id);
 void link_ask_say_noted(struct link_sender *s);
 /* What of settling is durable now. */
 void link_ask_settle(struct link_sender *s);
+
+/* link_sender_head.c */
+
+/* Say the newest head of the audit, if it is time. */
+void link_head_say(struct link_sender *s, uint64_t now_ms);
 
 /* link_sender_row.c */
 

@@ -139,6 +139,7 @@ static uint16_t on_up(void *arg, const struct link_hello *theirs,
 	}
 	log_change(s, far);
 	s->terms = *terms;
+	s->head_number = 0;
 	s->ask_all = s->ask_all || far != FAR_SAME;
 	note_up(s, theirs);
 	set_window(s);
@@ -320,7 +321,7 @@ static const struct link_session_events events = {
 
 static enum err make_session(struct link_sender *s)
 {
-	struct link_hello h = {.features = LINK_FOLLOW,
+	struct link_hello h = {.features = LINK_FOLLOW | LINK_HEADS,
 			       .window = s->config->link.window,
 			       .transfers = s->config->link.transfers,
 			       .keepalive_ms = LINK_KEEPALIVE_MS};
@@ -366,6 +367,16 @@ static uint64_t count_waiting(struct link_sender *s)
 	return n;
 }
 
+/* ms without work after which the link is closed. */
+static uint64_t patience(const struct link_sender *s)
+{
+	uint64_t idle = s->config->timeouts.idle;
+
+	return s->up && s->head_number != 0 && idle < TX_HEAD_IDLE_MS
+		   ? TX_HEAD_IDLE_MS
+		   : idle;
+}
+
 static void want_or_not(struct link_sender *s, uint64_t now_ms)
 {
 	if (now_ms - s->looked_ms >= TX_LOOK_MS) {
@@ -378,8 +389,7 @@ static void want_or_not(struct link_sender *s, uint64_t now_ms)
 	}
 	if (s->idle_ms == 0)
 		s->idle_ms = now_ms;
-	if (s->session != NULL &&
-	    now_ms - s->idle_ms >= s->config->timeouts.idle)
+	if (s->session != NULL && now_ms - s->idle_ms >= patience(s))
 		link_session_want(s->session, false);
 }
 
@@ -427,6 +437,8 @@ void link_line_tick(struct link_sender *s, uint64_t now_ms)
 		s->applied_ms = now_ms;
 		link_accepts_apply(s);
 	}
+	if (s->up && !s->closing)
+		link_head_say(s, now_ms);
 	gather(s);
 }
 

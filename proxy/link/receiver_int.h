@@ -176,6 +176,7 @@ struct rx_session {
 
 	struct association_facts facts;
 	uint64_t begun_ns, studies_ns;
+	uint64_t head_ns; /* the last HEAD; 0: none yet */
 	char why[LINK_CONN_TEXT_LEN];
 	uint64_t bytes_in, bytes_out; /* of connections that have ended */
 	struct {
@@ -375,6 +376,10 @@ void rx_on_root(struct rx_wire *w, const struct link_frame *f);
 void rx_on_withdraw(struct rx_wire *w, const struct link_frame *f);
 void rx_on_query(struct rx_wire *w, const struct link_frame *f);
 void rx_on_noted(struct rx_wire *w, const struct link_frame *f);
+
+/* receiver_head.c */
+
+void rx_on_head(struct rx_wire *w, const struct link_frame *f);
 
 /* A refusal. */
 struct rx_no {

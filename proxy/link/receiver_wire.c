@@ -184,6 +184,9 @@ static void on_frame(void *arg, const struct link_frame *f)
 	case LINK_NOTED:
 		rx_on_noted(w, f);
 		break;
+	case LINK_HEAD:
+		rx_on_head(w, f);
+		break;
 	case LINK_HELLO:
 	case LINK_JOIN:
 	case LINK_JOINED:
@@ -287,8 +290,8 @@ static struct link_hello our_hello(struct link_receiver *r,
 {
 	struct link_hello h = {.version_min = LINK_VERSION,
 			       .version_max = LINK_VERSION,
-			       .features =
-				   LINK_TAKES | LINK_FOLLOW | LINK_JOINS,
+			       .features = LINK_TAKES | LINK_FOLLOW |
+					   LINK_JOINS | LINK_HEADS,
 			       .window = l->link.window,
 			       .transfers = l->link.transfers,
 			       .keepalive_ms = LINK_KEEPALIVE_MS,

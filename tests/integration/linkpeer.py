@@ -20,7 +20,7 @@ TAKES, FOLLOW, JOINS = 1, 2, 4
 TYPES = {
     'HELLO': 0x01, 'JOIN': 0x02, 'JOINED': 0x03, 'PING': 0x04, 'PONG': 0x05,
     'BYE': 0x06, 'OFFER': 0x10, 'DATA': 0x11, 'CHUNK_END': 0x12, 'ROOT': 0x13,
-    'WITHDRAW': 0x14, 'QUERY': 0x15, 'NOTED': 0x16, 'HAVE': 0x20, 'ACK': 0x21,
+    'WITHDRAW': 0x14, 'QUERY': 0x15, 'NOTED': 0x16, 'HEAD': 0x17, 'HAVE': 0x20, 'ACK': 0x21,
     'BAD': 0x22, 'ARRIVED': 0x23, 'DELIVERED': 0x24, 'UNDELIVERED': 0x25,
     'REFUSED': 0x26, 'ACCEPTS': 0x27}
 NAMES = {v: k for k, v in TYPES.items()}

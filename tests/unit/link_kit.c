@@ -19,6 +19,14 @@ static const uint8_t some[] = "some bytes";
 static uint8_t pairs[64];
 static size_t pairs_len;
 
+static const char head_text[] =
+    "culvert audit head 1\nnode: edge-01\n"
+    "log: 00112233445566778899aabbccddeeff\nnumber: 17\nseq: 4711\n"
+    "chain: 00112233445566778899aabbccddeeff"
+    "00112233445566778899aabbccddeeff\n"
+    "time: 2026-05-04T09:15:27.123Z\nkey: 0011223344556677\n"
+    "signature: MAYCAQECAQE=\n";
+
 static struct link_frame hello(void)
 {
 	struct link_frame f = {.type = LINK_HELLO};
@@ -114,6 +122,10 @@ struct link_frame link_kit_sample(enum link_type type)
 	case LINK_QUERY:
 	case LINK_NOTED:
 		f.ids = (struct link_ids){id_bytes, 2};
+		break;
+	case LINK_HEAD:
+		f.head = (struct link_bytes){(const uint8_t *)head_text,
+					     sizeof(head_text) - 1};
 		break;
 	case LINK_HAVE:
 	case LINK_ACK:

@@ -363,16 +363,17 @@ void edge_silent(struct edge *e, unsigned ms)
 
 void edge_hello(struct edge *e, unsigned store)
 {
-	struct link_frame f = {.type = LINK_HELLO,
-			       .hello = {.version_min = LINK_VERSION,
-					 .version_max = LINK_VERSION,
-					 .features = LINK_FOLLOW | LINK_JOINS,
-					 .window = 0,
-					 .transfers = 0,
-					 .keepalive_ms = 5000,
-					 .connections = 4,
-					 .chunk_log2 = LINK_CHUNK_LOG2,
-					 .node = "edge-01"}};
+	struct link_frame f = {
+	    .type = LINK_HELLO,
+	    .hello = {.version_min = LINK_VERSION,
+		      .version_max = LINK_VERSION,
+		      .features = LINK_FOLLOW | LINK_JOINS | LINK_HEADS,
+		      .window = 0,
+		      .transfers = 0,
+		      .keepalive_ms = 5000,
+		      .connections = 4,
+		      .chunk_log2 = LINK_CHUNK_LOG2,
+		      .node = "edge-01"}};
 
 	memset(e->spool, (int)store, sizeof(e->spool));
 	memcpy(f.hello.spool, e->spool, sizeof(e->spool));

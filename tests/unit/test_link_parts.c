@@ -107,6 +107,10 @@ static void only_takers_answer_and_only_to_takers_is_sent(void **state)
 	assert_false(link_may_send(LINK_JOIN, false, &edge));
 	assert_true(link_may_send(LINK_JOINED, false, &edge));
 	assert_false(link_may_send(LINK_JOINED, true, &cloud));
+	assert_false(link_may_send(LINK_HEAD, true, &cloud));
+	cloud.features = edge.features = LINK_HEADS;
+	assert_true(link_may_send(LINK_HEAD, true, &cloud));
+	assert_false(link_may_send(LINK_HEAD, false, &edge));
 }
 
 /* ---- parts ---- */
