@@ -13,18 +13,23 @@
 #include "store/seal_sign.h"
 
 static const char head_help[] =
-    "usage: culvert audit head [-c FILE] [-o FILE]\n\n"
+    "usage: culvert audit head [-c FILE] [-o FILE | --of DEVICE]\n\n"
     "Prints the newest signed head of the audit: a statement of some lines "
     "and\n"
     "its signature. Keep one away from this machine now and then; culvert "
     "audit\n"
     "verify --head FILE then finds whatever was changed, taken out or put in\n"
     "before it, even by one who held all rights and the signing key here.\n\n"
-    "  -o FILE   write it there instead; never over a file that exists\n\n"
+    "  -o FILE       write it there instead; never over a file that exists\n"
+    "  --of DEVICE   print every head that came from that device over its "
+    "link\n"
+    "                and that this audit holds; verify --head takes them as\n"
+    "                one file\n\n"
     "exit status: 0 done, 1 there is none or it cannot be read, 2 usage\n\n"
     "examples:\n"
     "  culvert audit head | mail -s 'audit head of edge-01' auditor@example\n"
-    "  culvert audit head -o /media/usb/head-$(date +%F).txt\n";
+    "  culvert audit head -o /media/usb/head-$(date +%F).txt\n"
+    "  culvert audit head --of edge-01 > edge-01.heads\n";
 
 static const char key_help[] =
     "usage: culvert audit key [-c FILE]\n\n"
@@ -82,7 +87,7 @@ static int print_head(const struct config *cfg, const char *out)
 
 int cli_audit_head(int argc, char **argv)
 {
-	const char *path, *out = NULL;
+	const char *path, *out = NULL, *device = NULL;
 	struct config *cfg;
 	int rc;
 
@@ -93,6 +98,8 @@ int cli_audit_head(int argc, char **argv)
 	path = cli_take_config(&argc, argv);
 	if (path != NULL && argc == 3 && strcmp(argv[1], "-o") == 0)
 		out = argv[2];
+	else if (path != NULL && argc == 3 && strcmp(argv[1], "--of") == 0)
+		device = argv[2];
 	else if (path == NULL || argc != 1) {
 		fputs(head_help, stderr);
 		return CLI_USAGE;
@@ -101,7 +108,8 @@ int cli_audit_head(int argc, char **argv)
 	cfg = cli_config(path);
 	if (cfg == NULL)
 		return CLI_FAILED;
-	rc = print_head(cfg, out);
+	rc = device != NULL ? cli_audit_head_of(cfg, device)
+			    : print_head(cfg, out);
 	config_free(cfg);
 	return rc;
 }

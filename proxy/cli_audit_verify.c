@@ -9,6 +9,7 @@
 #include "proxy/cli_progress.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
 #include "store/audit_verify.h"
 
 static const char help[] =
@@ -18,10 +19,11 @@ static const char help[] =
     "daemon runs or without it, and names what was changed, taken out, put in "
     "or\n"
     "moved. The public key is enough.\n\n"
-    "  --head FILE    a head kept elsewhere (culvert audit head); may be "
-    "given\n"
-    "                 several times. Finds what was cut off or made anew\n"
-    "                 before it, whatever was done on this machine\n"
+    "  --head FILE    heads kept elsewhere (culvert audit head), one or many "
+    "in\n"
+    "                 a file; may be given several times. Finds what was "
+    "cut\n"
+    "                 off or made anew before them, whatever was done here\n"
     "  --key FILE     public key to believe; may be given several times.\n"
     "                 Default: the one beside records.signing_key\n"
     "  --dir DIR      the directory of the audit; default: records.path. With\n"
@@ -34,14 +36,14 @@ static const char help[] =
     "  culvert audit verify --head /media/usb/head-2026-05-04.txt\n"
     "  culvert audit verify --dir /mnt/copy --key edge-01.pub --json\n";
 
-enum { KEYS_MAX = 16, HEADS_MAX = 64, SHOWN = 20 };
+enum { KEYS_MAX = 16, PATHS_MAX = 64, HEADS_MAX = 100000, SHOWN = 20 };
 
 struct work {
 	const char *dir;
-	const char *key_paths[KEYS_MAX], *head_paths[HEADS_MAX];
-	size_t n_keys, n_heads;
+	const char *key_paths[KEYS_MAX], *head_paths[PATHS_MAX];
+	size_t n_keys, n_paths, n_heads, room;
 	struct seal_verifier *keys[KEYS_MAX];
-	struct audit_head heads[HEADS_MAX];
+	struct audit_head *heads; /* n_heads, with room for room */
 	bool all, as_json;
 	uint64_t shown;
 	json_t *findings;
@@ -189,26 +191,74 @@ static int check(struct work *w)
 /* ---- what it is given ------------------------------------------------------
  */
 
-static bool read_head(const char *path, struct audit_head *h)
+static bool add_head(struct work *w, const struct audit_head *h)
 {
-	char text[AUDIT_HEAD_FILE_LEN + 1];
+	size_t room = w->room == 0 ? 16 : 2 * w->room;
+	struct audit_head *more;
+
+	if (w->n_heads == HEADS_MAX)
+		return false;
+	if (w->n_heads == w->room) {
+		more = mem_realloc(w->heads, room * sizeof(*more));
+		if (more == NULL)
+			return false;
+		w->heads = more;
+		w->room = room;
+	}
+	w->heads[w->n_heads++] = *h;
+	return true;
+}
+
+/* The lines up to the next signature. 0: the end; more than cap: no head. */
+static size_t next_head(FILE *f, char *text, size_t cap)
+{
+	size_t n = 0, line = 0;
+	int c;
+
+	while (n <= cap && (c = fgetc(f)) != EOF) {
+		if (n < cap)
+			text[n] = (char)c;
+		n++;
+		if (c != '\n')
+			continue;
+		if (n - line > 10 && memcmp(text + line, "signature:", 10) == 0)
+			break;
+		line = n;
+	}
+	return n;
+}
+
+/* What is wrong, or NULL. */
+static const char *take_heads(struct work *w, FILE *f)
+{
+	char text[AUDIT_HEAD_FILE_LEN];
+	struct audit_head h;
+	size_t before = w->n_heads, n;
+
+	while ((n = next_head(f, text, sizeof(text))) > 0) {
+		if (n > sizeof(text) || audit_head_parse(text, n, &h) != ERR_OK)
+			return "no head as culvert audit head prints it";
+		if (!add_head(w, &h))
+			return "more heads than are taken at once (100,000)";
+	}
+	return w->n_heads > before ? NULL : "no head in it";
+}
+
+static bool read_heads(struct work *w, const char *path)
+{
 	FILE *f = fopen(path, "re");
-	size_t n;
+	const char *wrong;
 
 	if (f == NULL) {
 		fprintf(stderr, "culvert audit verify: %s: %s\n", path,
 			strerror(errno));
 		return false;
 	}
-	n = fread(text, 1, sizeof(text), f);
+	wrong = take_heads(w, f);
 	(void)fclose(f);
-	if (audit_head_parse(text, n, h) == ERR_OK)
-		return true;
-	fprintf(stderr,
-		"culvert audit verify: %s is no head as culvert audit head "
-		"prints it\n",
-		path);
-	return false;
+	if (wrong != NULL)
+		fprintf(stderr, "culvert audit verify: %s: %s\n", path, wrong);
+	return wrong == NULL;
 }
 
 static bool read_all(struct work *w)
@@ -222,8 +272,8 @@ static bool read_all(struct work *w)
 		fprintf(stderr, "culvert audit verify: %s\n", why);
 		return false;
 	}
-	for (size_t i = 0; i < w->n_heads; i++)
-		if (!read_head(w->head_paths[i], &w->heads[i]))
+	for (size_t i = 0; i < w->n_paths; i++)
+		if (!read_heads(w, w->head_paths[i]))
 			return false;
 	return true;
 }
@@ -248,8 +298,8 @@ static bool take(struct work *w, int argc, char **argv)
 		else if (strcmp(argv[i], "--key") == 0 && w->n_keys < KEYS_MAX)
 			w->key_paths[w->n_keys++] = value;
 		else if (strcmp(argv[i], "--head") == 0 &&
-			 w->n_heads < HEADS_MAX)
-			w->head_paths[w->n_heads++] = value;
+			 w->n_paths < PATHS_MAX)
+			w->head_paths[w->n_paths++] = value;
 		else
 			return false;
 		i++;
@@ -266,6 +316,7 @@ static int run(struct work *w)
 		rc = check(w);
 	for (size_t i = 0; i < w->n_keys; i++)
 		seal_verifier_free(w->keys[i]);
+	mem_free(w->heads);
 	json_decref(w->findings);
 	return rc;
 }
