@@ -392,7 +392,7 @@ def test_a_file_is_whole_or_not_there(edge, tmp_path):
     assert p.returncode == 1
     edge.stop()
     p = export(edge, out=tmp_path / 'b.csv', check=False)
-    assert p.returncode == 1 and 'no daemon answers' in p.stderr
+    assert p.returncode == 3 and 'no daemon answers' in p.stderr
     assert sorted(x.name for x in tmp_path.glob('*.csv*')) == [
         'a.csv', 'a.csv.manifest.json']
 
