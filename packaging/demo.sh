@@ -70,7 +70,8 @@ free_port() {
 
 # configure TEMPLATE FILE
 configure() {
-	sed -e "s|:11101|:@EDGE@|" -e "s|:11102|:$cloud_port|" \
+	sed -e "s|:11101|:@EDGE@|" -e "s|:11102|:@CLOUD@|" \
+		-e "s|:11103|:$page_port|" -e "s|:@CLOUD@|:$cloud_port|" \
 		-e "s|:@EDGE@|:$edge_port|" \
 		-e "s|\(control: {path: \)|\1$run/|" "conf/$1" >"$2"
 }
@@ -216,6 +217,59 @@ show_ledger() {
 		FROM v_associations ORDER BY id LIMIT 8"
 }
 
+# page PATH: what the status page answers. Not every machine has curl.
+page() {
+	local line
+
+	exec 4<>"/dev/tcp/127.0.0.1/$page_port" || return 1
+	printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\n%s\r\n\r\n' \
+		"$1" "$page_port" 'Connection: close' >&4
+	while IFS= read -r -t 10 line <&4; do
+		printf '%s\n' "${line%$'\r'}"
+	done
+	exec 4>&-
+}
+
+# The study's UID as it stands in the archive: the first one is enough.
+first_study() {
+	sqlite3 -readonly "$dir/edge/records/ledger.db" \
+		'SELECT study FROM v_deliveries ORDER BY delivery LIMIT 1'
+}
+
+# What an auditor would take away, checked with the public key alone.
+show_proof() {
+	local to=$dir/proof config=$dir/edge/culvert.yaml
+
+	mkdir -p "$to"
+	"$culvert" audit key -c "$config" >"$to/edge.pub" &&
+		"$culvert" transfers export -c "$config" \
+			-o "$to/transfers.csv" &&
+		"$culvert" transfers verify "$to/transfers.csv" \
+			--key "$to/edge.pub" | tail -n 1 &&
+		"$culvert" receipt -c "$config" "$(first_study)" \
+			-o "$to/receipt.html" &&
+		"$culvert" receipt --verify "$to/receipt.html" \
+			--key "$to/edge.pub" &&
+		"$culvert" audit verify -c "$config"
+}
+
+show_page() {
+	local answer=
+
+	for _ in $(seq 50); do
+		answer=$(page /readyz 2>/dev/null) || answer=
+		[ -z "$answer" ] || break
+		sleep 0.2
+	done
+	if [[ $answer == *' 200 '* ]]; then
+		echo "http://127.0.0.1:$page_port/ answers, in a browser on" \
+			"this machine"
+	else
+		echo "the page does not answer: ${answer%%$'\n'*}"
+		return 1
+	fi
+}
+
 command -v storescu >/dev/null || die "storescu (package dcmtk) is missing"
 [ -x "$culvert" ] || die "$culvert is missing: run make"
 mkdir -p build
@@ -230,6 +284,7 @@ mkdir -p "$dir"/{edge,cloud,archive}
 run=$(mktemp -d /tmp/culvert-demo.XXXXXX)
 edge_port=$(free_port 11101)
 cloud_port=$(free_port $((edge_port + 1)))
+page_port=$(free_port $((cloud_port + 1)))
 configure demo-edge.yaml "$dir/edge/culvert.yaml"
 configure demo-archive.yaml "$dir/cloud/culvert.yaml"
 
@@ -266,10 +321,16 @@ compare || good=
 title "On record (sqlite3 build/demo/edge/records/ledger.db)"
 show_ledger
 
+title "Proof: an export, a receipt, the audit (build/demo/proof)"
+show_proof || good=
+
+title "The status page"
+show_page || good=
+
 if [ -n "$good" ]; then
 	title "All $sent images arrived, bit for bit"
 else
-	title "NOT all images arrived identical; logs: $dir/*/culvert.log"
+	title "NOT all of it was as it should be; logs: $dir/*/culvert.log"
 fi
 if [ -n "$once" ]; then
 	[ -n "$good" ]
@@ -281,6 +342,8 @@ Send your own images:
   storescu -aet SCANNER -aec CULVERT 127.0.0.1 $edge_port +sd +r DIRECTORY
 They arrive in $dir/archive
 Look around:
+  http://127.0.0.1:$page_port/ (from elsewhere: ssh -L $page_port:127.0.0.1:$page_port this-machine)
+  $dir/proof/receipt.html
   $culvert status -c $dir/edge/culvert.yaml
   $culvert queue list -c $dir/edge/culvert.yaml
 Ctrl-C stops both.
