@@ -28,9 +28,12 @@ struct verify_args {
 
 static void usage(FILE *to, const struct verify_args *a)
 {
+	const char *option =
+	    a->table == &export_table_report ? "--verify" : "--export";
+
 	fprintf(
 	    to,
-	    "usage: %s --export FILE [--manifest M] [--key PUB.pem]\n"
+	    "usage: %s %s FILE [--manifest M] [--key PUB.pem]\n"
 	    "       [--json]\n\n"
 	    "Checks an export with its manifest: every row, their number, "
 	    "the file as a\nwhole, the signature. Names the first row that "
@@ -47,8 +50,8 @@ static void usage(FILE *to, const struct verify_args *a)
 	    "  --json        the result for programs\n\n"
 	    "What is left out of an export by a filter cannot be noticed: "
 	    "the manifest says\nwhat was asked for.\n\nexample:\n"
-	    "  %s --export may.csv --key edge-01.pub\n",
-	    a->command, a->command);
+	    "  %s %s may.csv --key edge-01.pub\n",
+	    a->command, option, a->command, option);
 }
 
 /* ---- files
@@ -221,7 +224,9 @@ int cli_export_verify(const char *command, const struct export_table *t,
 		return CLI_OK;
 	}
 	for (int i = 1; good && i < argc; i++) {
-		const char **to = strcmp(argv[i], "--export") == 0 ? &a.file
+		const char **to = strcmp(argv[i], "--export") == 0 ||
+					  strcmp(argv[i], "--verify") == 0
+				      ? &a.file
 				  : strcmp(argv[i], "--manifest") == 0
 				      ? &a.manifest
 				  : strcmp(argv[i], "--key") == 0 ? &a.key

@@ -8,11 +8,14 @@
 #include "proxy/cli_download.h"
 #include "proxy/cli_table.h"
 #include "proxy/report.h"
+#include "store/export_verify.h"
 
 static const char help[] =
     "usage: culvert report [-c FILE] NAME [--from T] [--to T]\n"
     "       [--format csv|jsonl|text|html] [--late SECONDS] [-o FILE] "
-    "[--force]\n\n"
+    "[--force]\n"
+    "       culvert report --verify FILE [--manifest M] [--key PUB.pem] "
+    "[--json]\n\n"
     "  monthly         transfers by month, device and destination\n"
     "  access          who may do what: roles, commands, pages, devices\n"
     "  refused         refused attempts, why, and what would admit them\n"
@@ -21,11 +24,14 @@ static const char help[] =
     "  changes         changes of the configuration and manual actions\n"
     "  certificates    certificates in use, and how long they last\n"
     "  reconciliation  by study: what began against what was transferred\n\n"
-    "Text on standard output unless said otherwise. Auditors only; each goes "
-    "on record.\n\n"
+    "Text on standard output unless said otherwise. With -o FILE a signed "
+    "manifest,\nFILE.manifest.json, comes with it (--manifest names it "
+    "otherwise): --verify checks\nboth on any machine, exit status 0 it is "
+    "what was made, 3 it is not. Auditors\nonly; each goes on record.\n\n"
     "examples:\n"
     "  culvert report monthly --from 2026-05-01 --to 2026-05-31\n"
-    "  culvert report reconciliation --format html -o may.html\n";
+    "  culvert report reconciliation --format html -o may.html\n"
+    "  culvert report --verify may.html --key edge-01.pub\n";
 
 static int fetch(const char *path, struct cli_download *d)
 {
@@ -47,8 +53,12 @@ static bool option(int argc, char **argv, int *i, json_t *request,
 
 	if (strcmp(argv[*i], "--force") == 0)
 		return d->force = true;
-	if (strcmp(argv[*i], "-o") == 0 && *i + 1 < argc) {
-		d->out = argv[++*i];
+	if ((strcmp(argv[*i], "-o") == 0 ||
+	     strcmp(argv[*i], "--manifest") == 0) &&
+	    *i + 1 < argc) {
+		const char **to = argv[*i][1] == 'o' ? &d->out : &d->manifest;
+
+		*to = argv[++*i];
 		return true;
 	}
 	if (strcmp(argv[*i], "--late") == 0 && *i + 1 < argc)
@@ -65,8 +75,7 @@ static bool option(int argc, char **argv, int *i, json_t *request,
 
 int cli_report(int argc, char **argv)
 {
-	struct cli_download d = {
-	    .command = "culvert report", .out = "-", .bare = true};
+	struct cli_download d = {.command = "culvert report", .out = "-"};
 	json_t *request;
 	const char *path;
 	bool good;
@@ -75,6 +84,11 @@ int cli_report(int argc, char **argv)
 	if (cli_wants_help(argc, argv)) {
 		fputs(help, stdout);
 		return CLI_OK;
+	}
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--verify") == 0)
+			return cli_export_verify(
+			    "culvert report", &export_table_report, argc, argv);
 	}
 	path = cli_take_config(&argc, argv);
 	request = json_pack("{s:s}", "op", "report");

@@ -11,38 +11,10 @@
 #include "proxy/lib/mem.h"
 #include "store/ledger.h"
 
-/* What went out is on record, too; that it was asked for already is. */
-static void record_end(struct control_connection *k, const struct export_job *j,
-		       const char *table, enum err result)
-{
-	const struct export_manifest *m = &j->manifest;
-	struct audit_event *e = mem_zalloc(sizeof(*e));
-	struct audit_json d;
-	char sha[65];
-
-	if (e == NULL)
-		return;
-	e->kind = AUDIT_EXPORT;
-	e->outcome = result == ERR_OK ? AUDIT_SUCCESS : AUDIT_MINOR;
-	snprintf(e->user, sizeof(e->user), "%s", k->peer.user);
-	d = audit_json_begin(e->detail, sizeof(e->detail));
-	audit_json_text(&d, "exported", table);
-	audit_json_text(&d, "result", err_text(result));
-	if (result == ERR_OK) {
-		audit_json_number(&d, "rows", (int64_t)m->totals.rows);
-		audit_json_text(&d, "sha256",
-				export_hex(m->totals.sha256, 32, sha));
-	}
-	audit_json_end(&d);
-	ledger_audit(k->opt->ledger, e);
-	mem_free(e);
-}
-
 static void run(struct control_connection *k, struct export_job *j,
 		const char *table, enum err (*job)(struct export_job *))
 {
 	struct control_stream s;
-	char *manifest = mem_zalloc(EXPORT_MANIFEST_MAX);
 	char name[EXPORT_NAME_LEN];
 	enum err e;
 
@@ -55,14 +27,9 @@ static void run(struct control_connection *k, struct export_job *j,
 	j->go_on = control_stream_go_on;
 	j->arg = &s;
 	if (e == ERR_OK)
-		e = manifest != NULL ? job(j) : ERR_NOMEM;
-	if (e == ERR_OK && export_manifest_text(&j->manifest, manifest) == 0)
-		e = ERR_LIMIT;
-	control_stream_end(&s, e, e == ERR_OK ? manifest : "",
-			   j->why[0] != '\0' ? j->why : err_text(e));
+		e = job(j);
+	control_stream_sign_off(&s, e, table, &j->manifest, j->why);
 	j->arg = NULL;
-	record_end(k, j, table, e);
-	mem_free(manifest);
 }
 
 static void export_table(struct control_connection *k, const json_t *request,

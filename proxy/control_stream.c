@@ -9,6 +9,7 @@
 #include "policy/config.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
 #include "proxy/lib/wr.h"
 #include "store/ledger.h"
 #include "store/spool.h"
@@ -125,6 +126,47 @@ void control_stream_end(struct control_stream *s, enum err e,
 	if (e != ERR_OK)
 		log_event(LOG_WARN, "export-failed", "file=%s cause=\"%s\"",
 			  s->name, e == ERR_CANCELED ? "nobody took it" : why);
+}
+
+static void record(struct control_connection *k, const char *what,
+		   const struct export_manifest *m, enum err result)
+{
+	struct audit_event *e = mem_zalloc(sizeof(*e));
+	struct audit_json d;
+	char sha[65];
+
+	if (e == NULL)
+		return;
+	e->kind = AUDIT_EXPORT;
+	e->outcome = result == ERR_OK ? AUDIT_SUCCESS : AUDIT_MINOR;
+	snprintf(e->user, sizeof(e->user), "%s", k->peer.user);
+	d = audit_json_begin(e->detail, sizeof(e->detail));
+	audit_json_text(&d, "exported", what);
+	audit_json_text(&d, "result", err_text(result));
+	if (result == ERR_OK) {
+		audit_json_number(&d, "rows", (int64_t)m->totals.rows);
+		audit_json_text(&d, "sha256",
+				export_hex(m->totals.sha256, 32, sha));
+	}
+	audit_json_end(&d);
+	ledger_audit(k->opt->ledger, e);
+	mem_free(e);
+}
+
+void control_stream_sign_off(struct control_stream *s, enum err e,
+			     const char *what, const struct export_manifest *m,
+			     const char *why)
+{
+	char *text = mem_zalloc(EXPORT_MANIFEST_MAX);
+
+	if (e == ERR_OK && text == NULL)
+		e = ERR_NOMEM;
+	if (e == ERR_OK && export_manifest_text(m, text) == 0)
+		e = ERR_LIMIT;
+	control_stream_end(s, e, e == ERR_OK ? text : "",
+			   why[0] != '\0' ? why : err_text(e));
+	record(s->k, what, m, e);
+	mem_free(text);
 }
 
 /* ---- giving way

@@ -6,6 +6,7 @@
 #include "proxy/control_op.h"
 #include "proxy/export_frames.h"
 #include "proxy/export_zip.h"
+#include "store/export_manifest.h"
 
 struct control_stream {
 	struct control_connection *k;
@@ -33,6 +34,12 @@ bool control_stream_go_on(void *arg, uint64_t done, uint64_t total);
 /* The last frame: the manifest ("" for none) when e is ERR_OK, else why. */
 void control_stream_end(struct control_stream *s, enum err e,
 			const char *manifest, const char *why);
+/* The same with a signed manifest; what went out, "audit", "transfers" or the
+ * report's name, is put on record with its hash (that it was asked for is
+ * already). why "": err_text(e). */
+void control_stream_sign_off(struct control_stream *s, enum err e,
+			     const char *what, const struct export_manifest *m,
+			     const char *why);
 
 /* culvert-WHAT-NODE-20260504T091527Z.SUFFIX */
 void control_stream_name(const struct control_connection *k, const char *what,

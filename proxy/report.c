@@ -8,7 +8,9 @@
 #include "proxy/lib/buf.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
-#include "store/export_manifest.h"
+#include "store/audit.h"
+#include "store/export_verify.h"
+#include "store/seal.h"
 
 enum { SEND_AT = 32 * 1024, TEXT_MAX = 256 * 1024 };
 
@@ -17,7 +19,8 @@ struct report_run {
 	const struct report *report;
 	struct export *out; /* CSV, JSON Lines */
 	struct buf text;    /* the others */
-	uint64_t rows;
+	struct seal_hash *hash;
+	uint64_t rows, bytes;
 };
 
 static const struct report *const reports[] = {
@@ -90,6 +93,16 @@ bool report_in_range(const struct report_job *j, int64_t ms)
 	return ms >= j->from_ms && (j->to_ms == 0 || ms < j->to_ms);
 }
 
+/* Every byte of the file leaves here. */
+static enum err send(void *arg, const void *p, size_t n)
+{
+	struct report_run *r = arg;
+
+	seal_hash_update(r->hash, p, n);
+	r->bytes += n;
+	return r->job->sink(r->job->arg, p, n);
+}
+
 /* ---- text and pages
  * --------------------------------------------------------------- */
 
@@ -98,8 +111,7 @@ static enum err flush(struct report_run *r)
 	enum err e = ERR_OK;
 
 	if (buf_len(&r->text) > 0)
-		e = r->job->sink(r->job->arg, buf_data(&r->text),
-				 buf_len(&r->text));
+		e = send(r, buf_data(&r->text), buf_len(&r->text));
 	buf_clear(&r->text);
 	return e;
 }
@@ -319,8 +331,8 @@ static enum err begin(struct report_run *r)
 	struct export_options o = {
 	    .table = &r->report->table,
 	    .format = j->format == REPORT_CSV ? EXPORT_CSV : EXPORT_JSONL,
-	    .sink = j->sink,
-	    .arg = j->arg};
+	    .sink = send,
+	    .arg = r};
 
 	if (j->format == REPORT_CSV || j->format == REPORT_JSONL)
 		return export_new(&o, &r->out);
@@ -334,20 +346,73 @@ static enum err end(struct report_run *r)
 	return r->out != NULL ? export_end(r->out, &totals) : put_tail(r);
 }
 
+static void add_time(struct audit_json *to, const char *key, int64_t ms)
+{
+	char when[CLOCK_TEXT_LEN];
+
+	if (ms != 0)
+		audit_json_text(to, key, clock_text(ms, when));
+}
+
+/* What the manifest says, but for what is known at the end. */
+static void describe(struct report_job *j)
+{
+	struct export_manifest *m = &j->manifest;
+	struct audit_json asked;
+
+	*m = (struct export_manifest){.made_ms = clock_wall_ms()};
+	snprintf(m->table, sizeof(m->table), "%s", export_table_report.name);
+	snprintf(m->format, sizeof(m->format), "%s", formats[j->format].word);
+	snprintf(m->node, sizeof(m->node), "%s", j->config->node);
+	snprintf(m->program, sizeof(m->program), "%s", CULVERT_VERSION);
+	snprintf(m->user, sizeof(m->user), "%s", j->user);
+	asked = audit_json_begin(m->filter, EXPORT_FILTER_LEN);
+	audit_json_text(&asked, "report", j->name);
+	add_time(&asked, "from", j->from_ms);
+	add_time(&asked, "to", j->to_ms);
+	if (find(j->name) == &report_failures)
+		audit_json_number(&asked, "late_s", j->late_ms / 1000);
+	audit_json_end(&asked);
+}
+
+static enum err sign(struct report_run *r)
+{
+	struct export_manifest *m = &r->job->manifest;
+
+	m->totals.rows = r->rows;
+	m->totals.bytes = r->bytes;
+	seal_hash_end(r->hash, m->totals.sha256);
+	return export_manifest_sign(r->job->signer, m);
+}
+
+static enum err make(struct report_run *r)
+{
+	enum err e = begin(r);
+
+	if (e == ERR_OK)
+		e = r->report->run(r, r->job);
+	if (e == ERR_OK)
+		e = end(r);
+	return e == ERR_OK ? sign(r) : e;
+}
+
 enum err report_make(struct report_job *j)
 {
 	struct report_run r = {.job = j, .report = find(j->name)};
-	enum err e;
+	enum err e = ERR_NOMEM;
 
 	if (r.report == NULL)
 		return report_failed(j, ERR_NOTFOUND, "no such report");
+	if (j->signer == NULL)
+		return report_failed(j, ERR_NOKEY,
+				     "there is no key to sign with");
+	describe(j);
 	buf_init(&r.text, TEXT_MAX);
-	e = begin(&r);
-	if (e == ERR_OK)
-		e = r.report->run(&r, j);
-	if (e == ERR_OK)
-		e = end(&r);
+	r.hash = seal_hash_new();
+	if (r.hash != NULL)
+		e = make(&r);
 	export_free(r.out);
+	seal_hash_free(r.hash);
 	buf_free(&r.text);
 	return e == ERR_OK ? ERR_OK : report_failed(j, e, NULL);
 }

@@ -1,14 +1,15 @@
 /* report.h - the ready reports: tables that somebody asks for every month.
  *
  * Each is made on the caller's thread, page by page, and leaves through a sink
- * as it is made, as CSV, JSON Lines, text or a page to print. No patient data
- * is in any of them. */
+ * as it is made, as CSV, JSON Lines, text or a page to print. With it goes a
+ * signed manifest (store/export_manifest.h). No patient data is in any of
+ * them. */
 #ifndef PROXY_REPORT_H
 #define PROXY_REPORT_H
 
 #include <stdint.h>
 
-#include "store/export.h"
+#include "store/export_manifest.h"
 
 struct config;
 
@@ -22,13 +23,17 @@ struct report_job {
 	/* All borrowed. */
 	const struct config *config;
 	const char *name;
-	int64_t from_ms, to_ms; /* since, and before; 0: open */
-	int64_t late_ms;        /* failures: what took longer is late */
+	const char *user;           /* who asked */
+	struct seal_signer *signer; /* NULL: no signature, no report */
+	int64_t from_ms, to_ms;     /* since, and before; 0: open */
+	int64_t late_ms;            /* failures: what took longer is late */
 	enum report_format format;
 	export_sink_fn *sink; /* with arg, as the next */
 	bool (*go_on)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
-	char why[256]; /* of an error */
+
+	struct export_manifest manifest; /* filled and signed, if ERR_OK */
+	char why[256];                   /* of an error */
 };
 
 /* The i-th, or NULL after the last; its one line, too. */

@@ -21,7 +21,7 @@ enum {
 };
 
 struct export_manifest {
-	char table[16]; /* "audit", "transfers" */
+	char table[16]; /* "audit", "transfers", "report" */
 	char format[8];
 	bool bom;
 	bool reveal;
@@ -38,7 +38,8 @@ struct export_manifest {
 	uint64_t first, last; /* seq or delivery; 0: no rows */
 	int64_t first_ms, last_ms;
 	/* Audit: prev_chain of the first row and chain of the last (zero: there
-	 * is none). Transfers: zero, and row_chain of the last. */
+	 * is none). Transfers: zero, and row_chain of the last. Report: zero,
+	 * and so are the four above. */
 	uint8_t prev_chain[32], chain[32];
 	uint8_t key_id[SEAL_KEY_ID_LEN];
 	char key[SEAL_PEM_LEN]; /* public, PEM */

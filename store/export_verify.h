@@ -32,8 +32,11 @@ struct export_verdict {
 	struct export_finding finding[EXPORT_FINDINGS];
 };
 
+/* A report: any file; only its manifest's bytes, hash and signature count. */
+extern const struct export_table export_table_report;
+
 struct export_verify_options {
-	const struct export_table *table; /* export_table_audit or _transfers */
+	const struct export_table *table; /* _audit, _transfers or _report */
 	const char *manifest;             /* its text; NULL: there is none */
 	size_t manifest_len;
 	const struct seal_verifier *key; /* NULL: the one in the manifest */

@@ -19,6 +19,33 @@ def rows(edge, name, *args):
         report(edge, name, '--format', 'csv', *args))))
 
 
+def verify(page, *args):
+    return run('report', '--verify', page, *args)
+
+
+def check_signed(edge, page, tmp_path):
+    """The manifest beside a report speaks for every byte of it, offline."""
+    key = tmp_path / 'edge.pub'
+    key.write_text(edge.cli('audit', 'key', check=True).stdout)
+    p = verify(page, '--key', key)
+    assert p.returncode == 0 and 'good: 1 rows' in p.stdout
+    assert 'report of ' in p.stdout and '"report":"refused"' in p.stdout
+    assert json.loads(verify(page, '--json').stdout)['own_key'] is True
+    whole = page.read_bytes()
+    page.write_bytes(whole.replace(b'=EVIL', b'=GOOD'))
+    p = verify(page, '--key', key)
+    assert p.returncode == 3 and 'not byte for byte' in p.stdout
+    page.write_bytes(whole)
+    manifest = page.with_name(page.name + '.manifest.json')
+    manifest.write_text(manifest.read_text().replace('"rows": 1,',
+                                                     '"rows": 2,'))
+    p = verify(page, '--key', key)
+    assert p.returncode == 3 and 'signature is not valid' in p.stdout
+    manifest.unlink()
+    p = verify(page)
+    assert p.returncode == 1 and 'without its manifest' in p.stderr
+
+
 def test_each_report_says_what_happened(daemons, scps, tls, edge_config, pki,
                                         tmp_path):
     scp = scps(tls=tls.server())
@@ -75,5 +102,6 @@ def test_each_report_says_what_happened(daemons, scps, tls, edge_config, pki,
     run('report', '-c', edge.path, 'refused', '--format', 'html', '-o', page,
         check=True)
     assert '<td>=EVIL</td>' in page.read_text()
+    check_signed(edge, page, tmp_path)
     assert run('report', '-c', edge.path, 'nonsense').returncode == 1
     assert run('report', '-c', edge.path).returncode == 2
