@@ -46,6 +46,21 @@ const char *cli_take_config(int *argc, char **argv)
 	return path;
 }
 
+void cli_word_first(int argc, char **argv)
+{
+	int i = 1;
+
+	while (i < argc && (strcmp(argv[i], "-c") == 0 ||
+			    strncmp(argv[i], "--config", 8) == 0))
+		i += argv[i][1] == 'c' || argv[i][8] == '\0' ? 2 : 1;
+	if (i < argc) {
+		char *word = argv[i];
+
+		memmove(&argv[2], &argv[1], (size_t)(i - 1) * sizeof(argv[0]));
+		argv[1] = word;
+	}
+}
+
 char *cli_bytes(unsigned long long n, char *out, size_t out_size)
 {
 	static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "PB"};

@@ -49,6 +49,10 @@ bool cli_wants_help(int argc, char **argv);
  * the option has no value. */
 const char *cli_take_config(int *argc, char **argv);
 
+/* Of commands that have commands: "-c FILE" may stand in front of that word;
+ * then it goes behind it. */
+void cli_word_first(int argc, char **argv);
+
 /* The AE titles of a C-ECHO to a destination (an index) that is a device:
  * each that is NULL is set. Others are left alone. */
 void cli_echo_aes(const struct config *cfg, size_t destination,

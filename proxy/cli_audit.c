@@ -46,6 +46,7 @@ static const struct {
 
 int cli_audit(int argc, char **argv)
 {
+	cli_word_first(argc, argv);
 	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);

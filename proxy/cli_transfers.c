@@ -346,29 +346,11 @@ static int export(int argc, char **argv)
 				argv);
 }
 
-/* -c may stand in front of the word; it goes behind it. */
-static void word_first(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		char *word = argv[i];
-
-		if (strcmp(word, "-c") == 0 || strcmp(word, "--config") == 0) {
-			i++;
-			continue;
-		}
-		if (word[0] == '-')
-			continue;
-		memmove(&argv[2], &argv[1], (size_t)(i - 1) * sizeof(argv[0]));
-		argv[1] = word;
-		return;
-	}
-}
-
 int cli_transfers(int argc, char **argv)
 {
 	const char *word, *path;
 
-	word_first(argc, argv);
+	cli_word_first(argc, argv);
 	word = argc > 1 ? argv[1] : "";
 	if (strcmp(word, "export") == 0)
 		return export(argc - 1, argv + 1);
