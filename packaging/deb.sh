@@ -57,6 +57,9 @@ if [ "$1" = configure ]; then
 			--ingroup culvert --home /var/lib/culvert \
 			--no-create-home --shell /usr/sbin/nologin culvert
 	fi
+	# systemd would make it at the first start; "culvert check" comes first.
+	[ -d /var/lib/culvert ] ||
+		install -d -m 750 -o culvert -g culvert /var/lib/culvert
 	if [ -d /run/systemd/system ]; then
 		systemctl daemon-reload
 		# A running one takes up the new version; a new one starts when

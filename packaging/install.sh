@@ -88,6 +88,11 @@ fi
 	if command -v systemd-sysusers >/dev/null && [ "$(id -u)" = 0 ]; then
 		systemd-sysusers "$prefix/lib/sysusers.d/culvert.conf" || true
 	fi
+	# systemd would make it at the first start; "culvert check" comes first.
+	if [ "$(id -u)" = 0 ] && [ ! -d /var/lib/culvert ] &&
+		getent passwd culvert >/dev/null; then
+		install -d -m 750 -o culvert -g culvert /var/lib/culvert
+	fi
 	echo "installed: $bin/culvert; edit $sysconf/culvert/culvert.yaml," \
 		"run 'culvert check', then 'systemctl enable --now culvert'"
 }

@@ -17,6 +17,7 @@
 #include "proxy/cli_rows.h"
 #include "proxy/cli_ui.h"
 #include "proxy/destination.h"
+#include "proxy/host.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/condition.h"
 #include "proxy/lib/mem.h"
@@ -339,12 +340,38 @@ static void check_repositories(struct report *r, const struct config *c)
 	}
 }
 
+/* systemd makes the default's directory, and takes it away again. */
+static void check_control(struct report *r, const struct config *c)
+{
+	char parent[CONFIG_PATH_LEN];
+	char *slash;
+
+	snprintf(parent, sizeof(parent), "%s", c->control.path);
+	slash = strrchr(parent, '/');
+	if (slash == NULL || slash == parent)
+		return;
+	*slash = '\0';
+	if (access(parent, W_OK | X_OK) == 0)
+		ok("control.path", c->control.path);
+	else if (errno == ENOENT && strcmp(parent, "/run/culvert") == 0)
+		ok("control.path",
+		   "systemd makes /run/culvert when it starts Culvert; by "
+		   "hand, "
+		   "make it first and give it to the daemon's user");
+	else
+		bad(r, "control.path",
+		    "%s: %s; make this directory and give it to the daemon's "
+		    "user, or choose another path",
+		    parent, strerror(errno));
+}
+
 static void check_storage(struct report *r, const struct config *c)
 {
 	if (check_directory(r, "spool.path", c->spool.path))
 		check_room(r, c);
 	check_key(r, c);
 	(void)check_directory(r, "records.path", c->records.path);
+	check_control(r, c);
 }
 
 /* The hours of the timetables are those of a clock there: show it. */
@@ -427,6 +454,26 @@ static void check_repository_lines(struct report *r, const struct config *c)
 
 /* ---- the command ------------------------------------------------------- */
 
+/* What root can read, the daemon's user may not: look with that user's eyes. */
+static void check_user(struct report *r, const struct config *c,
+		       const char *path)
+{
+	char who[HOST_USER_LEN], why[512];
+
+	if (host_become_owner(c, who, why, sizeof(why)) != ERR_OK)
+		bad(r, "user", "%s", why);
+	else if (access(path, R_OK) != 0)
+		bad(r, "configuration",
+		    "%s cannot be read by %s, who runs Culvert: %s", path, who,
+		    strerror(errno));
+	else
+		ok("configuration", path);
+	snprintf(why, sizeof(why), "looked at as %.64s, who owns the records",
+		 who);
+	if (who[0] != '\0')
+		ok("user", why);
+}
+
 static int check(const char *path, bool connect)
 {
 	struct report r = {0};
@@ -434,7 +481,7 @@ static int check(const char *path, bool connect)
 
 	if (c == NULL)
 		return CLI_FAILED;
-	ok("configuration", path);
+	check_user(&r, c, path);
 	check_library();
 	check_listeners(&r, c);
 	check_destinations(&r, c);

@@ -5,6 +5,7 @@
 #include "proxy/cli.h"
 #include "proxy/cli_progress.h"
 #include "proxy/cli_ui.h"
+#include "proxy/host.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger.h"
@@ -16,7 +17,9 @@ static const char help[] =
     "  rebuild   write ledger.db anew from what the spool holds; the old one\n"
     "            is kept beside it\n\n"
     "The daemon must not run: it holds the spool's lock. It rebuilds a lost\n"
-    "ledger by itself at its next start, and while it runs.\n\n"
+    "ledger by itself at its next start, and while it runs. What root runs "
+    "works as\n"
+    "the user to whom records.path belongs.\n\n"
     "examples:\n"
     "  systemctl stop culvert && culvert spool check\n"
     "  culvert spool -c edge.yaml rebuild\n";
@@ -147,6 +150,7 @@ static int run(const struct config *cfg, const char *action, bool json)
 
 int cli_spool(int argc, char **argv)
 {
+	char who[HOST_USER_LEN], why[512];
 	const char *path;
 	struct config *cfg;
 	bool json;
@@ -168,7 +172,12 @@ int cli_spool(int argc, char **argv)
 	cfg = cli_config(path);
 	if (cfg == NULL)
 		return CLI_FAILED;
-	rc = run(cfg, argv[1], json);
+	if (host_become_owner(cfg, who, why, sizeof(why)) != ERR_OK) {
+		fprintf(stderr, "culvert spool: %s\n", why);
+		rc = CLI_FAILED;
+	} else {
+		rc = run(cfg, argv[1], json);
+	}
 	config_free(cfg);
 	return rc;
 }

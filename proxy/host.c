@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 
 #include "policy/config.h"
 #include "proxy/lib/log.h"
+#include "proxy/lib/mem.h"
 
 enum err host_directory(const char *option, const char *path, char *why,
 			size_t size)
@@ -32,6 +35,67 @@ enum err host_directory(const char *option, const char *path, char *why,
 		 "looks like this too",
 		 option, path,
 		 errno == EEXIST ? "not a directory" : strerror(errno));
+	return ERR_IO;
+}
+
+/* Whose the directories are, when root runs this and they are not root's. */
+static bool other_owner(const struct config *c, struct stat *st,
+			const char **path)
+{
+	const char *const paths[] = {c->records.path, c->spool.path};
+
+	for (size_t i = 0; geteuid() == 0 && i < ARRAY_LEN(paths); i++) {
+		*path = paths[i];
+		if (stat(*path, st) == 0 && st->st_uid != 0)
+			return true;
+	}
+	return false;
+}
+
+static void name_of(uid_t uid, char out[HOST_USER_LEN])
+{
+	const struct passwd *p = getpwuid(uid);
+
+	if (p != NULL)
+		snprintf(out, HOST_USER_LEN, "%s", p->pw_name);
+	else
+		snprintf(out, HOST_USER_LEN, "#%u", (unsigned)uid);
+}
+
+enum err host_refuse_root(const struct config *c, char *why, size_t size)
+{
+	char who[HOST_USER_LEN];
+	const char *path;
+	struct stat st;
+
+	if (!other_owner(c, &st, &path))
+		return ERR_OK;
+	name_of(st.st_uid, who);
+	snprintf(why, size,
+		 "%.300s belongs to %s, whom files of root would shut out; "
+		 "systemctl start culvert, or by hand: runuser -u %s -- "
+		 "culvert serve",
+		 path, who, who);
+	return ERR_DENIED;
+}
+
+enum err host_become_owner(const struct config *c, char who[HOST_USER_LEN],
+			   char *why, size_t size)
+{
+	const char *path;
+	struct stat st;
+
+	who[0] = '\0';
+	if (!other_owner(c, &st, &path))
+		return ERR_OK;
+	name_of(st.st_uid, who);
+	if ((who[0] == '#' ? setgroups(0, NULL) : initgroups(who, st.st_gid)) ==
+		0 &&
+	    setresgid(st.st_gid, st.st_gid, st.st_gid) == 0 &&
+	    setresuid(st.st_uid, st.st_uid, st.st_uid) == 0)
+		return ERR_OK;
+	snprintf(why, size, "cannot become %s, to whom %.300s belongs: %s", who,
+		 path, strerror(errno));
 	return ERR_IO;
 }
 

@@ -374,6 +374,11 @@ static const struct condition *failed_by(const char *why)
 	return c != NULL ? c : condition_get(CONDITION_START_FAILED);
 }
 
+static enum err check_user(struct server *s)
+{
+	return host_refuse_root(s->config, s->why, sizeof(s->why));
+}
+
 static enum err start_web(struct server *s)
 {
 	return web_child_start(&s->loop, s->config, &s->web);
@@ -385,6 +390,7 @@ enum err server_start(struct server *s)
 		const char *what;
 		enum err (*start)(struct server *s);
 	} steps[] = {
+	    {"user", check_user},
 	    {"TLS library", start_tls},
 	    {"spool", open_spool},
 	    {"signing key", open_signer},

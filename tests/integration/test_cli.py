@@ -1,5 +1,7 @@
 """The commands a person types: they explain themselves."""
+import os
 import re
+
 import pytest
 
 import culvert
@@ -120,3 +122,20 @@ def test_status_of_a_running_daemon(daemons, scps, tls, edge_config):
     assert 'all is well' in out and 'archive' in out and 'scanner' in out
     scp.stop()
     assert culvert.run('status', '-c', edge.path).returncode in (0, 1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='needs root')
+def test_root_makes_no_files_among_those_of_the_daemons_user(daemons,
+                                                             edge_config):
+    edge = daemons(edge_config(1), start=False)
+    records = edge.root / 'records'
+    records.mkdir(exist_ok=True)
+    os.chown(records, 65534, 65534)
+    p = edge.cli('serve', timeout=10)
+    assert p.returncode == 1
+    assert 'belongs to nobody' in p.stderr and 'runuser' in p.stderr
+    # what root can read says nothing about what that user can
+    p = edge.cli('check')
+    assert p.returncode == 1 and 'looked at as nobody' in p.stdout
+    assert f'{edge.path} cannot be read by nobody' in p.stdout
+    assert list(records.iterdir()) == []
