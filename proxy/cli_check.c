@@ -127,8 +127,8 @@ static const char *or_null(const char *s)
 	return s[0] != '\0' ? s : NULL;
 }
 
-static void check_tls(struct report *r, const char *subject,
-		      const struct config_tls *tls, bool server)
+static void check_pair(struct report *r, const char *subject, const char *ca,
+		       const char *certificate, const char *key, bool server)
 {
 	struct tls_findings *f = mem_zalloc(sizeof(*f));
 
@@ -136,8 +136,7 @@ static void check_tls(struct report *r, const char *subject,
 		bad(r, subject, "out of memory");
 		return;
 	}
-	tls_inspect(or_null(tls->ca), or_null(tls->certificate),
-		    or_null(tls->key), server, f);
+	tls_inspect(or_null(ca), or_null(certificate), or_null(key), server, f);
 	for (unsigned i = 0; i < f->n; i++) {
 		const struct tls_finding *t = &f->at[i];
 
@@ -154,6 +153,12 @@ static void check_tls(struct report *r, const char *subject,
 		}
 	}
 	mem_free(f);
+}
+
+static void check_tls(struct report *r, const char *subject,
+		      const struct config_tls *tls, bool server)
+{
+	check_pair(r, subject, tls->ca, tls->certificate, tls->key, server);
 }
 
 /* ---- directories ------------------------------------------------------- */
@@ -340,6 +345,25 @@ static void check_repositories(struct report *r, const struct config *c)
 	}
 }
 
+/* The page's certificates, and who may log in. */
+static void check_status(struct report *r, const struct config *c)
+{
+	const char *users = c->status.users;
+
+	if (c->status.tls.certificate[0] != '\0')
+		check_pair(r, "status", c->status.tls.client_ca,
+			   c->status.tls.certificate, c->status.tls.key, true);
+	if (users[0] == '\0')
+		return;
+	if (access(users, R_OK) == 0)
+		ok("status.users", users);
+	else
+		bad(r, "status.users",
+		    "cannot read %s: %s; make it by culvert web passwd, and "
+		    "give it to the daemon's group: chgrp culvert",
+		    users, strerror(errno));
+}
+
 /* systemd makes the default's directory, and takes it away again. */
 static void check_control(struct report *r, const struct config *c)
 {
@@ -486,6 +510,7 @@ static int check(const char *path, bool connect)
 	check_listeners(&r, c);
 	check_destinations(&r, c);
 	check_repositories(&r, c);
+	check_status(&r, c);
 	check_storage(&r, c);
 	check_hours(&r, c);
 	if (connect) {

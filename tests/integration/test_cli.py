@@ -73,6 +73,23 @@ def test_check_says_ok_or_cause_and_remedy(daemons, pki, edge_config):
     assert p.returncode == 1 and 'FAIL' in p.stdout and 'key' in p.stdout
 
 
+def test_check_looks_at_what_the_page_needs(daemons, pki, edge_config,
+                                            tmp_path):
+    users = tmp_path / 'users'
+    edge = daemons(edge_config(1, status={
+        'address': '127.0.0.1:1', 'users': str(users),
+        'tls': {'certificate': str(pki / 'archive.pem'),
+                'key': str(pki / 'edge.key')}}), start=False)
+    p = edge.cli('check')
+    assert p.returncode == 1
+    assert re.search('^FAIL +status: .*key', p.stdout, re.M)
+    assert f'cannot read {users}' in p.stdout
+    edge.config['status']['tls']['key'] = str(pki / 'archive.key')
+    edge.write()
+    users.write_text('')
+    assert edge.cli('check').returncode == 0
+
+
 def test_check_connect_and_echo(daemons, scps, tls, edge_config):
     scp = scps(tls=tls.server())
     edge = daemons(edge_config(scp.port), start=False)
