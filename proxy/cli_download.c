@@ -112,7 +112,8 @@ static void aside_drop(struct aside *a)
 /* ---- the bytes
  * --------------------------------------------------------------------- */
 
-static bool copy(const struct cli_download *d, struct export_frames *f, int to)
+static bool copy(const struct cli_download *d, struct export_frames *f,
+		 const struct aside *to)
 {
 	struct cli_progress progress;
 	uint8_t *room = mem_zalloc(EXPORT_FRAME_MAX);
@@ -121,9 +122,10 @@ static bool copy(const struct cli_download *d, struct export_frames *f, int to)
 
 	cli_progress_begin(&progress, "exporting", 0, CLI_PROGRESS_COUNT);
 	while (ok && (n = export_frames_read(f, room, EXPORT_FRAME_MAX)) > 0) {
-		ok = write_all(to, room, (size_t)n);
+		ok = write_all(to->fd, room, (size_t)n);
 		if (!ok)
-			(void)say(d, "writing");
+			(void)say(d,
+				  to->to_stdout ? "standard output" : to->path);
 		progress.total = f->total;
 		cli_progress_to(&progress, f->done);
 	}
@@ -139,11 +141,11 @@ static bool copy(const struct cli_download *d, struct export_frames *f, int to)
 static bool fill(const struct cli_download *d, struct export_frames *f,
 		 struct aside *data, struct aside *manifest)
 {
-	if (!copy(d, f, data->fd))
+	if (!copy(d, f, data))
 		return false;
 	if (manifest->fd >= 0 &&
 	    !write_all(manifest->fd, f->manifest, f->manifest_len))
-		return say(d, manifest->temp);
+		return say(d, manifest->path);
 	return aside_commit(d, manifest) && aside_commit(d, data);
 }
 

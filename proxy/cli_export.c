@@ -71,8 +71,7 @@ static int run(const char *path, struct cli_download *d)
 }
 
 int cli_export_table(const char *command, const char *op,
-		     const struct export_table *t, const char *help_text,
-		     int argc, char **argv)
+		     const struct export_table *t, int argc, char **argv)
 {
 	struct cli_download d = {.command = command};
 	const char *path = cli_take_config(&argc, argv);
@@ -96,7 +95,7 @@ int cli_export_table(const char *command, const char *op,
 		d.request = request;
 		rc = run(path, &d);
 	} else {
-		fprintf(stderr, "\n%s%s", help_text, cli_export_help);
+		fprintf(stderr, "%s --help shows how it is used\n", command);
 		rc = CLI_USAGE;
 	}
 	json_decref(request);
@@ -110,7 +109,7 @@ int cli_audit_export(int argc, char **argv)
 		return CLI_OK;
 	}
 	return cli_export_table("culvert audit export", "audit-export",
-				&export_table_audit, help, argc, argv);
+				&export_table_audit, argc, argv);
 }
 
 int cli_audit_verify_export(int argc, char **argv)

@@ -10,7 +10,6 @@ int cli_audit_verify_export(int argc, char **argv);
 struct export_table;
 /* Shared: op is the operation of the control socket. */
 int cli_export_table(const char *command, const char *op,
-		     const struct export_table *t, const char *help, int argc,
-		     char **argv);
+		     const struct export_table *t, int argc, char **argv);
 
 #endif

@@ -124,7 +124,9 @@ static void print_who(const struct export_verdict *d)
 	printf("%s of %s, made %s by %s\nfilter %s, %" PRIu64 " rows%s\n",
 	       m->table, m->node, cli_time(m->made_ms, when), m->user,
 	       m->filter, m->totals.rows,
-	       m->contiguous ? ", none left out between them" : "");
+	       m->contiguous && m->totals.rows > 0
+		   ? ", none left out between them"
+		   : "");
 	printf("signed with key %s%s\n",
 	       export_hex(m->key_id, SEAL_KEY_ID_LEN, id),
 	       d->own_key ? ", as the manifest says: compare it with what "

@@ -342,8 +342,7 @@ static int export(int argc, char **argv)
 		return CLI_OK;
 	}
 	return cli_export_table("culvert transfers export", "transfers-export",
-				&export_table_transfers, export_help, argc,
-				argv);
+				&export_table_transfers, argc, argv);
 }
 
 int cli_transfers(int argc, char **argv)

@@ -66,8 +66,8 @@ static enum err take_kinds(const char *list, struct export_request *r,
 
 		if (kind == 0) {
 			snprintf(why, 256,
-				 "no event is called '%.*s'; see culvert audit "
-				 "export --help",
+				 "no event is called '%.*s'; "
+				 "culvert-audit(7) names them",
 				 (int)(n < 60 ? n : 60), list);
 			return ERR_INVAL;
 		}
