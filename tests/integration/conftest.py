@@ -20,6 +20,21 @@ def pytest_configure(config):
     config.addinivalue_line('markers', 'slow: takes more than a few seconds')
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        item.has_failed = True
+
+
+@pytest.fixture
+def tmp_path(tmp_path, request):
+    """Spools are tens of megabytes each: what passed leaves nothing."""
+    yield tmp_path
+    if not getattr(request.node, 'has_failed', False):
+        shutil.rmtree(tmp_path, ignore_errors=True)
+
+
 @pytest.fixture(scope='session')
 def pki(tmp_path_factory):
     """A CA with edge (client), archive (server) and some wrong ones."""
