@@ -36,7 +36,8 @@ static void make(struct control_connection *k, const struct receipt_job *j,
 	buf_init(&page, RECEIPT_MAX);
 	e = receipt_make(j, &json, why);
 	if (e == ERR_OK && html) {
-		e = receipt_html(buf_data(&json), buf_len(&json), &page);
+		e = receipt_html(buf_data(&json), buf_len(&json), j->signer,
+				 &page);
 		if (e != ERR_OK)
 			snprintf(why, sizeof(why), "%s", err_text(e));
 	}

@@ -177,12 +177,23 @@ static enum err open_instance(struct work *w, const struct view_delivery *d)
 	return add(w->out, ",\"deliveries\":[");
 }
 
+static uint64_t rows_max(void)
+{
+#ifdef CULVERT_TEST_HOOKS
+	const char *hook = getenv("CULVERT_TEST_RECEIPT_ROWS");
+
+	if (hook != NULL)
+		return strtoull(hook, NULL, 10);
+#endif
+	return RECEIPT_ROWS_MAX;
+}
+
 static enum err add_line(struct work *w, const struct line *l)
 {
 	bool more = w->seq == l->d.seq;
 	enum err e = ERR_OK;
 
-	if (++w->rows > RECEIPT_ROWS_MAX)
+	if (++w->rows > rows_max())
 		return ERR_LIMIT;
 	if (!more)
 		e = open_instance(w, &l->d);

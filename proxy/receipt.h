@@ -8,7 +8,11 @@
  *   openssl dgst -sha256 -verify pub -signature sig statement
  *
  * The page is that JSON, shown and embedded in HTML that needs nothing from
- * elsewhere; checking it makes the page anew and compares. */
+ * elsewhere. Its last line is a comment with a signature of its own, over all
+ * lines before it, so that also a later version can check it:
+ *
+ *   sed '$d' receipt.html > page; sed -n '$s/^<!-- signature \(.*\) -->/\1/p'
+ *       receipt.html | base64 -d > sig */
 #ifndef PROXY_RECEIPT_H
 #define PROXY_RECEIPT_H
 
@@ -43,8 +47,9 @@ struct receipt_job {
 enum err receipt_make(const struct receipt_job *j, struct buf *out,
 		      char why[256]) MUST_CHECK;
 
-/* The page of a receipt. ERR_INVAL: it is none. */
-enum err receipt_html(const void *json, size_t n, struct buf *out) MUST_CHECK;
+/* The page of a receipt. ERR_INVAL: it is none; as seal_sign(). */
+enum err receipt_html(const void *json, size_t n, struct seal_signer *signer,
+		      struct buf *out) MUST_CHECK;
 
 struct receipt_verdict {
 	bool good;

@@ -8,6 +8,10 @@
 #include "proxy/receipt.h"
 #include "store/export_manifest.h"
 
+/* The last line of a page. */
+#define SIGNATURE_OPEN  "<!-- signature "
+#define SIGNATURE_CLOSE " -->\n"
+
 struct page {
 	struct buf *out;
 	enum err e;
@@ -135,7 +139,9 @@ static const char head[] =
     "vertical-align:top}\n"
     "th{background:#f2f2f2}\ncode{font-size:.85em;overflow-wrap:anywhere}\n"
     "p{margin:0 0 .4rem}\n.open{color:#8a0000}\n"
-    "@media print{body{margin:0;max-width:none;font-size:10pt}"
+    "@page{size:A4;margin:14mm 12mm}\n"
+    "@media print{body{margin:0;padding:0;max-width:none;font-size:8.5pt}"
+    "th,td{padding:.2rem .4rem}h1{font-size:14pt}"
     "tr{break-inside:avoid}thead{display:table-header-group}}\n"
     "</style>\n</head>\n<body>\n<h1>Receipt of a study</h1>\n";
 
@@ -175,7 +181,25 @@ static void put_summary(struct page *p, const json_t *r, const json_t *seal)
 	       "rules.</p>\n");
 }
 
-enum err receipt_html(const void *json, size_t n, struct buf *out)
+/* Over all of the page so far. */
+static enum err sign(struct page *p, struct seal_signer *signer)
+{
+	uint8_t sig[SEAL_SIGNATURE_MAX];
+	char text64[128];
+	size_t n;
+
+	p->e = seal_sign(signer, buf_data(p->out), buf_len(p->out), sig, &n);
+	if (p->e != ERR_OK)
+		return p->e;
+	(void)export_base64(sig, n, text64);
+	raw(p, SIGNATURE_OPEN);
+	raw(p, text64);
+	raw(p, SIGNATURE_CLOSE);
+	return p->e;
+}
+
+enum err receipt_html(const void *json, size_t n, struct seal_signer *signer,
+		      struct buf *out)
 {
 	struct page p = {.out = out};
 	json_t *all = json_loadb(json, n, JSON_REJECT_DUPLICATES, NULL);
@@ -199,7 +223,7 @@ enum err receipt_html(const void *json, size_t n, struct buf *out)
 		p.e = buf_append(out, json, n);
 	raw(&p, RECEIPT_CLOSE "</body>\n</html>\n");
 	json_decref(all);
-	return p.e;
+	return p.e == ERR_OK ? sign(&p, signer) : p.e;
 }
 
 /* ---- checking
@@ -235,50 +259,66 @@ static bool find_json(const char **p, size_t *n)
 	return true;
 }
 
-static void check_page(const char *page, size_t n, const char *json,
-		       size_t json_n, struct receipt_verdict *v)
+/* The signature in base64 of whatever it is over. */
+static bool signed_by(const struct seal_verifier *key, const char *text64,
+		      size_t n64, const char *p, size_t n)
 {
-	struct buf again;
-
-	buf_init(&again, RECEIPT_MAX);
-	if (receipt_html(json, json_n, &again) != ERR_OK ||
-	    buf_len(&again) != n || memcmp(buf_data(&again), page, n) != 0)
-		wrong(v, "the page does not show what the receipt inside "
-			 "says: it was changed, or another version made it");
-	buf_free(&again);
-}
-
-static void check_key(const json_t *seal, const char *statement, size_t n,
-		      const struct seal_verifier *key,
-		      struct receipt_verdict *v)
-{
-	const char *text64 = get(seal, "signature"), *pem = get(seal, "key");
-	struct seal_verifier *own = NULL;
 	uint8_t sig[SEAL_SIGNATURE_MAX];
-	char why[SEAL_WHY_LEN];
 	size_t len = 0;
 
-	if (text64 == NULL || pem == NULL ||
-	    export_base64_parse(text64, strlen(text64), sig, sizeof(sig),
-				&len) != ERR_OK) {
-		wrong(v, "it has no signature");
-		return;
-	}
-	v->own_key = key == NULL;
-	if (key == NULL && seal_verifier_new(pem, &own, why) != ERR_OK) {
-		wrong(v, "the key inside is none");
-		return;
-	}
-	if (key == NULL)
-		key = own;
+	return export_base64_parse(text64, n64, sig, sizeof(sig), &len) ==
+		   ERR_OK &&
+	       seal_verify(key, p, n, sig, len) == ERR_OK;
+}
+
+static void check_page(const char *page, size_t n,
+		       const struct seal_verifier *key,
+		       struct receipt_verdict *v)
+{
+	size_t open = strlen(SIGNATURE_OPEN), close = strlen(SIGNATURE_CLOSE);
+	const char *last = n > 0 ? memrchr(page, '\n', n - 1) : NULL;
+	size_t before = last != NULL ? (size_t)(last + 1 - page) : 0;
+
+	if (n - before <= open + close ||
+	    memcmp(page + before, SIGNATURE_OPEN, open) != 0 ||
+	    memcmp(page + n - close, SIGNATURE_CLOSE, close) != 0)
+		wrong(v, "the page has no signature: it was changed or cut "
+			 "off");
+	else if (!signed_by(key, page + before + open,
+			    n - before - open - close, page, before))
+		wrong(v, "the page was changed after it was signed, or its "
+			 "signature was");
+}
+
+static void check_statement(const json_t *seal, const char *statement, size_t n,
+			    const struct seal_verifier *key,
+			    struct receipt_verdict *v)
+{
+	const char *text64 = get(seal, "signature");
+
 	(void)export_hex(seal_verifier_id(key), SEAL_KEY_ID_LEN, v->key_id);
-	if (get(seal, "key_id") == NULL ||
-	    strcmp(get(seal, "key_id"), v->key_id) != 0)
+	if (text64 == NULL)
+		wrong(v, "it has no signature");
+	else if (get(seal, "key_id") == NULL ||
+		 strcmp(get(seal, "key_id"), v->key_id) != 0)
 		wrong(v, "it is signed with another key");
-	else if (seal_verify(key, statement, n, sig, len) != ERR_OK)
+	else if (!signed_by(key, text64, strlen(text64), statement, n))
 		wrong(v, "the signature is not valid: it was changed after it "
 			 "was signed");
-	seal_verifier_free(own);
+}
+
+/* The key inside, for who has no other. NULL: there is none. */
+static struct seal_verifier *key_inside(const json_t *seal,
+					struct receipt_verdict *v)
+{
+	const char *pem = get(seal, "key");
+	struct seal_verifier *own = NULL;
+	char why[SEAL_WHY_LEN];
+
+	v->own_key = true;
+	if (pem == NULL || seal_verifier_new(pem, &own, why) != ERR_OK)
+		wrong(v, "the key inside is none");
+	return own;
 }
 
 static void describe(const json_t *r, struct receipt_verdict *v)
@@ -320,6 +360,8 @@ enum err receipt_check(const void *bytes, size_t n,
 {
 	const char *json = bytes, *statement = "";
 	size_t json_n = n, len = 0;
+	struct seal_verifier *own = NULL;
+	const json_t *seal;
 	json_t *all;
 
 	*out = (struct receipt_verdict){.good = true};
@@ -328,12 +370,16 @@ enum err receipt_check(const void *bytes, size_t n,
 	if (all == NULL || !find_statement(json, json_n, &statement, &len)) {
 		wrong(out, "it is no receipt, or was changed");
 	} else {
+		seal = json_object_get(all, "seal");
 		describe(json_object_get(all, "receipt"), out);
-		check_key(json_object_get(all, "seal"), statement, len, key,
-			  out);
-		if (out->page)
-			check_page(bytes, n, json, json_n, out);
+		if (key == NULL)
+			key = own = key_inside(seal, out);
+		if (key != NULL)
+			check_statement(seal, statement, len, key, out);
+		if (key != NULL && out->page)
+			check_page(bytes, n, key, out);
 	}
+	seal_verifier_free(own);
 	json_decref(all);
 	return ERR_OK;
 }

@@ -82,6 +82,13 @@ def test_a_receipt_says_what_went_where_and_shows_edits(
         v = run('receipt', '--verify', f, '--key', key)
         assert v.returncode == 0 and 'good' in v.stdout, v.stdout
 
+    lines = page.read_bytes().splitlines(True)
+    (tmp_path / 'body').write_bytes(b''.join(lines[:-1]))
+    (tmp_path / 'sig').write_bytes(base64.b64decode(lines[-1].split()[2]))
+    subprocess.run(['openssl', 'dgst', '-sha256', '-verify', key, '-signature',
+                    tmp_path / 'sig', tmp_path / 'body'], check=True,
+                   stdout=subprocess.DEVNULL)
+
     edits = [
         (js, lambda t: t.replace('"delivered"', '"queued"', 1)),
         (js, lambda t: re.sub('"hash":"....', '"hash":"0000', t)),
@@ -95,6 +102,11 @@ def test_a_receipt_says_what_went_where_and_shows_edits(
         (page, lambda t: t.replace('</body>', '<p>paid</p></body>')),
         (page, lambda t: t.replace('"attempts":1', '"attempts":2', 1)),
         (page, lambda t: t.replace('id="receipt"', 'id="other"')),
+        (page, lambda t: t.replace('@media print', '@media none')),
+        (page, lambda t: ''.join(t.splitlines(True)[:-1])),
+        (page, lambda t: t + '\n'),
+        (page, lambda t: re.sub('<!-- signature ....', '<!-- signature AAAA',
+                                t)),
     ]
     for n, (f, edit) in enumerate(edits):
         good = f.read_text()
@@ -116,3 +128,22 @@ def test_a_receipt_says_what_went_where_and_shows_edits(
     p = run('receipt', '-c', edge.path, '9.9.9', '-o', tmp_path / 'none')
     assert p.returncode == 1 and 'no such study' in p.stderr
     assert not (tmp_path / 'none').exists()
+
+
+def test_a_study_too_large_for_a_receipt_is_exported_instead(
+        daemons, scps, tls, edge_config, tmp_path):
+    scp = scps(tls=tls.server())
+    edge = daemons(edge_config(scp.port),
+                   env={'CULVERT_TEST_RECEIPT_ROWS': '2'})
+    sent = [chinese(i, 'A^B', study=STUDY) for i in range(3)]
+    assert dicom.send(edge.port(), sent) == [0] * 3
+    edge.wait_deliveries('delivered', 3)
+    p = receipt(edge, out=tmp_path / 'r.html', check=False)
+    assert p.returncode == 1
+    assert ('the study is too large for one page; culvert transfers export '
+            '--study gives all of it') in p.stderr
+    assert not list(tmp_path.glob('r.html*'))
+    out = tmp_path / 'all.csv'
+    run('transfers', 'export', '-c', edge.path, '--study', STUDY, '-o', out,
+        check=True)
+    assert len(out.read_text().splitlines()) == 4
