@@ -49,7 +49,7 @@ if build/release/culvert check --options-man >build/culvert.yaml.5 \
 	2>/dev/null && [ -s build/culvert.yaml.5 ]; then
 	page 5 build/culvert.yaml.5
 fi
-# The columns of both exports come from the tables that write them.
+# The columns of exports and reports come from the tables that write them.
 {
 	printf '.TH CULVERT-EXPORT 7 "" "Culvert"\n.SH NAME\n'
 	printf 'culvert-export \\- columns of exports\n'
@@ -59,6 +59,9 @@ fi
 	build/release/culvert audit export --columns-troff
 	printf '.SH TRANSFERS\n'
 	build/release/culvert transfers export --columns-troff
+	printf '.SH REPORTS\n'
+	build/release/culvert report --columns-troff
+	cat packaging/man/culvert-export.tail
 } >build/culvert-export.7
 page 7 build/culvert-export.7
 # Likewise the table of rights.

@@ -147,6 +147,7 @@ static const struct cli_command table[] = {
       {"-o", "FILE"},
       {"--manifest", "FILE"},
       {"--force", NULL},
+      {"--columns", NULL},
       {"--verify", "FILE"},
       {"--key", "FILE"},
       JSON}},

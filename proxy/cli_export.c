@@ -27,7 +27,7 @@ static const char examples[] =
     "  culvert audit export --format jsonl --event export,manual-action -o -\n"
     "  culvert audit export --format dicom --device ct-room-2\n";
 
-static int print_columns(const struct export_table *t, bool troff)
+int cli_export_columns(const struct export_table *t, bool troff)
 {
 	size_t n = export_reference(t, troff, NULL, 0);
 	char *text = mem_zalloc(n + 1);
@@ -83,7 +83,7 @@ int cli_export_table(const char *command, const char *op,
 		if (strcmp(argv[i], "--columns") == 0 ||
 		    strcmp(argv[i], "--columns-troff") == 0) {
 			json_decref(request);
-			return print_columns(t, argv[i][9] == '-');
+			return cli_export_columns(t, argv[i][9] == '-');
 		}
 		good = file_option(argc, argv, &i, &d) ||
 		       cli_export_option(argc, argv, &i, request);

@@ -2,6 +2,8 @@
 #ifndef PROXY_CLI_EXPORT_H
 #define PROXY_CLI_EXPORT_H
 
+#include <stdbool.h>
+
 /* argv[0] is "export". */
 int cli_audit_export(int argc, char **argv);
 /* culvert audit verify --export FILE ...; argv[0] is "verify". */
@@ -11,5 +13,7 @@ struct export_table;
 /* Shared: op is the operation of the control socket. */
 int cli_export_table(const char *command, const char *op,
 		     const struct export_table *t, int argc, char **argv);
+/* What each column means, on standard output. */
+int cli_export_columns(const struct export_table *t, bool troff);
 
 #endif

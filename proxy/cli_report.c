@@ -6,6 +6,7 @@
 #include "policy/config.h"
 #include "proxy/cli.h"
 #include "proxy/cli_download.h"
+#include "proxy/cli_export.h"
 #include "proxy/cli_table.h"
 #include "proxy/report.h"
 #include "store/export_verify.h"
@@ -14,6 +15,7 @@ static const char help[] =
     "usage: culvert report [-c FILE] NAME [--from T] [--to T]\n"
     "       [--format csv|jsonl|text|html] [--late SECONDS] [-o FILE] "
     "[--force]\n"
+    "       culvert report --columns\n"
     "       culvert report --verify FILE [--manifest M] [--key PUB.pem] "
     "[--json]\n\n"
     "  monthly         transfers by month, device and destination\n"
@@ -73,6 +75,21 @@ static bool option(int argc, char **argv, int *i, json_t *request,
 	return cli_export_option(argc, argv, i, request);
 }
 
+static int print_columns(bool troff)
+{
+	for (size_t i = 0; report_name(i) != NULL; i++) {
+		const char *name = report_name(i);
+
+		printf(troff ? ".SS %s\n%s.\n" : "%s: %s\n", name,
+		       report_title(name));
+		if (cli_export_columns(report_columns(name), troff) != CLI_OK)
+			return CLI_FAILED;
+		if (!troff)
+			putchar('\n');
+	}
+	return CLI_OK;
+}
+
 int cli_report(int argc, char **argv)
 {
 	struct cli_download d = {.command = "culvert report", .out = "-"};
@@ -86,6 +103,9 @@ int cli_report(int argc, char **argv)
 		return CLI_OK;
 	}
 	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--columns") == 0 ||
+		    strcmp(argv[i], "--columns-troff") == 0)
+			return print_columns(argv[i][9] == '-');
 		if (strcmp(argv[i], "--verify") == 0)
 			return cli_export_verify(
 			    "culvert report", &export_table_report, argc, argv);

@@ -80,6 +80,13 @@ const char *report_title(const char *name)
 	return r != NULL ? r->title : NULL;
 }
 
+const struct export_table *report_columns(const char *name)
+{
+	const struct report *r = find(name);
+
+	return r != NULL ? &r->table : NULL;
+}
+
 enum err report_failed(struct report_job *j, enum err e, const char *why)
 {
 	if (j->why[0] == '\0')

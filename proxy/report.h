@@ -39,6 +39,7 @@ struct report_job {
 /* The i-th, or NULL after the last; its one line, too. */
 const char *report_name(size_t i);
 const char *report_title(const char *name); /* NULL: there is none */
+const struct export_table *report_columns(const char *name); /* likewise */
 
 /* ERR_NOTFOUND: no such report; ERR_CANCELED: go_on or the sink said so;
  * others: why says what is wrong. */
