@@ -4,10 +4,8 @@
 A condition counts as provoked when a line that a test has caused names its code
 and has its cause or its remedy word for word: a line of a daemon's log, a
 command's answer, or what a unit test prints after it has looked at the text
-(tests/unit/condition_seen.h). conditions-not-yet.txt holds those that no test
-provokes. It can only shrink: one that is provoked must leave it, and one that
-is neither provoked nor in it fails. "sometimes" there: tests provoke it as the
-timing happens to be.
+(tests/unit/condition_seen.h). One that no test provokes fails: there are no
+exceptions.
 
 usage: conditions.py CULVERT DIRECTORY-OF-LOGS"""
 import glob
@@ -17,8 +15,6 @@ import re
 import subprocess
 import sys
 
-NOT_YET = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                       'conditions-not-yet.txt')
 CODE = re.compile(r'\bCV\d{4}\b')
 
 
@@ -41,20 +37,10 @@ def main(binary, logs):
         if name.endswith(('.log', '.first', '.seen')):
             with open(name, encoding='utf-8', errors='replace') as f:
                 provoked(conditions, f.read(), seen)
-    with open(NOT_YET, encoding='utf-8') as f:
-        text = f.read()
-    not_yet = set(re.findall(r'^CV\d{4}', text, re.M))
-    sometimes = set(re.findall(r'^(CV\d{4}).* sometimes$', text, re.M))
-    bad = []
-    for code in sorted(conditions.keys() - seen - not_yet):
-        bad.append('no test provokes %s %s' % (code, conditions[code]['name']))
-    for code in sorted((not_yet & seen) - sometimes):
-        bad.append('%s is provoked: take it out of %s' % (
-            code, os.path.basename(NOT_YET)))
-    for code in sorted(not_yet - conditions.keys()):
-        bad.append('%s is no condition' % code)
-    print('conditions: %d, provoked %d, not yet %d' % (
-        len(conditions), len(seen & conditions.keys()), len(not_yet)))
+    bad = ['no test provokes %s %s' % (code, conditions[code]['name'])
+           for code in sorted(conditions.keys() - seen)]
+    print('conditions: %d, provoked %d' % (
+        len(conditions), len(seen & conditions.keys())))
     print('\n'.join(bad), end='\n' if bad else '')
     return 1 if bad else 0
 

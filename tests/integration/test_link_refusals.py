@@ -112,8 +112,9 @@ def test_certificates_that_are_not_declared(cloud, dial, link_pki):
     try_bad(c.port('links'), link_pki, name='edge-1', where=foreign)
     c.wait_log(r' refused .*issuer CN=foreign CA')
     try_bad(c.port('links'), link_pki, name=None)
-    shown = c.cli('refused', check=True).stdout
-    assert 'certificate-different' in shown, shown
+    # the log is quicker than the ledger
+    until('the refusal in the ledger', lambda: 'certificate-different' in
+          c.cli('refused', check=True).stdout)
 
 
 def test_a_device_without_the_service(daemons, dial, tmp_path, link_pki):
@@ -427,3 +428,12 @@ def test_two_edges_with_one_certificate_and_spool(links, dial):
     s.cloud.wait_log(r' link-replaced-often ')
     s.far.wait(digests)
     wait_state(s.edge, 'delivered', 2)
+
+
+def test_a_congestion_control_that_is_not_there_is_told(cloud, dial):
+    """The link works all the same."""
+    c = cloud(listener={'congestion': 'nosuch'})
+    dial(c).greet()
+    line = c.wait_log(' link-option ')
+    assert ' code=CV5035 ' in line and 'nosuch' in line
+    assert 'see net.ipv4.tcp_available_congestion_control' in line

@@ -65,13 +65,13 @@ static inline void nap(void)
 	(void)nanosleep(&t, NULL);
 }
 
-static inline void load_config(struct world *w)
+static inline void load_text(struct world *w, const char *text)
 {
 	struct config_errors *errors = mem_zalloc(sizeof(*errors));
 
 	assert_non_null(errors);
-	if (config_load_from_memory(yaml, sizeof(yaml) - 1, "test.yaml",
-				    &w->cfg, errors) != ERR_OK) {
+	if (config_load_from_memory(text, strlen(text), "test.yaml", &w->cfg,
+				    errors) != ERR_OK) {
 		config_errors_print(errors, stderr);
 		fail();
 	}
@@ -79,6 +79,11 @@ static inline void load_config(struct world *w)
 	snprintf(w->cfg->records.path, sizeof(w->cfg->records.path), "%s",
 		 w->f.dir);
 	w->cfg->commitment.unknown = 300;
+}
+
+static inline void load_config(struct world *w)
+{
+	load_text(w, yaml);
 }
 
 static inline void start(struct world *w)

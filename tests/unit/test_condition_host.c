@@ -1,11 +1,10 @@
 /* What the host may refuse: system calls fail as a filter says, in a process of
  * their own, and the line is read. */
-#include "tests/unit/condition_seen.h"
+#include "tests/unit/log_kit.h"
 
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -13,6 +12,8 @@
 
 #include "policy/config.h"
 #include "proxy/host.h"
+#include "store/seal.h"
+#include "store/seal_sign_int.h"
 #include "web-status/server_int.h"
 
 /* From now on system call nr ends with EPERM, if its argument that has this
@@ -91,11 +92,54 @@ static void a_page_that_cannot_be_confined_is_told(void **state)
 		       denied(SYS_capset, 1, give_up_what_is_not_needed));
 }
 
+static void make_a_key(void)
+{
+	char pem[SIGN_FILE_MAX];
+	size_t len;
+
+	if (sign_make_pem(pem, &len) == ERR_OK)
+		_exit(78);
+}
+
+/* /dev/urandom cannot be opened. */
+static void a_machine_without_random_numbers_signs_nothing(void **state)
+{
+	(void)state;
+	condition_seen(condition_of_event("sign-failed"), "CV7009",
+		       "signing failed", denied(SYS_openat, 1, make_a_key));
+}
+
+/* The library has no nonce yet: it is used against its rules. */
+static void a_cipher_that_refuses_is_told(void **state)
+{
+	char dir[] = "/tmp/culvert-test-seal-XXXXXX", path[64];
+	char why[SEAL_WHY_LEN];
+	uint8_t tag[SEAL_TAG_LEN];
+	struct seal_key *key;
+	struct seal *s;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/data.key", dir);
+	assert_int_equal(seal_key_open(path, true, &key, why), ERR_OK);
+	assert_int_equal(seal_new(key, "salt", 4, "test", &s), ERR_OK);
+	listen_to_log();
+	assert_int_equal(seal_end(s, tag), ERR_IO);
+	says("seal-failed", "CV7007", "inside the cryptographic library");
+	end_listening();
+	seal_free(s);
+	seal_key_close(key);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(descriptors_that_cannot_be_raised_are_told),
 	    cmocka_unit_test(a_page_that_cannot_be_confined_is_told),
+	    cmocka_unit_test(a_machine_without_random_numbers_signs_nothing),
+	    cmocka_unit_test(a_cipher_that_refuses_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

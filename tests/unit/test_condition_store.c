@@ -1,10 +1,6 @@
 /* What the records complain about when their files are against them: each
  * condition is provoked, and its line read. */
-#include "tests/unit/condition_seen.h"
-
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
@@ -13,49 +9,9 @@
 #include "store/db.h"
 #include "store/seal_sign.h"
 #include "tests/unit/ledger_fixture.h"
+#include "tests/unit/log_kit.h"
 
 static struct seal_signer *signer;
-static char said[1 << 16];
-static int log_fd, kept_fd;
-
-/* ---- the log --------------------------------------------------------------
- */
-
-static void listen_to_log(void)
-{
-	char path[] = "/tmp/culvert-test-said-XXXXXX";
-
-	log_fd = mkstemp(path);
-	assert_true(log_fd >= 0);
-	(void)unlink(path);
-	kept_fd = dup(STDERR_FILENO);
-	assert_true(kept_fd >= 0);
-	assert_true(dup2(log_fd, STDERR_FILENO) >= 0);
-}
-
-static void end_listening(void)
-{
-	assert_true(dup2(kept_fd, STDERR_FILENO) >= 0);
-	(void)close(kept_fd);
-	(void)close(log_fd);
-}
-
-static bool has_said(const char *event)
-{
-	ssize_t n = pread(log_fd, said, sizeof(said) - 1, 0);
-
-	assert_true(n >= 0);
-	said[n] = '\0';
-	return strstr(said, event) != NULL;
-}
-
-/* Within 20 seconds the log has a line of event, with the condition's words. */
-static void says(const char *event, const char *code, const char *phrase)
-{
-	for (int i = 0; i < 10000 && !has_said(event); i++)
-		usleep(2000);
-	condition_seen(condition_of_event(event), code, phrase, said);
-}
 
 /* ---- a ledger and an audit -------------------------------------------------
  */
