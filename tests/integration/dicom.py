@@ -281,8 +281,8 @@ class Association(Link):
     """A requestor's association. accepted: {id: transfer syntax}."""
 
     def __init__(self, port, contexts, timeout=60, host='127.0.0.1', tls=None,
-                 **kw):
-        sock = socket.create_connection((host, port), timeout=timeout)
+                 sock=None, **kw):
+        sock = sock or socket.create_connection((host, port), timeout=timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             sock = tls.wrap_socket(sock, server_hostname=host)
