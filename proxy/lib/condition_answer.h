@@ -118,10 +118,12 @@
 	  "报告给其供应商")						       \
 	X(STEP_CLOSED, 4026, ERROR, "step-closed",			       \
 	  "the procedure step is final there and takes no change",	       \
-	  "compare the step at the destination, then discard this "	       \
-	  "update or try it again",					       \
+	  "compare the step at the destination; then culvert queue "	       \
+	  "discard drops this update, culvert queue retry sends it once "      \
+	  "more",							       \
 	  "该检查步骤在对方已终结，不再接受更改",			       \
-	  "在目的地核对该步骤，然后丢弃此更新或再次尝试")
+	  "在目的地核对该步骤；然后用 culvert queue discard 丢弃此更新，"      \
+	  "或用 culvert queue retry 再发送一次")
 /* clang-format on */
 
 #endif

@@ -20,14 +20,18 @@
 	  "会自动重试；检查 spool.path 的磁盘和配额")			       \
 	X(COMMITMENT_UNANSWERED, 6003, WARN, "commitment-unanswered",	       \
 	  "the archive has not reported storage commitment in time",	       \
-	  "it is asked again; does it know the way back to this node?",	       \
+	  "it is asked again by itself; see that the archive knows "	       \
+	  "address, port and AE title of this node for its reports",	       \
 	  "归档系统未按时报告存储确认",					       \
-	  "会再次询问；它是否知道返回本节点的途径？")			       \
+	  "会自动再次询问；确认归档系统知道本节点接收报告的地址、端口和 "      \
+	  "AE 名称")							       \
 	X(COMMITMENT_STRANDED, 6004, ERROR, "commitment-stranded",	       \
-	  "the report of storage commitment has no way to the device",	       \
-	  "give the device one address and a port",			       \
-	  "存储确认报告无法送达设备",					       \
-	  "为设备配置一个地址和端口")					       \
+	  "the report of storage commitment cannot be sent: the "	       \
+	  "configuration has no way to the device",			       \
+	  "give devices.NAME one address and a port; the report waits in "     \
+	  "the queue until then",					       \
+	  "存储确认报告无法发送：配置中没有到该设备的途径",		       \
+	  "为 devices.NAME 配置一个地址和端口；报告会在队列中等待")	       \
 	X(COMMITMENT_UNREADABLE, 6005, ERROR, "commitment-unreadable",	       \
 	  "a request for storage commitment held here cannot be read: "	       \
 	  "it is in quarantine",					       \

@@ -6,24 +6,32 @@
 #define CONDITION_FAR_MAP(X)						       \
 	X(RESOLVE, 3001, WARN, "resolve",				       \
 	  "the destination's host name cannot be resolved",		       \
-	  "check the name in 'endpoints' and the machine's DNS",	       \
+	  "check the name in destinations.NAME.endpoints and this "	       \
+	  "machine's DNS; culvert echo DESTINATION tries it",		       \
 	  "无法解析目的地的主机名",					       \
-	  "检查 'endpoints' 中的名称和本机的 DNS")			       \
+	  "检查 destinations.NAME.endpoints 中的名称和本机的 DNS；可用 "       \
+	  "culvert echo DESTINATION 测试")				       \
 	X(CONNECT, 3002, WARN, "connect",				       \
 	  "no connection to the destination",				       \
-	  "check that the archive runs, its port, and firewalls between",      \
+	  "check that the archive runs, its port, and firewalls between; "     \
+	  "culvert echo DESTINATION tries it",				       \
 	  "无法连接到目的地",						       \
-	  "检查归档系统是否运行、其端口以及中间的防火墙")		       \
+	  "检查归档系统是否运行、其端口以及中间的防火墙；可用 culvert "	       \
+	  "echo DESTINATION 测试")					       \
 	X(CONNECT_TIMEOUT, 3003, WARN, "connect-timeout",		       \
 	  "the destination does not answer to a connection",		       \
-	  "check address, routes and firewalls between",		       \
+	  "check address, routes and firewalls between; culvert echo "	       \
+	  "DESTINATION tries it",					       \
 	  "目的地对连接没有响应",					       \
-	  "检查地址、路由和中间的防火墙")				       \
+	  "检查地址、路由和中间的防火墙；可用 culvert echo DESTINATION 测"     \
+	  "试")								       \
 	X(TLS, 3004, WARN, "tls",					       \
 	  "the TLS handshake failed",					       \
-	  "check certificates and TLS settings of both sides",		       \
+	  "check certificates and TLS settings of both sides; culvert "	       \
+	  "echo DESTINATION says more",					       \
 	  "TLS 握手失败",						       \
-	  "检查双方的证书和 TLS 设置")					       \
+	  "检查双方的证书和 TLS 设置；culvert echo DESTINATION 会给出更多"     \
+	  "信息")							       \
 	X(ASSOCIATE_TIMEOUT, 3005, WARN, "associate-timeout",		       \
 	  "the destination took the connection but did not answer the "	       \
 	  "association request",					       \
@@ -68,9 +76,11 @@
 	  "无需处理：会自动重试")					       \
 	X(SEND_TIMEOUT, 3012, WARN, "send-timeout",			       \
 	  "the archive stopped reading during this instance",		       \
-	  "look at the archive's log for this SOP Instance UID",	       \
+	  "it is tried again by itself; if it lasts, look at the "	       \
+	  "archive's load, and at its log for this SOP Instance UID",	       \
 	  "归档系统在此实例期间停止读取",				       \
-	  "在归档系统日志中查找此 SOP Instance UID")			       \
+	  "会自动重试；若持续，检查归档系统的负载，并在其日志中查找此 "	       \
+	  "SOP Instance UID")						       \
 	X(RESPONSE_TIMEOUT, 3013, WARN, "response-timeout",		       \
 	  "the archive did not answer to this instance in time",	       \
 	  "look at the archive's load, or raise timeouts.response of "	       \
@@ -84,15 +94,17 @@
 	  "报告给其供应商")						       \
 	X(CORRUPT, 3015, ERROR, "corrupt",				       \
 	  "our own copy is damaged: its seal does not fit",		       \
-	  "send the instance again from the device; check the spool's "	       \
-	  "disk",							       \
+	  "send the instance again from the device; culvert spool check "      \
+	  "says what else is damaged",					       \
 	  "本地副本已损坏：封印不符",					       \
-	  "从设备重新发送该实例；检查暂存区的磁盘")			       \
+	  "从设备重新发送该实例；用 culvert spool check 查看还有哪些损坏")     \
 	X(READ, 3016, ERROR, "read",					       \
 	  "our own copy cannot be read from the spool",			       \
-	  "check the spool's disk",					       \
+	  "check the disk under spool.path; culvert spool check says "	       \
+	  "what is damaged",						       \
 	  "无法从暂存区读取本地副本",					       \
-	  "检查暂存区的磁盘")						       \
+	  "检查 spool.path 所在的磁盘；用 culvert spool check 查看哪些已"      \
+	  "损坏")							       \
 	X(DIRECTORY_FULL, 3017, ERROR, "directory-full",		       \
 	  "no space left in the destination's directory",		       \
 	  "make space; it goes on by itself",				       \
@@ -100,26 +112,28 @@
 	  "腾出空间；之后会自动继续")					       \
 	X(DIRECTORY_DENIED, 3018, ERROR, "directory-denied",		       \
 	  "the destination's directory cannot be written",		       \
-	  "check that it exists and its owner and mode",		       \
+	  "check that it exists, and that the daemon's user may write to "     \
+	  "it",								       \
 	  "无法写入目的地目录",						       \
-	  "检查目录是否存在及其属主和权限")				       \
+	  "检查目录是否存在，以及守护进程的用户能否写入")		       \
 	X(DIRECTORY_IO, 3019, ERROR, "directory-io",			       \
 	  "writing to the destination's directory failed",		       \
-	  "check that disk",						       \
+	  "look after the disk that the directory is on; it is tried "	       \
+	  "again by itself",						       \
 	  "写入目的地目录失败",						       \
-	  "检查该磁盘")							       \
+	  "检查该目录所在的磁盘；会自动重试")				       \
 	X(DIRECTORY_MESSAGE, 3020, WARN, "directory-message",		       \
 	  "a directory takes instances only, no other messages",	       \
-	  "route this service to a destination that speaks DICOM, or "	       \
-	  "redirect what is queued to one",				       \
+	  "route this service to a destination that speaks DICOM; "	       \
+	  "culvert queue redirect moves what is queued",		       \
 	  "目录只接受实例，不接受其他消息",				       \
-	  "将此服务路由到使用 DICOM 的目的地，或将排队的内容重定向过去")       \
+	  "将此服务路由到使用 DICOM 的目的地；用 culvert queue redirect "      \
+	  "转移已排队的内容")						       \
 	X(CIRCUIT_OPEN, 3021, WARN, "circuit-open",			       \
 	  "every endpoint failed lately and is left alone for now",	       \
-	  "see why in the status of the destination; it is tried again "       \
-	  "by itself",							       \
+	  "culvert status shows why; it is tried again by itself",	       \
 	  "所有端点最近都失败过，暂时不再尝试",				       \
-	  "在目的地状态中查看原因；会自动重试")				       \
+	  "用 culvert status 查看原因；会自动重试")			       \
 	X(ENDPOINT_DOWN, 3022, WARN, "endpoint-down",			       \
 	  "an endpoint failed several times in a row: live "		       \
 	  "associations pass it by for a while",			       \

@@ -5,15 +5,18 @@
 /* clang-format off */
 #define CONDITION_LINK_MAP(X)						       \
 	X(LINK_NO_SPACE, 5001, WARN, "link-no-space",			       \
-	  "no space in the far spool",					       \
-	  "see what waits there, or raise its quota",			       \
-	  "远端暂存区没有空间",						       \
-	  "查看那里有什么在等待，或调高其配额")				       \
+	  "no space in the spool of the far end",			       \
+	  "culvert status at the far end shows what fills it; free that, "     \
+	  "or raise its spool.quota",					       \
+	  "远端的暂存区没有空间",					       \
+	  "在远端用 culvert status 查看被什么占满；腾出空间，或调高其 "	       \
+	  "spool.quota")						       \
 	X(LINK_STORE, 5002, WARN, "link-store",				       \
-	  "the far store cannot write",					       \
-	  "look after the far disk",					       \
-	  "远端存储无法写入",						       \
-	  "检查远端的磁盘")						       \
+	  "the far end cannot write to its spool",			       \
+	  "look after the disk of the far end's spool; it is tried again "     \
+	  "by itself",							       \
+	  "远端无法写入其暂存区",					       \
+	  "检查远端暂存区的磁盘；会自动重试")				       \
 	X(LINK_BUSY, 5003, WARN, "link-busy",				       \
 	  "too many transfers are open at the far end",			       \
 	  "nothing: it is tried again by itself",			       \
@@ -32,25 +35,30 @@
 	  "远端的归档系统不接受此传输语法下的此 SOP 类",		       \
 	  "在远端归档系统启用；之后会自动放行")				       \
 	X(LINK_TOO_LARGE, 5006, WARN, "link-too-large",			       \
-	  "larger than the far end takes",				       \
-	  "raise the far end's limit",					       \
-	  "超过远端接受的大小",						       \
-	  "调高远端的上限")						       \
+	  "the instance is larger than the far end takes",		       \
+	  "raise spool.quota of the far end: one instance may take three "     \
+	  "quarters of it",						       \
+	  "该实例大于远端所接受的上限",					       \
+	  "调高远端的 spool.quota：单个实例最多占其四分之三")		       \
 	X(LINK_METADATA, 5007, ERROR, "link-metadata",			       \
-	  "its metadata cannot be used at the far end",			       \
-	  "compare the versions at both ends",				       \
-	  "远端无法使用其元数据",					       \
-	  "比较两端的版本")						       \
+	  "the far end cannot use what it was told of the transfer (its "      \
+	  "metadata)",							       \
+	  "compare the versions of Culvert at both ends: culvert status "      \
+	  "shows them",							       \
+	  "远端无法使用该传输的元数据",					       \
+	  "比较两端的 Culvert 版本：culvert status 会显示")		       \
 	X(LINK_ROOT, 5008, ERROR, "link-root",				       \
-	  "its chunks do not make its root at the far end",		       \
+	  "all chunks are at the far end, but together they do not have "      \
+	  "the hash that was announced",				       \
 	  "check memory and disks at both ends, then try again",	       \
-	  "在远端其分块与根哈希不符",					       \
+	  "所有分块都已到达远端，但合起来与所声明的哈希不符",		       \
 	  "检查两端的内存和磁盘，然后重试")				       \
 	X(LINK_CONFLICT, 5009, ERROR, "link-conflict",			       \
-	  "known at the far end with other content",			       \
-	  "look for a copied spool at this end",			       \
-	  "远端已有同一传输但内容不同",					       \
-	  "检查本端是否有被复制的暂存区")				       \
+	  "the far end knows this transfer with other content",		       \
+	  "find out whether another machine runs with a copy of this "	       \
+	  "spool, and stop that one",					       \
+	  "远端已有此传输，但内容不同",					       \
+	  "查明是否有另一台机器使用此暂存区的副本在运行，并将其停止")	       \
 	X(LINK_REFUSED, 5010, WARN, "link-refused",			       \
 	  "the far end does not go on with a transfer",			       \
 	  "nothing: it is tried again by itself",			       \
@@ -151,16 +159,17 @@
 	  "两台机器使用同一暂存区和证书运行：停掉其中一台")		       \
 	X(FAR_END_WAITS, 5040, WARN, "far-end-waits",			       \
 	  "the archive at the far end has not taken it yet",		       \
-	  "see the queue of the far Culvert; it tries again by itself",	       \
+	  "culvert queue list at the far end says why; it is tried again "     \
+	  "there by itself",						       \
 	  "远端的归档系统尚未接受",					       \
-	  "查看远端 Culvert 的队列；会自动重试")			       \
+	  "在远端用 culvert queue list 查看原因；远端会自动重试")	       \
 	X(FAR_END_GAVE_UP, 5041, ERROR, "far-end-gave-up",		       \
 	  "the far end has it in quarantine, or it was discarded there",       \
-	  "see the queue of the far Culvert; culvert queue retry here "	       \
-	  "sends it again",						       \
+	  "culvert queue list at the far end says why; culvert queue "	       \
+	  "retry here sends it again",					       \
 	  "远端已将其隔离，或已在那里丢弃",				       \
-	  "查看远端 Culvert 的队列；在本端用 culvert queue retry 可重新"       \
-	  "发送")							       \
+	  "在远端用 culvert queue list 查看原因；在此处用 culvert queue "      \
+	  "retry 重新发送")						       \
 	X(TRANSFER_RELEASED, 5042, WARN, "transfer-released",		       \
 	  "the far end has it no more: it is sent again",		       \
 	  "nothing; if it repeats, look after the far spool",		       \

@@ -69,10 +69,11 @@
 	X(LISTENER_FULL, 2010, WARN, "listener-full",			       \
 	  "the listener has as many connections as "			       \
 	  "listeners.NAME.limits.associations allows",			       \
-	  "see who holds them (culvert status), or raise the limit",	       \
-	  "监听端的连接数已达 listeners.NAME.limits.associations 所允许"       \
-	  "的上限",							       \
-	  "查看由谁占用 (culvert status)，或调高上限")			       \
+	  "culvert association list shows who holds them; raise the "	       \
+	  "limit if all are meant",					       \
+	  "监听端的连接数已达 listeners.NAME.limits.associations 所允许的"     \
+	  "上限",							       \
+	  "用 culvert association list 查看由谁占用；若都属正常，调高上限")    \
 	X(DEVICE_FULL, 2011, WARN, "device-full",			       \
 	  "the device has as many associations as "			       \
 	  "devices.NAME.limits.associations or "			       \
@@ -105,9 +106,11 @@
 	  "检查 records.path 所在的磁盘和日志；之后会自动恢复")		       \
 	X(DESTINATION_REFUSED, 2015, WARN, "destination-refused",	       \
 	  "no destination of what the device asks for took it",		       \
-	  "look for the leg-refused line before this one",		       \
+	  "the leg-refused line before this one says which and why; "	       \
+	  "culvert echo DESTINATION tries it",				       \
 	  "设备所请求的服务没有任何目的地接受",				       \
-	  "查看此行之前的 leg-refused 日志行")				       \
+	  "此行之前的 leg-refused 日志行说明是哪个目的地及原因；可用 "	       \
+	  "culvert echo DESTINATION 测试")				       \
 	X(LEFT_EARLY, 2016, WARN, "left-early",				       \
 	  "the device left before its destinations had answered",	       \
 	  "look for leg-refused lines; "				       \

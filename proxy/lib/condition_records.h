@@ -28,9 +28,11 @@
 	  "检查 records.path 所在的磁盘；之后会自动恢复")		       \
 	X(LEDGER_LOG_LONG, 8004, WARN, "ledger-log-long",		       \
 	  "a reader keeps ledger.db-wal from being emptied",		       \
-	  "close long-running sqlite3 shells",				       \
+	  "close what has ledger.db open for long, a sqlite3 shell or a "      \
+	  "copy: fuser shows it",					       \
 	  "某个读取者使 ledger.db-wal 无法清空",			       \
-	  "关闭长时间运行的 sqlite3 会话")				       \
+	  "关闭长时间打开 ledger.db 的程序（sqlite3 命令行或复制）：可用 "     \
+	  "fuser 查看")							       \
 	X(LEDGER_AHEAD, 8005, ERROR, "ledger-ahead-of-spool",		       \
 	  "the ledger knows of records that the spool has no more: the "       \
 	  "spool lost its last ones",					       \
@@ -49,11 +51,12 @@
 	  "暂时无法读取台账",						       \
 	  "查看台账自身的告警；会自动重试")				       \
 	X(REDIRECT_REFUSED, 8008, ERROR, "redirect-refused",		       \
-	  "this instance was redirected too often",			       \
-	  "choose its destination anew with culvert queue retry or "	       \
-	  "export it",							       \
-	  "此实例被重定向次数过多",					       \
-	  "用 culvert queue retry 重新选择，或将其导出")		       \
+	  "this instance was redirected too often: it stays where it was",     \
+	  "culvert queue retry sends it there; culvert queue export "	       \
+	  "hands it out as a file",					       \
+	  "此实例被重定向次数过多：保持原有目的地",			       \
+	  "用 culvert queue retry 发送到原目的地；用 culvert queue "	       \
+	  "export 导出为文件")						       \
 	X(AUDIT_FAILING, 8101, ERROR, "audit-failing",			       \
 	  "audit records cannot be written: it is tried again, and new "       \
 	  "associations are refused if it lasts",			       \

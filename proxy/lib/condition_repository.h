@@ -26,14 +26,14 @@
 	  "无法记录审计发送到仓库的进度：重启后会重复发送",		       \
 	  "检查 records.path 所在的磁盘、剩余空间、属主和权限")		       \
 	X(REPOSITORIES_DAMAGED, 9104, ERROR, "repositories-damaged",	       \
-	  "repositories.db was damaged and moved aside: the audit goes to "    \
-	  "its repositories again from the begin",			       \
+	  "repositories.db was damaged and moved aside: the audit goes "       \
+	  "to its repositories again from its beginning",		       \
 	  "nothing is lost; find out what damaged the file",		       \
 	  "repositories.db 已损坏并被移开：审计将从头重新发送到仓库",	       \
 	  "没有丢失；查明文件损坏的原因")				       \
 	X(REPOSITORY_AUDIT_ANEW, 9105, WARN, "repository-audit-anew",	       \
-	  "the audit begins anew with a lower number than was sent: it is "    \
-	  "sent from its begin",					       \
+	  "the audit begins anew with a lower number than was sent: it "       \
+	  "is sent from its beginning",					       \
 	  "find out who took the older audit away, or restore it",	       \
 	  "审计以比已发送更小的编号重新开始：从头发送",			       \
 	  "查明是谁移走了旧的审计，或将其恢复")

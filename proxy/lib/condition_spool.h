@@ -35,11 +35,11 @@
 	  "，culvert queue list 列出被隔离的内容")			       \
 	X(CHUNK_UNREADABLE, 7005, ERROR, "chunk-unreadable",		       \
 	  "a chunk in the spool cannot be read or opened any more",	       \
-	  "check the disk under spool.path; a link's sender sends it "	       \
-	  "again, a device has to",					       \
+	  "check the disk under spool.path; what came over a link is "	       \
+	  "sent again by itself, a device has to send it again",	       \
 	  "暂存区中的某个分块无法再读取或打开",				       \
-	  "检查 spool.path 所在的磁盘；链路发送方会自动重发，设备则需手"       \
-	  "动重发")							       \
+	  "检查 spool.path 所在的磁盘；经链路收到的会自动重发，设备须重新"     \
+	  "发送")							       \
 	X(PARTIAL_GAVE_WAY, 7006, WARN, "partial-gave-way",		       \
 	  "unfinished transfers fill the spool: one gave way, and its "	       \
 	  "sender begins it anew",					       \

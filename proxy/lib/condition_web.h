@@ -42,9 +42,11 @@
 	  "确认守护进程在运行，并检查 records.path 所在的磁盘")		       \
 	X(WEB_PAGE_FAILED, 9006, ERROR, "web-page-failed",		       \
 	  "a page could not be made: out of memory, or it is too long",	       \
-	  "narrow its filters; report it if it repeats",		       \
+	  "narrow its filters, or use culvert transfers or culvert check "     \
+	  "--show; report it if it repeats",				       \
 	  "无法生成页面：内存不足，或页面过长",				       \
-	  "缩小筛选范围；若反复出现请报告")				       \
+	  "缩小筛选范围，或使用 culvert transfers、culvert check --show；"     \
+	  "若反复出现请报告")						       \
 	X(WEB_CONFINED, 9007, WARN, "web-limit",			       \
 	  "the process of the status page could not give up all that "	       \
 	  "it does not need",						       \
