@@ -33,6 +33,7 @@ int cli_rights(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_queue(int argc, char **argv);
 int cli_association(int argc, char **argv);
+int cli_rates(int argc, char **argv);
 int cli_refused(int argc, char **argv);
 int cli_hash(int argc, char **argv);
 int cli_spool(int argc, char **argv);

@@ -1,7 +1,22 @@
-/* cli_rates.c - limits of bandwidth in `culvert status`. */
+/* cli_rates.c - limits of bandwidth, in `culvert status` and alone. */
 #include "proxy/cli_rates.h"
 
 #include <stdio.h>
+
+#include "policy/config.h"
+#include "proxy/cli.h"
+#include "proxy/cli_ui.h"
+#include "proxy/control.h"
+
+static const char help[] =
+    "usage: culvert rates [-c FILE] [--json]\n\n"
+    "The limits of bandwidth in force now, in all, of destinations and of\n"
+    "devices: how much of each is used, by which hours it holds, and when it\n"
+    "changes. Exit status 3 when the daemon does not answer.\n\n"
+    "  --json   an array; limit, out and in are bits a second, limit 0 is "
+    "none\n\n"
+    "example:\n"
+    "  culvert rates\n";
 
 enum { RATE_LEN = 24 };
 
@@ -52,7 +67,7 @@ static void print_rate(const json_t *r)
 	fputs("\n", stdout);
 }
 
-void cli_rates(const json_t *status)
+void cli_print_rates(const json_t *status)
 {
 	const json_t *list = json_object_get(status, "rates"), *r;
 	size_t i;
@@ -62,4 +77,66 @@ void cli_rates(const json_t *status)
 	printf("\n%-16s %-11s %13s %13s %13s  %s\n", "limit", "of", "now",
 	       "out", "in", "by which hours");
 	json_array_foreach(list, i, r) print_rate(r);
+}
+
+static int show(const json_t *answer, bool json)
+{
+	json_t *list = json_object_get(answer, "rates");
+
+	if (!json_is_true(json_object_get(answer, "ok"))) {
+		fprintf(stderr, "culvert rates: %s\n",
+			text_of(answer, "error"));
+		return cli_refused_answer(answer);
+	}
+	if (json)
+		return cli_json(list != NULL ? json_incref(list)
+					     : json_array());
+	if (json_array_size(list) == 0)
+		printf("no limits are configured (rate, "
+		       "destinations.NAME.rate, devices.NAME.rate)\n");
+	cli_print_rates(answer);
+	return CLI_OK;
+}
+
+static int ask(const struct config *cfg, bool json)
+{
+	json_t *request = json_pack("{s:s}", "op", "status"), *answer = NULL;
+	char why[256];
+	enum err e =
+	    control_ask(cfg->control.path, request, &answer, NULL, why);
+	int rc;
+
+	json_decref(request);
+	if (e != ERR_OK) {
+		fprintf(stderr, "culvert rates: %s\n", why);
+		return cli_ask_failed(e);
+	}
+	rc = show(answer, json);
+	json_decref(answer);
+	return rc;
+}
+
+int cli_rates(int argc, char **argv)
+{
+	const char *path;
+	struct config *cfg;
+	bool json;
+	int rc;
+
+	if (cli_wants_help(argc, argv)) {
+		fputs(help, stdout);
+		return CLI_OK;
+	}
+	json = cli_take_json(&argc, argv);
+	path = cli_take_config(&argc, argv);
+	if (path == NULL || argc != 1) {
+		fputs(help, stderr);
+		return CLI_USAGE;
+	}
+	cfg = cli_config(path);
+	if (cfg == NULL)
+		return CLI_FAILED;
+	rc = ask(cfg, json);
+	config_free(cfg);
+	return rc;
 }

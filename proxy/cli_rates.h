@@ -1,4 +1,4 @@
-/* cli_rates.h - limits of bandwidth in `culvert status`. */
+/* cli_rates.h - limits of bandwidth, in `culvert status` and alone. */
 #ifndef PROXY_CLI_RATES_H
 #define PROXY_CLI_RATES_H
 
@@ -6,6 +6,6 @@
 
 /* One line each, on stdout, from the daemon's answer; nothing where none is
  * configured. */
-void cli_rates(const json_t *status);
+void cli_print_rates(const json_t *status);
 
 #endif

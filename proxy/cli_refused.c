@@ -12,19 +12,35 @@
 #include "store/ledger_view.h"
 
 static const char help[] =
-    "usage: culvert refused [-c FILE] [--limit N] [--json]\n\n"
+    "usage: culvert refused [-c FILE] [ID | --limit N] [--before ID] "
+    "[--json]\n\n"
     "Who was turned away, newest first: how often, why, and what would admit\n"
-    "them.\n\n"
-    "example:\n"
-    "  culvert refused --limit 10\n";
+    "them. With ID that one only.\n\n"
+    "  --limit N     so many of them (50)\n"
+    "  --before ID   those below it: the next page\n\n"
+    "examples:\n"
+    "  culvert refused --limit 10\n"
+    "  culvert refused 1042 --json\n";
+
+struct wanted {
+	uint64_t id;     /* 0: any */
+	uint64_t before; /* 0: the newest */
+	uint64_t limit;
+	json_t *rows; /* NULL: as text */
+	bool found;   /* the one of id */
+};
 
 static bool on_row(void *arg, const struct view_refusal *r)
 {
 	const struct condition *c = condition_of_event(r->first.reason);
+	struct wanted *w = arg;
 	char first[CLI_TIME_LEN], last[CLI_TIME_LEN], calling[80], called[80];
 
-	if (arg != NULL) {
-		json_array_append_new(arg, cli_row_refusal(r));
+	if (w->id != 0 && r->id != w->id)
+		return false;
+	w->found = true;
+	if (w->rows != NULL) {
+		json_array_append_new(w->rows, cli_row_refusal(r));
 		return true;
 	}
 	printf("%s  %" PRIu64 " times since %s\n", cli_time(r->last_ms, last),
@@ -42,13 +58,47 @@ static bool on_row(void *arg, const struct view_refusal *r)
 	return true;
 }
 
+/* ID, or options. */
+static bool take_arguments(int argc, char **argv, struct wanted *w)
+{
+	int i = 1;
+
+	if (argc == 2 && cli_number(argv[1], &w->id)) {
+		w->before = w->id + 1;
+		w->limit = 1;
+		return w->id > 0 && w->id < INT64_MAX;
+	}
+	for (; i + 1 < argc; i += 2) {
+		bool known = strcmp(argv[i], "--limit") == 0
+				 ? cli_number(argv[i + 1], &w->limit)
+				 : strcmp(argv[i], "--before") == 0 &&
+				       cli_number(argv[i + 1], &w->before);
+
+		if (!known)
+			return false;
+	}
+	return i >= argc && w->limit > 0 && w->limit <= LEDGER_PAGE_MAX;
+}
+
+static int show(struct ledger_view *v, struct wanted *w)
+{
+	if (ledger_view_refusals(v, w->before, (unsigned)w->limit, on_row, w) !=
+	    ERR_OK)
+		return cli_ledger_failed(v);
+	if (w->id != 0 && !w->found) {
+		fprintf(stderr, "culvert refused: there is no %" PRIu64 "\n",
+			w->id);
+		return CLI_FAILED;
+	}
+	return w->rows != NULL ? cli_json(json_incref(w->rows)) : CLI_OK;
+}
+
 int cli_refused(int argc, char **argv)
 {
+	struct wanted w = {.limit = 50};
 	const char *path;
 	struct config *cfg;
 	struct ledger_view *v;
-	uint64_t limit = 50;
-	json_t *rows = NULL;
 	bool json;
 	int rc = CLI_FAILED;
 
@@ -58,25 +108,17 @@ int cli_refused(int argc, char **argv)
 	}
 	json = cli_take_json(&argc, argv);
 	path = cli_take_config(&argc, argv);
-	if (argc != 1 && !(argc == 3 && strcmp(argv[1], "--limit") == 0 &&
-			   cli_number(argv[2], &limit)))
-		path = NULL;
-	if (path == NULL || limit == 0 || limit > LEDGER_PAGE_MAX) {
+	if (path == NULL || !take_arguments(argc, argv, &w)) {
 		fputs(help, stderr);
 		return CLI_USAGE;
 	}
 	cfg = cli_config(path);
 	v = cfg != NULL ? cli_ledger(cfg) : NULL;
 	if (json)
-		rows = json_array();
+		w.rows = json_array();
 	if (v != NULL)
-		rc = ledger_view_refusals(v, 0, (unsigned)limit, on_row,
-					  rows) == ERR_OK
-			 ? CLI_OK
-			 : cli_ledger_failed(v);
-	if (rows != NULL && rc == CLI_OK)
-		rc = cli_json(json_incref(rows));
-	json_decref(rows);
+		rc = show(v, &w);
+	json_decref(w.rows);
 	ledger_view_close(v);
 	config_free(cfg);
 	return rc;

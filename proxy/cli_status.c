@@ -255,7 +255,7 @@ static int status(const struct config *cfg, bool as_json)
 		       number_of(answer, "associations"));
 		rc = print_verdict(answer) == 0 ? CLI_OK : CLI_FAILED;
 		print_destinations(answer);
-		cli_rates(answer);
+		cli_print_rates(answer);
 		print_spool(answer);
 		print_commitment(answer);
 		print_repositories(answer);

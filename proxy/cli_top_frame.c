@@ -158,6 +158,51 @@ static void destinations(struct top_frame *f, const json_t *a,
 	}
 }
 
+static void link_row(struct top_frame *f, const json_t *d, const json_t *l)
+{
+	bool open = cli_integer(l, "open_ms") != 0;
+	char flight[32], rate[24], trip[24] = "-";
+
+	if (cli_integer(l, "rtt_us") > 0)
+		snprintf(trip, sizeof(trip), "%.1f ms",
+			 (double)cli_integer(l, "rtt_us") / 1000);
+	say(f, open ? CLI_PLAIN : CLI_YELLOW,
+	    "%-16s %-12.40s %5lld %9lld %10s %12s %10s %8lld  %s",
+	    cli_text(d, "name"), open ? cli_text(l, "node") : "closed",
+	    cli_integer(l, "connections"), cli_integer(l, "transfers"),
+	    cli_bytes((unsigned long long)cli_integer(l, "in_flight"), flight,
+		      sizeof(flight)),
+	    cli_integer(l, "rate") > 0
+		? bits(8.0 * (double)cli_integer(l, "rate"), rate)
+		: "-",
+	    trip, cli_integer(l, "arrived"), cli_text(l, "error"));
+}
+
+/* Destinations that are another Culvert: how their lines are. */
+static void links(struct top_frame *f, const json_t *a)
+{
+	bool any = false;
+	const json_t *d, *l;
+	size_t i;
+
+	json_array_foreach(json_object_get(a, "destinations"), i, d)
+	{
+		l = json_object_get(d, "link");
+		if (l == NULL)
+			continue;
+		if (!any) {
+			say(f, CLI_PLAIN, "%s", "");
+			say(f, CLI_BOLD,
+			    "%-16s %-12s %5s %9s %10s %12s %10s %8s", "link",
+			    "to", "lines", "transfers", "under way", "measured",
+			    "round trip", "arrived");
+		}
+		any = true;
+		link_row(f, d, l);
+	}
+}
+
+/* Bits a second, as status has them. */
 static void rates(struct top_frame *f, const json_t *a)
 {
 	const json_t *list = json_object_get(a, "rates"), *r;
@@ -169,8 +214,8 @@ static void rates(struct top_frame *f, const json_t *a)
 	say(f, CLI_BOLD, "%-28s %12s %12s  use", "limit", "used", "of");
 	json_array_foreach(list, i, r)
 	{
-		double used = 8.0 * (double)cli_integer(r, "out");
-		double most = 8.0 * (double)cli_integer(r, "limit");
+		double used = (double)cli_integer(r, "out");
+		double most = (double)cli_integer(r, "limit");
 		char at[64], one[24], two[24], drawn[BAR + 1];
 
 		snprintf(at, sizeof(at), "%s %s", cli_text(r, "of"),
@@ -233,6 +278,7 @@ void top_frame(struct top_frame *f, const json_t *a, const json_t *before,
 	    when);
 	alerts(f, a);
 	destinations(f, a, before);
+	links(f, a);
 	rates(f, a);
 	spool(f, a);
 	devices_of(f, devices, n_devices);

@@ -146,6 +146,17 @@ def test_whoever_is_refused_is_told_why_in_the_log(guarded):
     rows = json.loads(guarded.cli('refused', '--json', check=True).stdout)
     assert {r['code'] for r in rows} >= {'CV2001', 'CV2003', 'CV2017'}
     assert all(r['cause'] and r['remedy'] for r in rows)
+    # each by its number, and page by page
+    for r in rows:
+        assert json.loads(guarded.cli('refused', r['id'], '--json',
+                                      check=True).stdout) == [r]
+        assert '  id       %d\n' % r['id'] in out
+    assert json.loads(guarded.cli(
+        'refused', '--before', rows[2]['id'], '--limit', '2', '--json',
+        check=True).stdout) == rows[3:5]
+    p = guarded.cli('refused', rows[0]['id'] + 9999)
+    assert p.returncode == 1 and 'there is no' in p.stderr
+    assert guarded.cli('refused', '--before').returncode == 2
 
 
 def test_limits_are_told_with_the_option_that_sets_them(guarded):
@@ -475,6 +486,23 @@ def test_top_shows_resizes_and_puts_the_terminal_back(daemons, edge_config):
     assert t.out.endswith(b'\x1b[?25h\x1b[?1049l')
     out = edge.cli('top', '--once', check=True).stdout
     assert '\x1b' not in out and 'archive' in out and 'scanner' in out
+
+
+def test_limits_are_the_same_wherever_they_are_shown(daemons, edge_config):
+    edge = daemons(edge_config(1))
+    assert edge.cli('rates', '--json', check=True).stdout.strip() == '[]'
+    assert 'no limits' in edge.cli('rates', check=True).stdout
+    edge.config['rate'] = {'limit': '40Mbit'}
+    edge.write()
+    edge.cli('reload', check=True)
+    rows = json.loads(edge.cli('rates', '--json', check=True).stdout)
+    assert rows == edge.status()['rates']
+    assert [(r['of'], r['limit']) for r in rows] == [('total', 40000000)]
+    for command in (('rates',), ('status',)):
+        assert ' 40 Mbit/s ' in edge.cli(*command).stdout
+    assert ' 40.0 Mbit/s ' in edge.cli('top', '--once', check=True).stdout
+    edge.stop()
+    assert edge.cli('rates').returncode == 3
 
 
 def test_colours_only_in_a_terminal_and_when_wanted(daemons, edge_config):
