@@ -17,7 +17,7 @@ set -euo pipefail
 	test="$demo libcmocka-dev python3 python3-pytest python3-pytest-timeout
 		python3-pytest-xdist
 		openssl libssl-dev orthanc stunnel4 tshark libgdcm-tools tzdata
-		iproute2 rsyslog rsyslog-gnutls prometheus jing chromium
+		iproute2 rsyslog rsyslog-gnutls prometheus jing zsh chromium
 		fonts-wqy-microhei gdb man-db"
 	# npm fetches what the status page's charts are drawn with. Node from
 	# elsewhere, with its npm, is as good as Debian's.

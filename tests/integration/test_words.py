@@ -17,6 +17,7 @@ import pytest
 
 import culvert
 import dicom
+from conftest import needs
 from culvert import BINARY, run, until
 from dicom import CT, EVLE
 
@@ -414,13 +415,13 @@ def test_json_and_exit_codes(daemons, scps, tls, edge_config):
 class Terminal:
     """A program in a terminal of its own."""
 
-    def __init__(self, *args, rows=30, columns=100, **env):
+    def __init__(self, *args, program=BINARY, rows=30, columns=100, **env):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.update({'TERM': 'xterm', **env})
             if 'NO_COLOR' not in env:
                 os.environ.pop('NO_COLOR', None)
-            os.execv(BINARY, [BINARY, *map(str, args)])
+            os.execvp(program, [program, *map(str, args)])
         self.size(rows, columns)
         self.out = b''
 
@@ -486,6 +487,32 @@ def test_top_shows_resizes_and_puts_the_terminal_back(daemons, edge_config):
     assert t.out.endswith(b'\x1b[?25h\x1b[?1049l')
     out = edge.cli('top', '--once', check=True).stdout
     assert '\x1b' not in out and 'archive' in out and 'scanner' in out
+
+
+@needs('zsh')
+def test_zsh_completes_commands_words_and_options(tmp_path):
+    """As a person has it: in a terminal, the script in fpath."""
+    script = tmp_path / '_culvert'
+    script.write_text(run('completion', 'zsh', check=True).stdout)
+    subprocess.run(['zsh', '-n', script], check=True)
+    t = Terminal('-f', '-i', program='zsh', columns=200, PS1='ready> ')
+    os.write(t.fd, b"fpath=('%s' $fpath); autoload -U compinit; compinit -D -u"
+             b"; unsetopt beep; print begun$((6 * 7))\n" %
+             str(tmp_path).encode())
+    t.read(b'begun42', 60)
+    for typed, made in (
+            (b'culvert que', b'queue '),
+            (b'culvert queue ret', b'retry '),
+            (b'culvert queue list --state quar', b'quarantined '),
+            (b'culvert refused --bef', b'--before '),
+            (b'culvert explain --language z', b'zh ')):
+        t.out = b''
+        # what was completed is printed, not run
+        os.write(t.fd, typed + b'\t\x01print -r -- made: \n')
+        t.read(b'made: ' + b' '.join(typed.split()[:-1]) + b' ' +
+               made.strip() + b'\r\n')
+    os.write(t.fd, b'exit\n')
+    t.end()
 
 
 def test_limits_are_the_same_wherever_they_are_shown(daemons, edge_config):
