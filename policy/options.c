@@ -87,7 +87,7 @@ static const struct option table[] = {
 
     {"time_zone", OPTION_ZONE, OPTION_LIVE, FIELD(config, time_zone),
      .initial_text = "this machine's", .example = "Europe/Berlin",
-     .help = "Whose clock the timetables mean."},
+     .help = "Whose clock the timetables mean, and whose day is today."},
     {"rate.limit", OPTION_BANDWIDTH, OPTION_LIVE, FIELD(config, rate.limit),
      .initial_text = "none", .min = 64 * KBIT, .max = 100 * GBIT,
      .example = "200Mbit",

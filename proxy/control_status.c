@@ -51,20 +51,34 @@ static json_t *endpoints_of(struct destination *d)
 	return list;
 }
 
+/* Of transfers under way that have several chunks. */
+static json_t *large_of(const struct link_sender_status *l)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < l->n_large; i++)
+		json_array_append_new(
+		    list, json_pack("{s:I,s:I,s:I}", "delivery",
+				    (json_int_t)l->large[i].delivery, "chunks",
+				    (json_int_t)l->large[i].chunks, "durable",
+				    (json_int_t)l->large[i].durable));
+	return list;
+}
+
 /* Rates in bytes a second, times in microseconds; 0: not known yet. */
 static json_t *link_of(const struct destination_status *d)
 {
 	const struct link_sender_status *l = &d->link;
 
 	return json_pack(
-	    "{s:s,s:s,s:i,s:I,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "node",
-	    l->node, "peer", l->peer, "connections", (int)l->connections,
-	    "open_ms", (json_int_t)l->open_ms, "transfers", (int)l->transfers,
-	    "in_flight", (json_int_t)l->in_flight, "window",
+	    "{s:s,s:s,s:i,s:I,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:o}",
+	    "node", l->node, "peer", l->peer, "connections",
+	    (int)l->connections, "open_ms", (json_int_t)l->open_ms, "transfers",
+	    (int)l->transfers, "in_flight", (json_int_t)l->in_flight, "window",
 	    (json_int_t)l->window, "rate", (json_int_t)l->rate, "delay_us",
 	    (json_int_t)l->delay_us, "rtt_us", (json_int_t)l->rtt_us, "sent",
 	    (json_int_t)l->sent, "again", (json_int_t)l->again, "arrived",
-	    (json_int_t)d->arrived, "error", l->text);
+	    (json_int_t)d->arrived, "error", l->text, "large", large_of(l));
 }
 
 static json_t *status_of(const struct destination_status *d,
@@ -186,6 +200,16 @@ static json_t *rates_of(const struct shaping *s)
 	return list;
 }
 
+/* Since when "today" is, by the site's clock; zone "": this machine's. */
+static json_t *today_of(const struct shaping *s)
+{
+	if (s == NULL)
+		return json_null();
+	return json_pack("{s:I,s:s}", "from_ms",
+			 (json_int_t)shaping_day(s, clock_wall_ms()), "zone",
+			 s->zone_name);
+}
+
 /* ---- acknowledgements ---------------------------------------------------- */
 
 /* A histogram since start, by upper bounds in seconds; not cumulative. */
@@ -232,9 +256,11 @@ json_t *control_status(const struct control_options *o, int64_t started_ms)
 		return NULL;
 	control_queue_facts(json_object_get(j, "destinations"), o->ledger);
 	(void)json_object_update_new(
-	    j, json_pack("{s:I,s:o,s:o}", "now_ms", (json_int_t)clock_wall_ms(),
-			 "certificates", control_certificates(o->config),
-			 "disks", control_disks(o->config)));
+	    j, json_pack("{s:I,s:o,s:o,s:o}", "now_ms",
+			 (json_int_t)clock_wall_ms(), "today",
+			 today_of(o->shaping), "certificates",
+			 control_certificates(o->config), "disks",
+			 control_disks(o->config)));
 	(void)json_object_set_new(j, "alerts", control_alerts(j));
 	return j;
 }

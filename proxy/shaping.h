@@ -22,8 +22,9 @@ enum {
 struct shaping_use; /* bytes that have passed at a limit, now and then */
 
 struct shaping {
-	const struct config *config; /* borrowed: names */
-	struct zone *zone;           /* NULL: UTC; no hours are configured */
+	const struct config *config;   /* borrowed: names */
+	struct zone *zone;             /* NULL: UTC */
+	char zone_name[ZONE_NAME_LEN]; /* as configured; "": this machine's */
 	struct shaper *shaper;
 	/* Of the total, the destinations and the devices, in that order. */
 	size_t n;
@@ -78,6 +79,9 @@ struct shaping_report {
 				19:00"; "" with next_s 0 */
 	uint64_t out, in;    /* bits per second over the last samples */
 };
+
+/* When the day began where the hours count, both ms since the epoch. */
+int64_t shaping_day(const struct shaping *s, int64_t wall_ms);
 
 /* "total", "destination", "device". */
 const char *shaping_level_name(enum shaper_level level);

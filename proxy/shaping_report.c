@@ -76,6 +76,23 @@ static void look_ahead(const struct shaping *s, const struct config_shape *sh,
 			       &tm);
 }
 
+/* Midnight by an offset that holds at t. */
+static int64_t midnight(int64_t t, int64_t offset)
+{
+	int64_t local = t + offset, into = local % 86400;
+
+	return local - (into < 0 ? into + 86400 : into) - offset;
+}
+
+int64_t shaping_day(const struct shaping *s, int64_t wall_ms)
+{
+	int64_t t = wall_ms / 1000, offset = zone_offset(s->zone, t);
+	int64_t day = midnight(t, offset);
+
+	/* the clocks may have been changed since */
+	return (day + offset - zone_offset(s->zone, day)) * 1000;
+}
+
 bool shaping_report(const struct shaping *s, size_t *at, int64_t wall_ms,
 		    struct shaping_report *out)
 {

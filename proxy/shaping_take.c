@@ -24,13 +24,13 @@ static enum err load_zone(const struct config *config, struct zone **out,
 {
 	enum err e;
 
-	/* nobody is stopped by a zone that is not needed */
 	*out = NULL;
-	if (config->time_zone[0] == '\0' && !has_hours(config))
-		return ERR_OK;
 	e = zone_load(config->time_zone, out);
 	if (e == ERR_OK || e == ERR_NOMEM)
 		return e;
+	/* nobody is stopped by a zone that is not needed */
+	if (config->time_zone[0] == '\0' && !has_hours(config))
+		return ERR_OK;
 	(void)snprintf(
 	    why, SHAPING_WHY_LEN,
 	    "time zone '%s' cannot be used (%s): choose one that stands "
@@ -138,6 +138,8 @@ enum err shaping_take(struct shaping *s, const struct config *fresh,
 	zone_free(s->zone);
 	s->shapes = shapes;
 	s->zone = zone;
+	(void)snprintf(s->zone_name, sizeof(s->zone_name), "%s",
+		       fresh->time_zone);
 	return ERR_OK;
 }
 

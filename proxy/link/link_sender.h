@@ -36,7 +36,10 @@ struct ledger;
 struct link_sender; /* opaque */
 struct spool;
 
-enum { LINK_SENDER_TEXT_LEN = 512 };
+enum {
+	LINK_SENDER_TEXT_LEN = 512,
+	LINK_SENDER_LARGE = 8, /* shown at once */
+};
 
 /* What happened without a task. */
 enum link_news_kind {
@@ -92,6 +95,12 @@ extern const struct lane_ops link_sender_ops;
 void link_sender_withdraw(struct link_sender *s, const struct transfer_id *id,
 			  enum link_withdraw why);
 
+/* How far a transfer of several chunks has come. */
+struct link_progress {
+	uint64_t delivery;
+	uint32_t chunks, durable; /* durable: on the far end's disk */
+};
+
 /* For whoever looks. */
 struct link_sender_status {
 	uint32_t connections; /* open */
@@ -107,6 +116,9 @@ struct link_sender_status {
 	uint64_t again;              /* of them, sent once more */
 	uint64_t arrived, delivered; /* since start */
 	int64_t open_ms;             /* wall, 0: closed */
+	/* Some of those under way that have several chunks, urgent first. */
+	uint32_t n_large;
+	struct link_progress large[LINK_SENDER_LARGE];
 	char text[LINK_SENDER_TEXT_LEN]; /* why it is closed, or "" */
 };
 

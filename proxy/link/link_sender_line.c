@@ -407,6 +407,24 @@ static void look_at_line(struct link_sender *s, const struct link_conn *c)
 				now);
 }
 
+/* Adds those of a list that have several chunks. */
+static void look_at_large(struct link_sender_status *st, struct list *list)
+{
+	unsigned looked = 0;
+
+	LIST_EACH(n, tmp, list)
+	{
+		const struct link_tx *tx =
+		    CONTAINER_OF(n, struct link_tx, node);
+
+		if (st->n_large == LINK_SENDER_LARGE || looked++ == TX_LOOK)
+			return;
+		if (tx->known && tx->chunks > 1 && tx->work != NULL)
+			st->large[st->n_large++] = (struct link_progress){
+			    tx->delivery, tx->chunks, tx->work->n_have};
+	}
+}
+
 static void gather(struct link_sender *s)
 {
 	struct link_sender_status *st = &s->now;
@@ -424,6 +442,10 @@ static void gather(struct link_sender *s)
 	st->window = link_window_size(&s->window);
 	st->rate = link_window_rate(&s->window);
 	st->delay_us = link_window_delay(&s->window);
+	st->n_large = 0;
+	look_at_large(st, &s->sending[1]);
+	look_at_large(st, &s->sending[0]);
+	look_at_large(st, &s->quiet);
 	(void)pthread_mutex_lock(&s->lock);
 	s->shown = *st;
 	(void)pthread_mutex_unlock(&s->lock);

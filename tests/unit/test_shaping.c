@@ -120,6 +120,33 @@ static const char later[] =
 	     "24Mbit}}}\n"
 	     "routes: [{forward: a}]\n";
 
+static void a_day_begins_at_the_sites_midnight(void **state)
+{
+	static const char plain[] =
+	    LISTENER "time_zone: Europe/Berlin\n"
+		     "destinations: {a: {protocol: dicom, endpoints: "
+		     "'10.9.9.9:1', plaintext: {allowed: test}}}\n"
+		     "routes: [{forward: [a]}]\n";
+	struct config *cfg = good(plain);
+	char why[SHAPING_WHY_LEN];
+	struct shaping s;
+
+	(void)state;
+	assert_int_equal(shaping_begin(cfg, &s, why), ERR_OK);
+	assert_string_equal(s.zone_name, "Europe/Berlin");
+	assert_true(shaping_day(&s, utc_ms(7, 1, 12, 0)) ==
+		    utc_ms(6, 30, 22, 0));
+	assert_true(shaping_day(&s, utc_ms(7, 1, 22, 0)) ==
+		    utc_ms(7, 1, 22, 0));
+	/* after the clocks were changed */
+	assert_true(shaping_day(&s, utc_ms(3, 29, 12, 0)) ==
+		    utc_ms(3, 28, 23, 0));
+	assert_true(shaping_day(&s, utc_ms(10, 25, 20, 0)) ==
+		    utc_ms(10, 24, 22, 0));
+	shaping_end(&s);
+	config_free(cfg);
+}
+
 static void a_reload_takes_up_limits_hours_and_zone(void **state)
 {
 	struct config *cfg = good(text), *fresh = good(later);
@@ -210,6 +237,7 @@ int main(void)
 	    cmocka_unit_test(limits_follow_the_timetable),
 	    cmocka_unit_test(bursts_follow_from_limits),
 	    cmocka_unit_test(a_zone_that_is_not_there_is_named),
+	    cmocka_unit_test(a_day_begins_at_the_sites_midnight),
 	    cmocka_unit_test(a_reload_takes_up_limits_hours_and_zone),
 	    cmocka_unit_test(a_reload_that_fails_changes_nothing),
 	    cmocka_unit_test(a_report_says_what_counts_now_and_next),
