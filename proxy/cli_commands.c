@@ -174,6 +174,7 @@ static const struct cli_command table[] = {
       {"--study", "UID"},
       {"--event", "EVENT"},
       {"--user", "NAME"},
+      {"--outcome", "minor|serious|major"},
       EXPORT,
       JSON}},
     {"pki",

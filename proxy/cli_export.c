@@ -18,6 +18,7 @@ static const char help[] =
     "the public key only. The export itself goes on record.\n\n"
     "  --event E[,E...]   start, stop, association-refused, export, ...\n"
     "  --user TEXT        what was done by hand by this user\n"
+    "  --outcome minor|serious|major   such failures, and worse ones\n"
     "  --from-seq N, --to-seq N\n"
     "  --columns          print what each column means\n";
 

@@ -58,6 +58,7 @@ static const struct {
     {"--study", "study", TEXT},
     {"--event", "event", TEXT},
     {"--user", "user", TEXT},
+    {"--outcome", "outcome", TEXT},
     {"--state", "state", TEXT},
     {"--from-seq", "from_seq", NUMBER},
     {"--to-seq", "to_seq", NUMBER},

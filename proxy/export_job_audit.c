@@ -20,6 +20,7 @@ static struct audit_filter filter_of(const struct export_request *q)
 				     .user = q->user,
 				     .kinds = q->n_kinds > 0 ? q->kinds : NULL,
 				     .n_kinds = q->n_kinds,
+				     .outcome_min = q->outcome_min,
 				     .sealed = q->reveal,
 				     .budget = PAGE};
 }

@@ -79,6 +79,32 @@ static enum err take_kinds(const char *list, struct export_request *r,
 	return ERR_OK;
 }
 
+/* ---- outcomes
+ * --------------------------------------------------------------- */
+
+static const struct {
+	int32_t outcome;
+	const char *text;
+} outcomes[] = {
+    {AUDIT_MINOR, "minor"}, {AUDIT_SERIOUS, "serious"}, {AUDIT_MAJOR, "major"}};
+
+static bool take_outcome(const char *text, int32_t *out)
+{
+	*out = 0;
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		if (strcmp(outcomes[i].text, text) == 0)
+			*out = outcomes[i].outcome;
+	return *out != 0 || text[0] == '\0';
+}
+
+static const char *outcome_name(int32_t outcome)
+{
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		if (outcomes[i].outcome == outcome)
+			return outcomes[i].text;
+	return "";
+}
+
 /* ---- all
  * ---------------------------------------------------------------------- */
 
@@ -104,6 +130,8 @@ enum err export_request_parse(const json_t *j, struct export_request *out,
 	    !take_text(j, "study", r.study, sizeof(r.study)) ||
 	    !take_text(j, "user", r.user, sizeof(r.user)))
 		return bad(why, "a filter is longer than any such name");
+	if (!take_outcome(text_of(j, "outcome"), &r.outcome_min))
+		return bad(why, "no such outcome; minor, serious or major");
 	if (r.bom && r.format != EXPORT_CSV)
 		return bad(why, "a byte order mark is for CSV only; leave "
 				"--bom out");
@@ -161,6 +189,7 @@ void export_request_filter(const struct export_request *r,
 	add_text(&j, "user", r->user);
 	if (r->has_state)
 		add_text(&j, "state", delivery_state_text(r->state));
+	add_text(&j, "outcome", outcome_name(r->outcome_min));
 	add_kinds(&j, r);
 	audit_json_end(&j);
 }
@@ -169,5 +198,5 @@ bool export_request_is_range(const struct export_request *r)
 {
 	return r->device[0] == '\0' && r->destination[0] == '\0' &&
 	       r->study[0] == '\0' && r->user[0] == '\0' && r->n_kinds == 0 &&
-	       !r->has_state;
+	       !r->has_state && r->outcome_min == 0;
 }

@@ -23,6 +23,7 @@ struct export_request {
 	size_t n_kinds;
 	bool has_state;
 	enum delivery_state state;
+	int32_t outcome_min; /* of audit.h, this or worse; 0: any */
 };
 
 /* ERR_INVAL: why says what is wrong, "cause; remedy". */
