@@ -40,7 +40,8 @@ static const struct control_op ops[] = {
     {"audit-head", CONTROL_ACTION, {NULL}, control_run_audit_head},
     {"audit-export",
      CONTROL_EXPORT,
-     {"format", "from", "to", "device", "study", "event", "user", "reveal"},
+     {"format", "from", "to", "device", "destination", "study", "event", "user",
+      "outcome", "reveal"},
      control_run_audit_export},
     {"transfers-export",
      CONTROL_EXPORT,
@@ -54,6 +55,7 @@ static const struct control_op ops[] = {
     {"receipt", CONTROL_EXPORT, {"study", "reveal"}, control_run_receipt},
     /* whom they looked for is not on record, that they did is */
     {"search-key", CONTROL_ACTION, {NULL}, control_run_search_key},
+    {"patient", CONTROL_ACTION, {"study"}, control_run_patient},
     {"web-event", CONTROL_SILENT, {NULL}, control_run_web_event},
 };
 
