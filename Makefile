@@ -232,7 +232,8 @@ build/flags: FORCE
 FORCE:
 
 # What the browser fetches, as one C file.
-build/assets/assets_data.c: packaging/assets.sh web-status/package-lock.json \
+build/assets/assets_data.c: packaging/assets.sh packaging/notices \
+		web-status/package-lock.json \
 		web-status/assets $(wildcard web-status/assets/*)
 	@echo "  assets $@"
 	@packaging/assets.sh $@

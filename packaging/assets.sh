@@ -66,6 +66,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/in"
 cp "$source"/*.js "$source"/*.svg "$work/in/"
 cp "$uplot/uPlot.iife.min.js" "$work/in/uplot.js"
+cp packaging/notices "$work/in/notices.txt"
 cat "$uplot/uPlot.min.css" "$source/culvert.css" >"$work/in/culvert.css"
 
 # The name of a file's type, for Content-Type.
@@ -74,6 +75,7 @@ kind() {
 	*.css) echo 'text/css; charset=utf-8' ;;
 	*.js) echo 'text/javascript; charset=utf-8' ;;
 	*.svg) echo 'image/svg+xml' ;;
+	*.txt) echo 'text/plain; charset=utf-8' ;;
 	*) die "$1: what type is it?" ;;
 	esac
 }

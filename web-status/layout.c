@@ -165,6 +165,8 @@ void page_end(const struct page *p)
 	say(p, W_WALL);
 	out_raw(p->o, "</a></span><span>");
 	say_with(p, W_VERSION, CULVERT_VERSION);
+	out_printf(p->o, " · <a href=\"/assets/notices.txt\">%s</a>",
+		   word_of(p, W_NOTICES));
 	out_raw(p->o, "</span></footer></body></html>\n");
 }
 

@@ -2,21 +2,18 @@
 #include "web-status/now.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "proxy/lib/mem.h"
 
-/* Midnight, on this machine's clock. */
-static int64_t day_begins(int64_t now_ms)
+/* The daemon knows the site's midnight; without it the day is that of UTC. */
+static void find_today(struct now *n, int64_t now_ms)
 {
-	time_t s = (time_t)(now_ms / 1000);
-	struct tm tm;
+	const json_t *today = json_object_get(n->status, "today");
+	int64_t from = json_number_of(today, "from_ms");
 
-	if (localtime_r(&s, &tm) == NULL)
-		return now_ms / 86400000 * 86400000;
-	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
-	tm.tm_isdst = -1;
-	return (int64_t)mktime(&tm) * 1000;
+	n->zone = from > 0 ? json_text_of(today, "zone") : "UTC";
+	n->today_ms =
+	    from > 0 && from <= now_ms ? from : now_ms / 86400000 * 86400000;
 }
 
 static bool on_destination(void *arg, const struct view_destination *d)
@@ -146,8 +143,8 @@ struct now *now_gather(const struct page *p)
 					     .rtt_us = -1,
 					     .retransmits = -1,
 					     .mtu = -1};
-	n->today_ms = day_begins(p->now_ms);
 	n->status = web_status(p->r, NULL);
+	find_today(n, p->now_ms);
 	n->ledger = web_ledger(p->r, &n->why);
 	if (n->ledger != NULL) {
 		if (ledger_view_destinations(n->ledger, on_destination, n) !=

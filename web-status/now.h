@@ -30,6 +30,7 @@ struct now {
 	/* today: instances, bytes, refusals; of "": refusals of all */
 	struct figures devices;
 	int64_t today_ms; /* since when that is */
+	const char *zone; /* whose midnight; "": this machine's, or not known */
 };
 
 /* NULL: no memory. now_free() when done; what p lends stays lent. */

@@ -117,13 +117,16 @@ static void show_chart(const struct page *p, enum chart c, size_t range,
 {
 	static const char *const keys[] = {"one", "two"};
 
-	out_printf(p->o, "<figure class=\"chart\"><figcaption>%s",
+	out_printf(p->o,
+		   "<figure class=\"chart\"><figcaption><span>%s</span>"
+		   "<span class=\"at\" aria-hidden=\"true\"></span>"
+		   "<span class=\"keys\">",
 		   word_of(p, charts[c].title));
 	for (size_t i = 0; i < charts[c].n; i++)
 		out_printf(p->o, "<span class=\"key %s\">%s</span>", keys[i],
 			   word_of(p, charts[c].series[i]));
 	out_printf(p->o,
-		   "</figcaption><div class=\"plot\" data-chart=\"%s\" "
+		   "</span></figcaption><div class=\"plot\" data-chart=\"%s\" "
 		   "data-range=\"%s\" aria-hidden=\"true\"></div>",
 		   charts[c].id, series_range_name(range));
 	show_table(p, c, s);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/lib/mem.h"
@@ -87,11 +88,14 @@ static void show_state(const struct page *p, const struct now_destination *d)
 static void show_next_limit(const struct page *p, const json_t *rate)
 {
 	char limit[SHOW_LEN];
-	const char *at = json_text_of(rate, "next");
+	const char *at = json_text_of(rate, "next"); /* "2026-05-04 19:00" */
 	int64_t next = json_number_of(rate, "next_limit");
+	bool soon = json_number_of(rate, "next_ms") - p->now_ms < 86400000;
 
 	if (at[0] == '\0')
 		return;
+	if (soon && strlen(at) > 11)
+		at += 11;
 	out_raw(p->o, "<span class=\"under\">");
 	say_with(p, W_LIMIT_NEXT,
 		 next > 0 ? rate_text((uint64_t)next, limit)
@@ -105,15 +109,17 @@ static void show_line(const struct page *p, const struct now_destination *d)
 	uint64_t limit = (uint64_t)json_number_of(d->rate, "limit");
 	char now[SHOW_LEN], of[SHOW_LEN];
 
-	rate_text(d->out_bits, now);
+	out_printf(p->o, "<span class=\"nowrap\">%s</span>",
+		   rate_text(d->out_bits, now));
 	if (limit == 0) {
-		out_text(p->o, now);
 		under(p, "", word_of(p, W_NO_LIMIT));
 	} else {
-		say_with(p, W_OF_LIMIT, now, rate_text(limit, of));
 		show_gauge(
 		    p, (unsigned)((double)d->out_bits * 100 / (double)limit),
 		    "");
+		out_raw(p->o, "<span class=\"under\">");
+		say_with(p, W_OF_LIMIT, rate_text(limit, of));
+		out_raw(p->o, "</span>");
 	}
 	show_next_limit(p, d->rate);
 }
@@ -153,15 +159,24 @@ static void show_drain(const struct page *p, const struct now_destination *d)
 		say(p, W_STANDS);
 }
 
+/* A loopback answers in less than a hundredth. */
+static void show_rtt(const struct page *p, int64_t us)
+{
+	char text[24] = "<0.01";
+
+	if (us >= 10)
+		snprintf(text, sizeof(text), us < 1000 ? "%.2f" : "%.1f",
+			 (double)us / 1000);
+	say_with(p, W_RTT, text);
+}
+
 static void show_quality(const struct page *p, const struct now_destination *d)
 {
 	char text[24];
 	bool any = false;
 
 	if (d->rtt_us > 0) {
-		snprintf(text, sizeof(text), d->rtt_us < 1000 ? "%.2f" : "%.1f",
-			 (double)d->rtt_us / 1000);
-		say_with(p, W_RTT, text);
+		show_rtt(p, d->rtt_us);
 		any = true;
 	}
 	if (d->retransmits >= 0) {
@@ -285,6 +300,19 @@ static void device_row(struct table *t, const struct now *n,
 		out_raw(p->o, "</span>");
 }
 
+/* Whose day it is. */
+static void show_today(const struct page *p, const struct now *n)
+{
+	out_raw(p->o, "<p class=\"small soft\">");
+	if (n->zone[0] != '\0')
+		say_with(p, W_TODAY_ZONE, n->zone);
+	else
+		say(p, W_TODAY_HERE);
+	out_raw(p->o, " · ");
+	say_time(p, W_SINCE, n->today_ms);
+	out_raw(p->o, "</p>");
+}
+
 void now_devices(const struct page *p, const struct now *n)
 {
 	const struct config *cfg = p->config;
@@ -294,7 +322,10 @@ void now_devices(const struct page *p, const struct now *n)
 	struct table t;
 
 	part_begin(p, "devices", "");
-	sheet_begin(p, W_DEVICES);
+	out_printf(p->o, "<section class=\"sheet\"><header><h2>%s</h2>",
+		   word_of(p, W_DEVICES));
+	show_today(p, n);
+	out_raw(p->o, "</header>");
 	if (cfg->n_devices == 0 || s.last_ms == NULL) {
 		out_printf(p->o, "<p class=\"empty\">%s</p>",
 			   word_of(p, W_NO_DEVICES));
@@ -428,6 +459,7 @@ static void certificate_row(struct table *t, const struct fact_certificate *f)
 	enum level l = !f->readable || f->days_left < 7 ? LEVEL_BAD
 		       : f->days_left < 30              ? LEVEL_WARN
 							: LEVEL_OK;
+	char days[SHOW_LEN];
 
 	table_row(t, l);
 	table_cell(t);
@@ -440,8 +472,9 @@ static void certificate_row(struct table *t, const struct fact_certificate *f)
 		show_time(p, f->not_after_ms);
 	table_cell(t);
 	if (f->readable)
-		out_printf(p->o, "<span class=\"mark %s\">%d</span>",
-			   level_text(l), f->days_left);
+		out_printf(p->o, "<span class=\"mark %s\">%s%s</span>",
+			   level_text(l), f->days_left < 0 ? "−" : "",
+			   count_text((uint64_t)abs(f->days_left), days));
 }
 
 void now_certificates(const struct page *p)

@@ -240,7 +240,7 @@ static void show_rest(const struct page *p, const struct verdict *v)
 		out_printf(p->o, "<li><span class=\"mark %s\">",
 			   level_text(t->level));
 		say_with(p, t->head, t->subject, t->number);
-		out_raw(p->o, "</span> ");
+		out_raw(p->o, "</span> → ");
 		show_remedy(p, t);
 		out_raw(p->o, "</li>");
 	}

@@ -32,11 +32,21 @@ static const struct column columns[] = {{W_ROW, true},    {W_TIME, false},
 static const struct {
 	int32_t kind;
 	const char *name;
+	enum word word;
 } kinds[] = {
-#define X(number, name, text) {number, text},
+#define X(number, name, text) {number, text, W_K_##name},
     AUDIT_EVENT_MAP(X)
 #undef X
 };
+
+/* As the download's filter has them. */
+static const struct {
+	int32_t outcome;
+	const char *name;
+	enum word or_worse;
+} outcomes[] = {{AUDIT_MINOR, "minor", W_O_FROM_MINOR},
+		{AUDIT_SERIOUS, "serious", W_O_FROM_SERIOUS},
+		{AUDIT_MAJOR, "major", W_O_MAJOR}};
 
 /* ---- the filter
  * ----------------------------------------------------------------- */
@@ -62,7 +72,8 @@ static void show_form(const struct page *p, const struct query *q)
 	field_text(p, &q->at[F_TO], W_TO, "datetime-local", 19);
 	field_choice(p, &q->at[F_EVENT], W_EVENT);
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		field_option(p, &q->at[F_EVENT], kinds[i].name, kinds[i].name);
+		field_option(p, &q->at[F_EVENT], kinds[i].name,
+			     word_of(p, kinds[i].word));
 	field_end(p);
 	field_choice(p, &q->at[F_DEVICE], W_DEVICE);
 	for (size_t i = 0; i < cfg->n_devices; i++)
@@ -78,9 +89,9 @@ static void show_form(const struct page *p, const struct query *q)
 	field_text(p, &q->at[F_STUDY], W_STUDY_UID, "text", 64);
 	field_text(p, &q->at[F_USER], W_USER, "text", 64);
 	field_choice(p, &q->at[F_OUTCOME], W_OUTCOME);
-	field_option(p, &q->at[F_OUTCOME], "4", word_of(p, W_O_MINOR));
-	field_option(p, &q->at[F_OUTCOME], "8", word_of(p, W_O_SERIOUS));
-	field_option(p, &q->at[F_OUTCOME], "12", word_of(p, W_O_MAJOR));
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		field_option(p, &q->at[F_OUTCOME], outcomes[i].name,
+			     word_of(p, outcomes[i].or_worse));
 	field_end(p);
 	field_buttons(p, "/audit");
 	out_raw(p->o, "</form></div></section>");
@@ -96,10 +107,10 @@ static int32_t kind_of(const char *name)
 
 static int32_t outcome_of(const char *text)
 {
-	return strcmp(text, "12") == 0  ? 12
-	       : strcmp(text, "8") == 0 ? 8
-	       : strcmp(text, "4") == 0 ? 4
-					: 0;
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		if (strcmp(outcomes[i].name, text) == 0)
+			return outcomes[i].outcome;
+	return 0;
 }
 
 /* kind is lent to the filter. */
@@ -201,12 +212,17 @@ static void show_detail(const struct page *p, const struct audit_row *r)
 			   word_of(p, W_ERASED));
 }
 
-static const char *kind_text(int32_t kind)
+/* What happened, and the word that exports and the filter have for it. */
+static void show_kind(const struct page *p, int32_t kind)
 {
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (kinds[i].kind == kind)
-			return kinds[i].name;
-	return "?";
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (kinds[i].kind != kind)
+			continue;
+		out_printf(p->o, "%s<span class=\"under mono\">%s</span>",
+			   word_of(p, kinds[i].word), kinds[i].name);
+		return;
+	}
+	out_printf(p->o, "%d", kind);
 }
 
 /* ---- the rows
@@ -244,7 +260,7 @@ static void row_of(struct table *t, const struct audit_row *r)
 	table_cell(t);
 	show_time(p, r->wall_ms);
 	table_cell(t);
-	out_text(p->o, kind_text(r->kind));
+	show_kind(p, r->kind);
 	table_cell(t);
 	show_outcome(p, r->outcome);
 	table_cell(t);

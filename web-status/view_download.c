@@ -120,8 +120,9 @@ enum web_code view_transfers_export(struct web_request *r, struct web_out *o)
 
 enum web_code view_audit_export(struct web_request *r, struct web_out *o)
 {
-	static const char *const names[] = {
-	    "format", "device", "destination", "study", "event", "user", NULL};
+	static const char *const names[] = {"format",  "device", "destination",
+					    "study",   "event",  "user",
+					    "outcome", NULL};
 
 	return export_of(r, o, AT_AUDIT, "audit-export", names);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/roles.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger_search.h"
 #include "web-status/layout.h"
@@ -41,6 +42,56 @@ static void count_fact(const struct page *p, enum word w, uint64_t n)
 	fact_end(p);
 }
 
+static void patient_fact(const struct page *p, enum word w, const json_t *who,
+			 const char *key)
+{
+	const char *text = json_text_of(who, key);
+
+	text_fact(p, w, text[0] != '\0' ? text : word_of(p, W_NONE));
+}
+
+/* The daemon opens what is sealed, once that is on record. */
+static void open_patient(const struct page *p, const char *study)
+{
+	json_t *ask = json_pack("{s:s,s:s}", "op", "patient", "study", study);
+	json_t *answer = NULL;
+	enum err e = ask != NULL ? web_control(p->r, ask, &answer) : ERR_NOMEM;
+	const json_t *who = json_object_get(answer, "patient");
+
+	if (e == ERR_OK && json_true_of(answer, "ok")) {
+		patient_fact(p, W_PATIENT_NAME, who, "name");
+		patient_fact(p, W_PATIENT_ID, who, "id");
+		patient_fact(p, W_ACCESSION, who, "accession");
+	} else {
+		fact(p, W_PATIENT);
+		say_with(p, W_PATIENT_FAILED,
+			 e == ERR_OK ? json_text_of(answer, "error")
+				     : err_text(e));
+		fact_end(p);
+	}
+	json_decref(ask);
+	json_decref(answer);
+}
+
+/* Whose study it is: for the auditor, who asks for it. */
+static void show_patient(const struct page *p, const char *study)
+{
+	char want[8];
+
+	if ((web_roles(p->r) & ROLE_AUDITOR) == 0)
+		return;
+	if (web_query(p->r, "patient", want, sizeof(want))) {
+		open_patient(p, study);
+		return;
+	}
+	fact(p, W_PATIENT);
+	out_printf(p->o, "<a href=\"%s?patient=open\" rel=\"nofollow\">%s</a>",
+		   web_path(p->r), word_of(p, W_PATIENT_OPEN));
+	out_printf(p->o, "<span class=\"under\">%s</span>",
+		   word_of(p, W_PATIENT_RECORD));
+	fact_end(p);
+}
+
 static void deliveries_fact(const struct page *p, const struct view_study *s)
 {
 	fact(p, W_DELIVERIES);
@@ -62,6 +113,7 @@ static void show_summary(const struct page *p, const struct view_study *s)
 {
 	out_raw(p->o, "<section class=\"sheet\"><div class=\"pad\">"
 		      "<dl class=\"facts\">");
+	show_patient(p, s->study);
 	text_fact(p, W_DEVICE, s->device);
 	text_fact(p, W_CALLING, s->calling_ae);
 	text_fact(p, W_MODALITY, s->modality);
@@ -86,6 +138,7 @@ static void show_summary(const struct page *p, const struct view_study *s)
 
 struct listing {
 	struct table table;
+	const json_t *status; /* NULL: not known */
 	unsigned rows;
 	uint64_t last; /* delivery, for the next page */
 };
@@ -116,13 +169,54 @@ static void show_instance(const struct page *p, const struct view_delivery *d)
 		   word_of(p, W_PEER), d->peer);
 }
 
-static void show_size(const struct page *p, const struct view_delivery *d)
+/* What the daemon says of its transfer at this moment, or NULL. */
+static const json_t *progress_of(const json_t *status,
+				 const struct view_delivery *d)
 {
+	const json_t *to = json_find(json_object_get(status, "destinations"),
+				     "name", d->destination);
+	const json_t *large =
+	    json_object_get(json_object_get(to, "link"), "large");
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach(large, i, e)
+	{
+		if ((uint64_t)json_number_of(e, "delivery") == d->delivery)
+			return e;
+	}
+	return NULL;
+}
+
+/* A script asks for it again and again: live.js. */
+static void show_progress(const struct page *p, const struct view_delivery *d,
+			  const json_t *progress)
+{
+	uint64_t all = (uint64_t)json_number_of(progress, "chunks");
+	uint64_t done = (uint64_t)json_number_of(progress, "durable");
+	char a[SHOW_LEN], b[SHOW_LEN];
+
+	out_printf(p->o,
+		   "<span class=\"under progress\" id=\"chunks-%" PRIu64 "\">",
+		   d->delivery);
+	say_with(p, W_CHUNKS_SENT, count_text(done, a), count_text(all, b));
+	show_gauge(p, all > 0 ? (unsigned)(done * 100 / all) : 0, "");
+	out_raw(p->o, "</span>");
+}
+
+static void show_size(const struct listing *l, const struct view_delivery *d)
+{
+	const struct page *p = l->table.p;
+	const json_t *progress = progress_of(l->status, d);
 	char n[SHOW_LEN];
 
 	show_bytes(p, d->length);
 	if (d->chunks < 2)
 		return;
+	if (progress != NULL && d->state == DELIVERY_QUEUED) {
+		show_progress(p, d, progress);
+		return;
+	}
 	out_raw(p->o, "<span class=\"under\">");
 	say_with(p, W_CHUNKS, count_text(d->chunks, n));
 	out_raw(p->o, "</span>");
@@ -169,7 +263,7 @@ static bool on_instance(void *arg, const struct view_delivery *d,
 		out_raw(t->p->o, "</span>");
 	}
 	table_cell(t);
-	show_size(t->p, d);
+	show_size(l, d);
 	table_cell(t);
 	show_count(t->p, d->attempts);
 	table_cell(t);
@@ -200,7 +294,8 @@ static void show_pages(const struct page *p, const struct listing *l,
 static enum err show_instances(const struct page *p, struct ledger_view *v,
 			       const char *study)
 {
-	struct listing l = {.rows = 0};
+	json_t *status = web_status(p->r, NULL);
+	struct listing l = {.status = status};
 	uint64_t after;
 	enum err e;
 
@@ -215,6 +310,7 @@ static enum err show_instances(const struct page *p, struct ledger_view *v,
 			   word_of(p, W_STUDY_UNKNOWN));
 	show_pages(p, &l, after);
 	out_raw(p->o, "</section>");
+	json_decref(status);
 	return e;
 }
 

@@ -10,7 +10,8 @@
 	WORD_TRANSFER_MAP(X)                                                   \
 	WORD_REFUSED_MAP(X)                                                    \
 	WORD_AUDIT_MAP(X)                                                      \
-	WORD_CONFIGURATION_MAP(X)
+	WORD_CONFIGURATION_MAP(X)                                              \
+	WORD_EVENT_MAP(X)
 
 #define WORD_LAYOUT_MAP(X)                                                     \
 	X(SKIP, "Skip to content", "跳到正文")                                 \
@@ -54,7 +55,7 @@
 	X(LIVE_OFF, "not live: reconnecting", "非实时：正在重连")              \
 	X(MADE_AT, "As of {1}", "截至 {1}")                                    \
 	X(VERSION, "Culvert {1}", "Culvert {1}")                               \
-	X(TIMES, "Times are UTC{1}.", "时间为 UTC{1}。")                       \
+	X(NOTICES, "Licences", "许可声明")                                     \
 	X(NONE, "none", "无")                                                  \
 	X(NEVER, "never", "从未")                                              \
 	X(UNKNOWN, "not known", "未知")                                        \
@@ -87,7 +88,7 @@
 	X(QUALITY, "Quality of the line", "线路质量")                          \
 	X(LAST_SUCCESS, "Last success", "最近成功")                            \
 	X(NO_LIMIT, "no limit", "不限速")                                      \
-	X(OF_LIMIT, "{1} of {2}", "{1} / {2}")                                 \
+	X(OF_LIMIT, "of {1}", "上限 {1}")                                      \
 	X(LIMIT_NEXT, "{1} from {2}", "{2} 起 {1}")                            \
 	X(RTT, "RTT {1} ms", "往返 {1} 毫秒")                                  \
 	X(RETRANSMITS, "{1} retransmitted", "重传 {1}")                        \
@@ -107,7 +108,8 @@
 	X(TODAY_IMAGES, "Images today", "今日影像")                            \
 	X(TODAY_BYTES, "Bytes today", "今日字节")                              \
 	X(TODAY_REFUSALS, "Refused today", "今日拒绝")                         \
-	X(TODAY_IS, "Today: since {1}", "今日：自 {1} 起")                     \
+	X(TODAY_ZONE, "Today is that of {1}", "“今日”按 {1} 时间")             \
+	X(TODAY_HERE, "Today is by this machine's clock", "“今日”按本机时间")  \
 	X(MACHINE, "This machine", "本机")                                     \
 	X(UPTIME, "Running for", "已运行")                                     \
 	X(ASSOCIATIONS, "Open associations", "当前关联")                       \
@@ -136,8 +138,8 @@
 	X(SERIES_IN, "in", "接收")                                             \
 	X(SERIES_OUT, "out", "发送")                                           \
 	X(SERIES_COUNT, "instances", "实例")                                   \
-	X(SERIES_P50, "half are faster than", "半数快于")                      \
-	X(SERIES_P99, "99 % are faster than", "99 % 快于")                     \
+	X(SERIES_P50, "median", "中位数")                                      \
+	X(SERIES_P99, "99th percentile", "99 百分位")                          \
 	X(TIME, "Time", "时间")                                                \
 	X(AS_TABLE, "As a table", "以表格显示")                                \
 	X(NO_FIGURES, "No figures in this range yet.", "此范围内尚无数据。")   \
@@ -150,7 +152,7 @@
 	X(WAITING_N, "waiting", "等待中")                                      \
 	X(IN_OUT, "in {1}, out {2}", "接收 {1}，发送 {2}")                     \
 	X(OLDEST_IS, "oldest {1}", "最早 {1}")                                 \
-	X(DRAINED_IN, "done in {1}", "约 {1} 清空")
+	X(DRAINED_IN, "done in {1}", "约 {1}后清空")
 
 /* Headlines of what is wrong, and what to do first where the catalogue of
  * conditions has no row for it. */
@@ -271,6 +273,12 @@
 	X(STUDY_TITLE, "Study {1}", "检查 {1}")                                \
 	X(STUDY_UNKNOWN, "No instance of this study is on record.",            \
 	  "没有该检查的记录。")                                                \
+	X(PATIENT, "Patient", "患者")                                          \
+	X(PATIENT_NAME, "Patient's name", "患者姓名")                          \
+	X(PATIENT_ID, "Patient ID", "患者 ID")                                 \
+	X(PATIENT_OPEN, "Open name and numbers", "打开姓名与编号")             \
+	X(PATIENT_RECORD, "This goes on record.", "此操作会被记录。")          \
+	X(PATIENT_FAILED, "Cannot be opened: {1}", "无法打开：{1}")            \
 	X(SERIES, "Series", "序列")                                            \
 	X(INSTANCES, "Instances", "实例")                                      \
 	X(INSTANCE, "Instance", "实例")                                        \
@@ -319,8 +327,8 @@
 	X(AUDIT_HEAD_AT, "row {1}, {2}", "第 {1} 行，{2}")                     \
 	X(AUDIT_UNSIGNED, "Rows after it", "其后的行")                         \
 	X(AUDIT_KEY, "Signing key", "签名密钥")                                \
-	X(AUDIT_PAGE_OK, "The {1} rows below are as they were written.",       \
-	  "下列 {1} 行与写入时一致。")                                         \
+	X(AUDIT_PAGE_OK, "The {1} rows shown are as they were written.",       \
+	  "所示 {1} 行与写入时一致。")                                         \
 	X(AUDIT_PAGE_BAD,                                                      \
 	  "Row {1} is not as it was written: its hash "                        \
 	  "differs.",                                                          \
@@ -340,6 +348,8 @@
 	X(O_MINOR, "minor failure", "轻微失败")                                \
 	X(O_SERIOUS, "serious failure", "严重失败")                            \
 	X(O_MAJOR, "major failure", "重大失败")                                \
+	X(O_FROM_MINOR, "any failure", "任何失败")                             \
+	X(O_FROM_SERIOUS, "serious failure or worse", "严重及以上失败")        \
 	X(SEALED, "sealed value", "密封值")                                    \
 	X(ERASED, "sealed value erased", "密封值已擦除")                       \
 	X(DOWNLOAD_FILTERED, "Download what fits this filter",                 \
@@ -347,6 +357,49 @@
 	X(FORMAT_CSV, "CSV", "CSV")                                            \
 	X(FORMAT_JSONL, "JSON Lines", "JSON Lines")                            \
 	X(FORMAT_DICOM, "DICOM audit messages", "DICOM 审计消息")
+
+/* Events of the audit, by their names in store/audit.h. */
+#define WORD_EVENT_MAP(X)                                                      \
+	X(K_START, "start", "启动")                                            \
+	X(K_STOP, "stop", "停止")                                              \
+	X(K_CONFIG_LOADED, "configuration loaded", "配置已加载")               \
+	X(K_CONFIG_REFUSED, "configuration refused", "配置被拒绝")             \
+	X(K_ASSOCIATION_ACCEPTED, "association accepted", "关联已接受")        \
+	X(K_ASSOCIATION_REFUSED, "association refused", "关联被拒绝")          \
+	X(K_ASSOCIATION_ENDED, "association ended", "关联已结束")              \
+	X(K_TLS_FAILED, "TLS handshake failed", "TLS 握手失败")                \
+	X(K_INSTANCES_BEGIN, "transfer of instances begun", "实例开始传输")    \
+	X(K_INSTANCES_RECEIVED, "instances received", "已接收实例")            \
+	X(K_INSTANCES_TRANSFERRED, "instances transferred", "实例传输完成")    \
+	X(K_QUARANTINE, "quarantined", "已隔离")                               \
+	X(K_HELD, "held", "已挂起")                                            \
+	X(K_RELEASED, "released", "已放行")                                    \
+	X(K_MANUAL_ACTION, "manual action", "人工操作")                        \
+	X(K_EXPORT, "export", "导出")                                          \
+	X(K_SPOOL_ALERT, "spool needs attention", "暂存区告警")                \
+	X(K_LEDGER_REBUILT, "ledger rebuilt", "台账已重建")                    \
+	X(K_CLOCK_STEP, "clock stepped", "时钟跳变")                           \
+	X(K_AUDIT_GAP, "gap in the audit", "审计记录有缺口")                   \
+	X(K_QUERY, "query", "查询")                                            \
+	X(K_RETRIEVE, "retrieval", "检索获取")                                 \
+	X(K_PROCEDURE_STEP, "procedure step", "操作步骤")                      \
+	X(K_COMMITMENT_REQUESTED, "storage commitment asked for",              \
+	  "已请求存储确认")                                                    \
+	X(K_COMMITMENT_REPORTED, "storage commitment reported",                \
+	  "已回报存储确认")                                                    \
+	X(K_MESSAGE_REFUSED, "message refused", "消息被拒绝")                  \
+	X(K_RELAYED, "message relayed", "消息已中继")                          \
+	X(K_TLS_ACCEPTED, "TLS handshake succeeded", "TLS 握手成功")           \
+	X(K_CONFIG_CHANGED, "configuration changed", "配置已更改")             \
+	X(K_PRUNED, "audit pruned", "审计记录已清理")                          \
+	X(K_ERASED, "sealed value erased", "密封值已擦除")                     \
+	X(K_TRANSFERS_PRUNED, "transfers pruned", "传输记录已清理")            \
+	X(K_SIGNING_KEY_MADE, "signing key made", "已生成签名密钥")            \
+	X(K_HEAD_RECEIVED, "head of another audit received",                   \
+	  "已收到对端审计签名头")                                              \
+	X(K_LOGIN, "log-in", "登录")                                           \
+	X(K_LOGIN_FAILED, "log-in failed", "登录失败")                         \
+	X(K_LOGOUT, "log-out", "退出登录")
 
 #define WORD_CONFIGURATION_MAP(X)                                              \
 	X(MATRIX, "Who may do what", "访问矩阵")                               \

@@ -1,5 +1,6 @@
 """Two Culverts and the chunk link between them: what a device stores at one
 comes out at the other as it was, whatever of the two stops for a while."""
+import re
 import urllib.request
 
 import pytest
@@ -8,7 +9,7 @@ import dicom
 import linked
 import peers
 from conftest import needs
-from culvert import until
+from culvert import free_port, until
 from linked import states, wait_only, wait_state
 
 
@@ -59,6 +60,29 @@ def test_a_large_one(links):
     assert big.store(s.edge.port()) == 0
     s.far.wait({big.iuid: big.digest()}, 120)
     wait_only(s.edge, 'delivered', 1)
+
+
+def test_a_large_one_is_followed_chunk_by_chunk(links):
+    """In the status, and on the study's page."""
+    web = '127.0.0.1:%d' % free_port()
+    s = links(line=None, destination={'rate': {'limit': '8Mbit'}},
+              edge={'status': {'address': web}})
+    big = linked.Big('1.2.3.801.2', 12 << 20)
+    assert big.store(s.edge.port()) == 0
+
+    def under_way():
+        to, = s.edge.status()['destinations']
+        return [t for t in to['link']['large'] if 0 < t['durable']]
+
+    def on_page():
+        with urllib.request.urlopen('http://%s/transfers/1.2.3' % web,
+                                    timeout=30) as answer:
+            page = answer.read().decode()
+        return re.search(r'id="chunks-(\d+)">[1-9] of 13 chunks', page)
+
+    one, = until('some of its chunks', under_way)
+    assert one['chunks'] == 13 and one['durable'] < 13
+    assert until('them on the page', on_page)[1] == str(one['delivery'])
 
 
 def test_sizes_around_a_chunk(links):

@@ -61,10 +61,15 @@ def auditor(site):
 
 @pytest.mark.slow
 def test_every_view_is_good_in_a_browser(site, tmp_path):
-    found = webpages.walk(site.plan(tmp_path), tmp_path)
+    plan = site.plan(tmp_path)
+    found = webpages.walk(plan, tmp_path)
     assert found['problems'] == [], '\n'.join(found['problems'][:40])
-    assert found['pages'] >= 50 and found['axe'] >= 30
-    assert len(found['shots']) >= 40
+    # every view of a role, 2 languages, with and without scripts; of each 2
+    # themes at 3 widths; axe 3 times in the one language, once in the other
+    assert found['loads'] == 4 * sum(
+        len(r['views']) for r in plan['roles'].values())
+    assert found['looks'] == 6 * found['loads']
+    assert found['axe'] == 2 * found['loads'] + 2
 
 
 def test_markup_from_outside_is_shown_as_text(site, operator, auditor):
@@ -124,16 +129,49 @@ def test_a_search_finds_by_each_field_and_pages(operator):
 def test_the_audit_is_checked_row_by_row(auditor):
     page = auditor.get('/audit?event=association-refused')
     assert 'are as they were written' in page
-    assert 'CT9' in page and 'instances-received</td>' not in page
+    assert 'CT9' in page and 'instances-received</span></td>' not in page
     assert re.search(r'href="/audit/export\?[^"]*format=dicom', page)
 
 
-def test_the_words_of_the_page_are_chinese(operator):
+def test_a_patient_is_named_to_the_auditor_who_asks(operator, auditor):
+    path = '/transfers/' + webpages.study(1)
+    assert 'patient=open' in auditor.get(path)
+    assert 'Test^Patient' not in auditor.get(path)
+    page = auditor.get(path + '?patient=open')
+    assert 'Test^Patient' in page and 'PID1' in page and 'ACC1' in page
+    assert 'Test^Patient' not in operator.get(path + '?patient=open')
+    rows = auditor.get('/audit?event=manual-action')
+    assert re.search(r'order</span> patient<', rows) and \
+        webpages.study(1) in rows
+
+
+def test_a_download_holds_what_the_filter_shows(site, auditor):
+    def rows(query):
+        with auditor.opener.open(site.base + '/audit/export?format=jsonl&'
+                                 + query, timeout=60) as r:
+            kept = zipfile.ZipFile(io.BytesIO(r.read()))
+        name, = (n for n in kept.namelist() if n.endswith('.jsonl'))
+        return [json.loads(x) for x in kept.read(name).splitlines()]
+
+    bad = rows('outcome=minor')
+    assert bad and all(int(r['outcome']) >= 4 for r in bad)
+    sent = rows('destination=cloud&event=instances-transferred')
+    assert sent and {r['destination'] for r in sent} == {'cloud'}
+
+
+def test_the_words_of_the_page_are_chinese(operator, auditor):
     page = operator.get('/?lang=zh')
     assert 'lang="zh-Hans"' in page and '目的地' in page
     text = re.sub(r'<[^>]*>', ' ', page)
     for english in ('Destinations', 'Queue', 'All is well', 'First:'):
         assert english not in text
+    assert '今日' in text and 'Today' not in text
+    page = auditor.get('/audit?lang=zh')
+    named = re.findall(r'<option value="([a-z-]+)">([^<]*)</option>', page)
+    events = dict(named[:37])
+    assert events['association-refused'] == '关联被拒绝'
+    assert not [n for n, text in events.items()
+                if re.fullmatch(r'[ -~]+', text)]
 
 
 def test_receipts_and_exports_are_downloaded(site, operator, auditor):

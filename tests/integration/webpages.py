@@ -248,6 +248,7 @@ class Site:
         return {
             'base': self.base, 'out': str(BUILD / 'shots'),
             'browser': browser(),
+            'shots': os.environ.get('CULVERT_SHOTS', 'now-operator-1280-light-en').split(','),
             'roles': {
                 'operator': {'user': 'olga', 'password': PASSWORD,
                              'views': dict(views, refused='/refused')},

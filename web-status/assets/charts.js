@@ -96,6 +96,7 @@ function line(label, i, format) {
 function plot(box, data) {
 	const kind = kinds[box.dataset.chart];
 	const keys = [...box.parentElement.querySelectorAll(".key")];
+	const at = box.parentElement.querySelector(".at");
 	const times = Array.from({ length: data.n }, (x, i) =>
 		data.from + i * data.step);
 	const values = kind.series.map((name) => data[name]);
@@ -111,16 +112,23 @@ function plot(box, data) {
 		axes: [axis(null, 34), { ...axis(kind.format, 74), ...kind.axis }],
 		series: [{}, ...kind.series.map((name, i) =>
 			line(name, i, kind.format))],
-		hooks: { setCursor: [(u) => readOut(u, keys, kind)] },
+		hooks: { setCursor: [(u) => readOut(u, keys, at, kind)] },
 	}, [times, ...values], box);
 }
 
-// The values under the pointer stand behind the names of the lines.
-function readOut(u, keys, kind) {
-	keys.forEach((key, i) => {
+const moment = new Intl.DateTimeFormat("sv-SE", { year: "numeric",
+	month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" });
+
+// The values under the pointer stand behind the names of the lines, the time
+// in the corner: there is room for both, nothing moves.
+function readOut(u, keys, at, kind) {
+	const i = u.cursor.idx;
+	const on = i !== null && i !== undefined;
+
+	at.textContent = on ? moment.format(new Date(u.data[0][i] * 1000)) : "";
+	keys.forEach((key, k) => {
 		key.dataset.name = key.dataset.name || key.textContent;
-		const v = u.cursor.idx === null || u.cursor.idx === undefined
-			? null : u.data[i + 1][u.cursor.idx];
+		const v = on ? u.data[k + 1][i] : null;
 		key.textContent = v === null || v === undefined
 			? key.dataset.name
 			: `${key.dataset.name} ${kind.format(v)}`;
@@ -128,18 +136,27 @@ function readOut(u, keys, kind) {
 }
 
 let plots = [];
+let figures = null;
+
+// Anew, from figures that are here: colours and sizes may have changed.
+function redraw() {
+	if (!figures)
+		return;
+	for (const p of plots)
+		p.destroy();
+	plots = [...document.querySelectorAll("[data-chart]")]
+		.map((box) => plot(box, figures));
+	document.documentElement.dataset.charts = "drawn";
+}
 
 async function refresh() {
-	const boxes = [...document.querySelectorAll("[data-chart]")];
-	const answer = await fetch(`/series?range=${boxes[0].dataset.range}`);
+	const range = document.querySelector("[data-chart]").dataset.range;
+	const answer = await fetch(`/series?range=${range}`);
 
 	if (!answer.ok)
 		return;
-	const data = await answer.json();
-	for (const p of plots)
-		p.destroy();
-	plots = boxes.map((box) => plot(box, data));
-	document.documentElement.dataset.charts = "drawn";
+	figures = await answer.json();
+	redraw();
 }
 
 export async function draw() {
@@ -150,13 +167,13 @@ export async function draw() {
 	await refresh();
 	setInterval(() => {
 		if (!document.hidden)
-			refresh();
+			refresh().catch(() => {});
 	}, 15000);
 	addEventListener("resize", () => {
 		clearTimeout(waiting);
-		waiting = setTimeout(refresh, 200);
+		waiting = setTimeout(redraw, 200);
 	});
 	matchMedia("(prefers-color-scheme: dark)")
-		.addEventListener("change", refresh);
-	matchMedia("print").addEventListener("change", refresh);
+		.addEventListener("change", redraw);
+	matchMedia("print").addEventListener("change", redraw);
 }

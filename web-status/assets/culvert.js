@@ -1,6 +1,6 @@
 // The page works without this: here is what makes it live and local.
 import { localTimes } from "./times.js";
-import { listen } from "./live.js";
+import { follow, listen } from "./live.js";
 
 document.documentElement.classList.add("js");
 
@@ -34,7 +34,9 @@ for (const details of document.querySelectorAll(".chart details"))
 	details.open = false;
 
 localTimes(document);
-if (document.querySelector(".part"))
+if (document.querySelector("div.part"))
 	listen();
+if (document.querySelector(".progress"))
+	follow();
 if (document.querySelector("[data-chart]"))
 	import("./charts.js").then((charts) => charts.draw());

@@ -59,3 +59,41 @@ export function listen() {
 			location.reload();
 	});
 }
+
+// Rows of a transfer that is under way: how far it has come.
+function renew(row, fresh) {
+	const old = row.querySelector(".progress");
+	const now = fresh.querySelector(".progress");
+
+	if (now)
+		old.replaceChildren(...now.childNodes);
+	else if (!busy(row)) {
+		localTimes(fresh);
+		row.replaceWith(fresh);
+	}
+}
+
+export function follow() {
+	const timer = setInterval(async () => {
+		const here = new URL(location.href);
+		const rows = [...document.querySelectorAll("tbody tr")];
+
+		if (document.hidden)
+			return;
+		if (!document.querySelector(".progress")) {
+			clearInterval(timer);
+			return;
+		}
+		// What goes on record is not asked for again.
+		here.searchParams.delete("patient");
+		const answer = await fetch(here);
+		const page = new DOMParser().parseFromString(
+			await answer.text(), "text/html");
+		const fresh = [...page.querySelectorAll("tbody tr")];
+
+		rows.forEach((row, i) => {
+			if (fresh[i] && row.querySelector(".progress"))
+				renew(row, fresh[i]);
+		});
+	}, 3000);
+}
