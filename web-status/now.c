@@ -97,6 +97,8 @@ static void read_status(struct now_destination *d, const json_t *status)
 		d->rtt_us = json_number_of(line, "rtt_us");
 	else if (json_number_of(link, "rtt_us") > 0)
 		d->rtt_us = json_number_of(link, "rtt_us");
+	if (d->retransmits < 0 && json_is_object(line))
+		d->retransmits = json_number_of(line, "retransmitted");
 	if (json_number_of(line, "path_mtu") > 0)
 		d->mtu = json_number_of(line, "path_mtu");
 	if (d->out_bits == 0 && json_number_of(link, "rate") > 0 &&

@@ -265,7 +265,9 @@ void verdict_show(const struct page *p, const struct verdict *v, bool brief)
 {
 	const struct trouble *t = &v->at[0];
 
-	out_printf(p->o, "<section class=\"verdict\" data-level=\"%s\">",
+	out_printf(p->o,
+		   "<section class=\"verdict\" role=\"status\" "
+		   "data-level=\"%s\">",
 		   level_text(v->level));
 	show_sign(p, v->level);
 	out_raw(p->o, "<div>");

@@ -9,6 +9,7 @@
 #include "policy/routes.h"
 #include "proxy/lib/mem.h"
 #include "web-status/layout.h"
+#include "web-status/rights_zh.h"
 #include "web-status/views.h"
 
 /* ---- devices
@@ -187,7 +188,7 @@ static void show_roles(const struct page *p)
 			   "<span class=\"mono\">%s</span><span "
 			   "class=\"under\">%s</span>",
 			   r->command[0] != '\0' ? r->command : r->name,
-			   r->what);
+			   p->language == WEB_ZH ? right_what_zh(r) : r->what);
 		role_cell(&t, r, ROLE_OPERATOR);
 		role_cell(&t, r, ROLE_SECURITY);
 		role_cell(&t, r, ROLE_AUDITOR);

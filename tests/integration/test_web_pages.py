@@ -166,6 +166,9 @@ def test_the_words_of_the_page_are_chinese(operator, auditor):
     for english in ('Destinations', 'Queue', 'All is well', 'First:'):
         assert english not in text
     assert '今日' in text and 'Today' not in text
+    page = auditor.get('/configuration?lang=zh')
+    rights = page[page.index('角色与权限'):]
+    assert not re.findall(r'<span class="under">[a-z]', rights)
     page = auditor.get('/audit?lang=zh')
     named = re.findall(r'<option value="([a-z-]+)">([^<]*)</option>', page)
     events = dict(named[:37])

@@ -212,12 +212,20 @@ async function checkLive(browser, state) {
 
 	if (first !== "#main")
 		problem("live", `the first stop of Tab is ${first}`);
+	// What comes changes only what is not so any more: who reads a table by
+	// keyboard stays there.
+	await page.focus("#part-destinations .wide");
 	await page.evaluate(() => {
-		document.querySelector("#part-machine dd").textContent = "stale";
+		document.activeElement.mine = true;
+		for (const part of ["machine", "destinations"])
+			document.querySelector(`#part-${part} dd, ` +
+				`#part-${part} td.n`).textContent = "stale";
 	});
-	await page.waitForFunction(() => document.querySelector(
-		"#part-machine dd").textContent !== "stale", null,
-		{ timeout: 30000 });
+	await page.waitForFunction(() => ["machine", "destinations"].every(
+		(part) => !document.querySelector(`#part-${part}`)
+			.textContent.includes("stale")), null, { timeout: 30000 });
+	if (!await page.evaluate(() => document.activeElement.mine))
+		problem("live", "an update takes the focus away");
 	await context.close();
 }
 

@@ -12,34 +12,51 @@ function show(state) {
 		: pulse.dataset.off;
 }
 
-// Who reads or selects something must not lose it.
-function busy(element) {
-	const selection = document.getSelection();
+// old becomes like fresh, in place: what has not changed stays what it is, with
+// its focus, its selection, and how far it was scrolled or opened.
+function become(old, fresh) {
+	if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
+		old.replaceWith(fresh);
+		return;
+	}
+	if (old.nodeType !== Node.ELEMENT_NODE) {
+		if (old.data !== fresh.data)
+			old.data = fresh.data;
+		return;
+	}
+	for (const { name } of [...old.attributes])
+		if (name !== "open" && !fresh.hasAttribute(name))
+			old.removeAttribute(name);
+	for (const { name, value } of fresh.attributes)
+		if (name !== "open" && old.getAttribute(name) !== value)
+			old.setAttribute(name, value);
+	becomeWithin(old, fresh);
+}
 
-	return element.contains(document.activeElement) ||
-		(selection && !selection.isCollapsed &&
-		 element.contains(selection.anchorNode));
+function becomeWithin(old, fresh) {
+	const had = [...old.childNodes];
+	const has = [...fresh.childNodes];
+
+	has.forEach((node, i) => {
+		if (i < had.length)
+			become(had[i], node);
+		else
+			old.append(node);
+	});
+	for (const node of had.slice(has.length))
+		node.remove();
 }
 
 function take(part) {
 	const old = document.getElementById(part.id);
-
-	if (!old || busy(old))
-		return;
 	const box = document.createElement("template");
+
+	if (!old)
+		return;
 	box.innerHTML = part.html;
 	localTimes(box.content);
-	if (!part.whole) {
-		old.replaceChildren(box.content);
-		return;
-	}
-	const fresh = box.content.firstElementChild;
-	// What was scrolled to stays where it is.
-	const left = [...old.querySelectorAll(".wide")].map((e) => e.scrollLeft);
-	old.replaceChildren(...fresh.childNodes);
-	[...old.querySelectorAll(".wide")].forEach((e, i) => {
-		e.scrollLeft = left[i] || 0;
-	});
+	becomeWithin(old, part.whole ? box.content.firstElementChild
+		: box.content);
 }
 
 export function listen() {
@@ -61,18 +78,6 @@ export function listen() {
 }
 
 // Rows of a transfer that is under way: how far it has come.
-function renew(row, fresh) {
-	const old = row.querySelector(".progress");
-	const now = fresh.querySelector(".progress");
-
-	if (now)
-		old.replaceChildren(...now.childNodes);
-	else if (!busy(row)) {
-		localTimes(fresh);
-		row.replaceWith(fresh);
-	}
-}
-
 export function follow() {
 	const timer = setInterval(async () => {
 		const here = new URL(location.href);
@@ -91,9 +96,10 @@ export function follow() {
 			await answer.text(), "text/html");
 		const fresh = [...page.querySelectorAll("tbody tr")];
 
+		localTimes(page);
 		rows.forEach((row, i) => {
 			if (fresh[i] && row.querySelector(".progress"))
-				renew(row, fresh[i]);
+				become(row, fresh[i]);
 		});
 	}, 3000);
 }
