@@ -77,6 +77,15 @@ static bool is_database(const char *name)
 	return false;
 }
 
+/* Readers keep their marks in the index of the log: without writing it none
+ * sees what was committed last. All else they only read. */
+static bool is_index(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 4 && strcmp(name + n - 4, "-shm") == 0;
+}
+
 /* The name within the records' directory; NULL: it is elsewhere. */
 static const char *in_records(const char *path, int records)
 {
@@ -101,11 +110,24 @@ static bool same_file(int fd, const char *path)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* Whatever its name: a key is not handed out. */
+static bool is_key(const struct config *c, int fd)
+{
+	if (same_file(fd, c->spool.key) || same_file(fd, c->records.signing_key))
+		return true;
+	for (size_t i = 0; i < c->n_listeners; i++)
+		if (same_file(fd, c->listeners[i].tls.key))
+			return true;
+	for (size_t i = 0; i < c->n_destinations; i++)
+		if (same_file(fd, c->destinations[i].tls.key))
+			return true;
+	return false;
+}
+
+/* Whatever its name: a key is not handed out, nor a certificate that shares
+ * its file with one. */
 static int unless_key(const struct config *c, int fd)
 {
-	if (fd >= 0 && (same_file(fd, c->spool.key) ||
-			same_file(fd, c->records.signing_key))) {
+	if (fd >= 0 && is_key(c, fd)) {
 		close(fd);
 		fd = -1;
 		errno = EACCES;
@@ -126,7 +148,9 @@ static int open_for(const struct config *c, const struct question *q)
 	if (records < 0)
 		return -1;
 	name = in_records(q->path, records);
-	if (name != NULL && is_database(name)) {
+	/* SQLite comes again, for reading, where it may not write */
+	if (name != NULL && is_database(name) &&
+	    (is_index(name) || (q->flags & (O_ACCMODE | O_CREAT)) == O_RDONLY)) {
 		fd = openat(records, name,
 			    (q->flags & kept) | O_NOFOLLOW | O_CLOEXEC, 0640);
 		error = errno;

@@ -61,19 +61,23 @@ static void drop_capabilities(void)
 static void try_hook(void)
 {
 	const char *path = getenv("CULVERT_TEST_WEB_OPEN");
-	int by_itself, by_broker;
+	int by_itself, by_broker, to_write;
 
 	if (path == NULL)
 		return;
 	by_itself = open(path, O_RDONLY | O_CLOEXEC);
 	by_broker = opener_open(path, O_RDONLY | O_CLOEXEC, 0);
-	log_event(LOG_INFO, "web-tried", "itself=%s broker=%s",
+	to_write = opener_open(path, O_RDWR | O_CLOEXEC, 0);
+	log_event(LOG_INFO, "web-tried", "itself=%s broker=%s write=%s",
 		  by_itself < 0 ? "refused" : "opened",
-		  by_broker < 0 ? "refused" : "opened");
+		  by_broker < 0 ? "refused" : "opened",
+		  to_write < 0 ? "refused" : "opened");
 	if (by_itself >= 0)
 		close(by_itself);
 	if (by_broker >= 0)
 		close(by_broker);
+	if (to_write >= 0)
+		close(to_write);
 }
 #endif
 

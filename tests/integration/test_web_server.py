@@ -449,7 +449,7 @@ def test_a_page_by_itself_says_what_it_cannot_do(daemons, tmp_path):
     assert not REPORT.search(log), log
 
 
-def test_the_page_opens_no_key(daemons, tmp_path):
+def test_the_page_opens_no_key_and_nothing_to_write(daemons, tmp_path):
     """Not by itself, where the kernel can see to it; not by its broker."""
     for n, (what, broker) in enumerate((('data.key', 'refused'),
                                         ('signing.key', 'refused'),
@@ -461,6 +461,7 @@ def test_the_page_opens_no_key(daemons, tmp_path):
         port = await_page(d)
         line = d.wait_log(' web-tried ')
         assert 'broker=' + broker in line, (what, line)
+        assert 'write=refused' in line, (what, line)
         if 'web-landlock' not in d.log():
             assert 'itself=refused' in line, (what, line)
         assert Viewer(port).get('/transfers').status == 200
