@@ -170,7 +170,7 @@ int64_t audit_seq(const struct audit *a);
 enum err audit_sign(struct audit *a) MUST_CHECK;
 enum err audit_sign_now(struct audit *a) MUST_CHECK;
 /* At the start, before the first row: sign what a daemon that was killed left
- * without a head. */
+ * without a head, and make a gap of its end. */
 enum err audit_sign_found(struct audit *a) MUST_CHECK;
 struct audit_head;
 /* The newest head; NULL: none. Valid until the next call. */

@@ -39,6 +39,7 @@ struct audit {
 	char month[AUDIT_MONTH_LEN]; /* "" when none is open */
 	char
 	    found[AUDIT_MONTH_LEN]; /* of the last row there was at the start */
+	bool stopped; /* those rows end with a stop, or a start that failed */
 	char boot[AUDIT_BOOT_LEN];
 	uint8_t log[AUDIT_LOG_LEN];
 	sqlite3 *db;

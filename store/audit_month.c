@@ -10,6 +10,8 @@
 #include "store/migrations.h"
 #include "store/seal.h"
 
+enum { STOP_AMONG = 10000 }; /* rows at the end */
+
 /* ---- one month ----------------------------------------------------------- */
 
 void audit_month_close(struct audit *a)
@@ -177,6 +179,29 @@ static void find_log(struct found *f, sqlite3 *db)
 	(void)sqlite3_finalize(st);
 }
 
+/* Whether the newest start or stop is a stop; a few rows may follow it, of what
+ * was still under way. A start that is the last row got no further. */
+static bool ends_with_stop(sqlite3 *db)
+{
+	sqlite3_stmt *st;
+	bool row = false, yes = false;
+
+	if (db_prepare(db,
+		       "SELECT kind,seq=(SELECT max(seq) FROM audit) FROM"
+		       "(SELECT kind,seq FROM audit ORDER BY seq DESC"
+		       " LIMIT ?) WHERE kind IN(?,?) ORDER BY seq DESC LIMIT 1",
+		       &st) != ERR_OK)
+		return false;
+	db_bind_int(st, 1, STOP_AMONG);
+	db_bind_int(st, 2, AUDIT_START);
+	db_bind_int(st, 3, AUDIT_STOP);
+	if (db_row(st, &row) == ERR_OK && row)
+		yes = sqlite3_column_int(st, 0) == AUDIT_STOP ||
+		      sqlite3_column_int(st, 1) != 0;
+	(void)sqlite3_finalize(st);
+	return yes;
+}
+
 static void find_point(struct audit *a, sqlite3 *db, const char *name)
 {
 	struct audit_point p = {0};
@@ -194,6 +219,7 @@ static void find_point(struct audit *a, sqlite3 *db, const char *name)
 	}
 	if (p.seq > a->committed.seq) {
 		a->committed = p;
+		a->stopped = ends_with_stop(db);
 		snprintf(a->found, sizeof(a->found), "%.7s",
 			 name + sizeof("audit-") - 1);
 	}

@@ -77,10 +77,24 @@ enum err audit_sign_now(struct audit *a)
 	return ERR_OK;
 }
 
+/* At an orderly end there is a stop, and a head over the last row. */
+static void look_at_end(struct audit *a)
+{
+	if (a->committed.seq == 0 || a->found[0] == '\0' || a->gap[0] != '\0' ||
+	    (a->stopped && a->head.seq >= a->committed.seq))
+		return;
+	snprintf(a->gap, sizeof(a->gap),
+		 "the process before did not stop in an orderly way: what it "
+		 "had not yet written after row %lld is lost",
+		 (long long)a->committed.seq);
+}
+
 enum err audit_sign_found(struct audit *a)
 {
 	enum err e;
 
+	if (a->signer != NULL && a->db == NULL)
+		look_at_end(a);
 	if (a->signer == NULL || a->db != NULL || a->found[0] == '\0' ||
 	    !a->committed.has_chain || a->head.seq >= a->committed.seq)
 		return ERR_OK;

@@ -117,6 +117,45 @@ static void a_lost_month_is_a_gap_and_the_chain_goes_on(void **state)
 	assert_int_equal(k->report.rows, 5);
 }
 
+static void one_row(struct audit_kit *k, enum audit_kind kind)
+{
+	struct audit_event e = {.kind = kind, .wall_ms = KIT_MAY};
+
+	assert_int_equal(audit_append(k->audit, &e), ERR_OK);
+	assert_int_equal(audit_commit(k->audit), ERR_OK);
+}
+
+static const char *gap_of_next(struct audit_kit *k)
+{
+	audit_kit_close(k);
+	audit_kit_open(k);
+	assert_int_equal(audit_sign_found(k->audit), ERR_OK);
+	return audit_gap(k->audit);
+}
+
+static void an_end_that_was_no_stop_is_a_gap(void **state)
+{
+	struct audit_kit *k = *state;
+
+	audit_kit_open(k);
+	one_row(k, AUDIT_START);
+	one_row(k, AUDIT_MANUAL_ACTION);
+	audit_kit_sign(k); /* a minute's head; then it was killed */
+	assert_non_null(strstr(gap_of_next(k), "after row 2 is lost"));
+	one_row(k, AUDIT_START);
+	one_row(k, AUDIT_STOP);
+	one_row(k, AUDIT_ASSOCIATION_ENDED); /* it drained */
+	assert_non_null(strstr(gap_of_next(k), "after row 5 is lost"));
+	one_row(k, AUDIT_STOP);
+	one_row(k, AUDIT_ASSOCIATION_ENDED);
+	audit_kit_sign(k);
+	assert_null(gap_of_next(k));
+	one_row(k, AUDIT_START); /* and went no further */
+	audit_kit_sign(k);
+	assert_null(gap_of_next(k));
+	whole(k);
+}
+
 static void a_file_lost_while_it_is_written_is_a_gap_too(void **state)
 {
 	struct audit_kit *k = *state;
@@ -584,6 +623,7 @@ int main(int argc, char **argv)
 	    T(the_chain_goes_on_over_restarts_months_and_a_clock_set_back),
 	    T(what_was_not_committed_leaves_no_trace_in_the_chain),
 	    T(a_lost_month_is_a_gap_and_the_chain_goes_on),
+	    T(an_end_that_was_no_stop_is_a_gap),
 	    T(a_file_lost_while_it_is_written_is_a_gap_too),
 	    T(rows_without_a_chain_are_counted_and_the_chain_begins),
 	    T(triggers_refuse_every_edit),
