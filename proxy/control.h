@@ -18,9 +18,10 @@
  * Everybody on the machine may connect; what they may ask is decided by the
  * groups that the kernel says they are in (control_peer.h) and by the one table
  * of rights (policy/roles.h). Every action is an audit row before it takes
- * effect; those refused are on record, too. Each connection has a thread, with
- * a deadline; a few are served at a time, and one user has no more than half
- * of them. How an operation is added: control_op.h. */
+ * effect; those refused are on record, too. The process of the status page is
+ * served only what pages need (control_page.h). Each connection has a thread,
+ * with a deadline; a few are served at a time, and one user has no more than
+ * half of them. How an operation is added: control_op.h. */
 #ifndef PROXY_CONTROL_H
 #define PROXY_CONTROL_H
 

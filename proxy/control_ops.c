@@ -5,6 +5,7 @@
 
 #include "policy/limits.h"
 #include "proxy/control_int.h"
+#include "proxy/control_page.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
@@ -334,6 +335,19 @@ static bool may(struct control_connection *k, const struct control_op *op)
 	return false;
 }
 
+static bool page_may(struct control_connection *k, const struct control_op *op,
+		     const json_t *request)
+{
+	const char *why = k->peer.page
+			      ? control_page_refuses(k->opt->config, &k->peer,
+						     op->name, request)
+			      : NULL;
+
+	if (why != NULL)
+		refuse_rights(k, op->name, why);
+	return why == NULL;
+}
+
 static bool take_as(struct control_connection *k, const json_t *request)
 {
 	enum err e = control_peer_as(&k->peer, request);
@@ -364,7 +378,7 @@ void control_dispatch(struct control_connection *k, const json_t *request)
 		control_refuse(k, "unknown request");
 		return;
 	}
-	if (!may(k, op))
+	if (!may(k, op) || !page_may(k, op, request))
 		return;
 	if (!k->peer.own && right != NULL)
 		role_text(k->peer.roles & right->roles, k->role);

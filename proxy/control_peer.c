@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "policy/config.h"
+#include "proxy/control_page.h"
 #include "proxy/lib/mem.h"
 
 /* One entry of the system's databases; a group may have many members. */
@@ -130,6 +131,7 @@ enum err control_peer_read(const struct config *config, int fd,
 	out->uid = who.uid;
 	out->pid = who.pid;
 	out->own = who.uid == 0 || who.uid == geteuid();
+	out->page = who.uid == geteuid() && control_page_is(who.pid);
 	out->roles =
 	    out->own ? (unsigned)ROLE_ANY : roles_by_group(config, fd, who.gid);
 	user_name(who.uid, name, sizeof(name));

@@ -27,6 +27,7 @@ struct control_peer {
 	uid_t uid;
 	pid_t pid;
 	bool own;       /* root or the daemon's own user, for themselves */
+	bool page;      /* of the status page: control_page.h */
 	unsigned roles; /* ROLE_*, or-ed */
 	char user[CONTROL_USER_LEN]; /* "uid 1000 alice", for the records */
 };

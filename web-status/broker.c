@@ -112,7 +112,8 @@ static bool same_file(int fd, const char *path)
 
 static bool is_key(const struct config *c, int fd)
 {
-	if (same_file(fd, c->spool.key) || same_file(fd, c->records.signing_key))
+	if (same_file(fd, c->spool.key) ||
+	    same_file(fd, c->records.signing_key))
 		return true;
 	for (size_t i = 0; i < c->n_listeners; i++)
 		if (same_file(fd, c->listeners[i].tls.key))
@@ -150,7 +151,8 @@ static int open_for(const struct config *c, const struct question *q)
 	name = in_records(q->path, records);
 	/* SQLite comes again, for reading, where it may not write */
 	if (name != NULL && is_database(name) &&
-	    (is_index(name) || (q->flags & (O_ACCMODE | O_CREAT)) == O_RDONLY)) {
+	    (is_index(name) ||
+	     (q->flags & (O_ACCMODE | O_CREAT)) == O_RDONLY)) {
 		fd = openat(records, name,
 			    (q->flags & kept) | O_NOFOLLOW | O_CLOEXEC, 0640);
 		error = errno;

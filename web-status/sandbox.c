@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "policy/config.h"
+#include "proxy/control_page.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/opener.h"
 #include "web-status/broker.h"
@@ -84,7 +85,7 @@ static void try_hook(void)
 enum err sandbox_begin(const struct config *config)
 {
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (broker_start(config) != ERR_OK)
+	if (control_page_mark() != ERR_OK || broker_start(config) != ERR_OK)
 		return ERR_IO;
 	if (!landlock_enter(config->records.path))
 		log_event(LOG_INFO, "web-landlock",

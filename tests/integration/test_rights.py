@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import sqlite3
@@ -155,6 +156,48 @@ def test_only_the_daemons_own_user_speaks_for_others(daemon):
     assert not d['ok'] and not e['ok'] and 'wants a user' in d['error']
     f, = ask_as(daemon, GROUPS, {'op': 'status', 'as': alice})
     assert refused(f)
+
+
+def as_page(daemon, *requests):
+    """Ask from a process that bears the mark of the page's."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(r)
+            resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
+            out = speak(daemon.config['control']['path'], requests)
+            with os.fdopen(w, 'w') as f:
+                json.dump(out, f)
+        finally:
+            os._exit(0)
+    os.close(w)
+    with os.fdopen(r) as f:
+        text = f.read()
+    os.waitpid(pid, 0)
+    return json.loads(text)
+
+
+def test_the_pages_process_is_served_what_pages_need(daemon):
+    """One who has taken it over steers nothing and opens no name."""
+    operator = {'user': 'anna', 'roles': ['operator']}
+    auditor = {'user': 'anna', 'roles': ['auditor']}
+    forbidden = [{'op': op} for op in sorted(table())
+                 if op not in ('status', 'web-event')]
+    forbidden += [{'op': op, 'as': operator, 'destination': 'archive'}
+                  for op in ('discard', 'retry', 'export', 'redirect')]
+    forbidden += [{'op': 'audit-prune', 'as': auditor},
+                  {'op': 'receipt', 'study': '1.2', 'as': auditor},
+                  {'op': 'receipt', 'study': '1.2', 'reveal': True,
+                   'as': operator}]
+    for q, a in zip(forbidden, as_page(daemon, *forbidden)):
+        assert refused(a), (q, a)
+    fine = as_page(daemon, {'op': 'status'}, {'op': 'status', 'as': operator},
+                   {'op': 'receipt', 'study': '1.2', 'as': operator})
+    assert not [a for a in fine if refused(a)], fine
+    until('the refusals are on record', lambda: [
+        1 for _, _, d, _ in audit(daemon, 'manual-action')
+        if d.get('refused') == 'rights' and d.get('order') == 'audit-prune'])
 
 
 def test_nothing_is_done_that_cannot_be_recorded(daemon):
