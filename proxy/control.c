@@ -21,6 +21,8 @@ enum {
 	FLUSH_MS = 5000,     /* repeats are looked at */
 	/* so that one user does not keep all others out */
 	ONE_USER = CONTROL_CONNECTIONS / 2,
+	/* for root and the status page, however many others come */
+	RESERVE = CONTROL_CONNECTIONS / 4,
 };
 
 void control_drop(struct control *ctl)
@@ -61,23 +63,33 @@ static void reap(struct control_slot *s)
 	s->used = false;
 }
 
+static bool is_own(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
 /* One that is free, unless this user has its share. root's is all. */
 static struct control_slot *free_slot(struct control *ctl, uid_t uid)
 {
 	struct control_slot *found = NULL;
-	unsigned same = 0;
+	unsigned same = 0, others = 0;
 
 	for (size_t i = 0; i < CONTROL_CONNECTIONS; i++) {
 		struct control_slot *s = &ctl->slots[i];
 
 		if (s->used && atomic_load(&s->done))
 			reap(s);
-		if (!s->used)
+		if (!s->used) {
 			found = s;
-		else if (s->uid == uid)
-			same++;
+			continue;
+		}
+		same += s->uid == uid;
+		others += !is_own(s->uid);
 	}
-	return uid != 0 && same >= ONE_USER ? NULL : found;
+	if ((uid != 0 && same >= ONE_USER) ||
+	    (!is_own(uid) && others >= CONTROL_CONNECTIONS - RESERVE))
+		return NULL;
+	return found;
 }
 
 static uid_t user_of(int fd)

@@ -3,7 +3,8 @@
  *   pump thread --read()--> ring of BODY_ROOM bytes --> on_want() on HTTP's
  *
  * HTTP's connection sleeps (is suspended) while the ring is empty, the pump
- * while it is full. Two owners: the pump and the response. */
+ * while it is full. A piece of BODY_PIECE bytes has WEB_PIECE_MS to be taken:
+ * there are few places. Two owners: the pump and the response. */
 #include <pthread.h>
 #include <string.h>
 
@@ -90,11 +91,13 @@ static ssize_t on_want(void *arg, uint64_t at, char *out, size_t max)
 		memcpy(out, buf_data(&b->ring), (size_t)n);
 		buf_consume(&b->ring, (size_t)n);
 		pthread_cond_signal(&b->room);
+		peer_deadline(r->peer, web_piece_ms());
 	} else if (b->ended && !b->failed) {
 		n = MHD_CONTENT_READER_END_OF_STREAM;
 	} else if (b->ended || atomic_load(&b->server->stopping)) {
 		n = MHD_CONTENT_READER_END_WITH_ERROR;
 	} else {
+		peer_deadline(r->peer, 0);
 		b->asleep = r->connection;
 		MHD_suspend_connection(r->connection);
 	}

@@ -26,6 +26,8 @@ enum {
 	USEFUL_MS = 10000,  /* one older than this is none */
 	EVENTS_MAX = 256,   /* waiting to be put on record */
 	EVENTS_A_MINUTE = 60,
+	LOGINS_MAX = 4096, /* likewise, of those that succeeded */
+	EVENTS_AGAIN_MS = 1000,
 	MINUTE_MS = 60 * 1000,
 };
 
@@ -51,6 +53,7 @@ struct web_data {
 	uint64_t views_ms; /* when those kept were last thrown away */
 	struct list events;
 	size_t n_events;
+	uint64_t again_ms;  /* not before; 0: at once */
 	uint64_t minute_ms; /* when this minute's count began */
 	unsigned in_minute, left_out;
 	atomic_int asks;
@@ -223,7 +226,7 @@ enum err data_ask(struct web_data *d, const json_t *request, const char *user,
 
 /* ---- records ----------------------------------------------------------- */
 
-static void send_event(struct web_data *d, const struct event *e)
+static bool send_event(struct web_data *d, const struct event *e)
 {
 	json_t *request =
 	    json_pack("{s:s,s:s,s:s,s:s,s:s,s:i}", "op", "web-event", "event",
@@ -231,15 +234,17 @@ static void send_event(struct web_data *d, const struct event *e)
 		      e->method, "more", (int)e->more);
 	json_t *answer = NULL;
 	char why[256] = "";
+	bool done = request != NULL &&
+		    control_ask(d->config->control.path, request, &answer, NULL,
+				why) == ERR_OK &&
+		    json_is_true(json_object_get(answer, "ok"));
 
-	if (request == NULL ||
-	    control_ask(d->config->control.path, request, &answer, NULL, why) !=
-		ERR_OK ||
-	    !json_is_true(json_object_get(answer, "ok")))
+	if (!done)
 		log_event(LOG_WARN, "web-unrecorded", "event=%s detail=\"%s\"",
 			  e->what, why);
 	json_decref(answer);
 	json_decref(request);
+	return done;
 }
 
 /* Under lock. */
@@ -264,8 +269,9 @@ void data_record(struct web_data *d, const char *what, const char *user,
 	snprintf(e->address, sizeof(e->address), "%s", address);
 	snprintf(e->method, sizeof(e->method), "%s", method);
 	pthread_mutex_lock(&d->lock);
-	/* what succeeds is never left out */
-	if (over_rate(d) && strcmp(what, "login") != 0) {
+	/* what succeeds is not left out */
+	if (over_rate(d) &&
+	    (strcmp(what, "login") != 0 || d->n_events >= LOGINS_MAX)) {
 		d->left_out++;
 		mem_free(e);
 	} else {
@@ -278,19 +284,28 @@ void data_record(struct web_data *d, const char *what, const char *user,
 	pthread_mutex_unlock(&d->lock);
 }
 
-/* Under lock, which is let go meanwhile. */
+/* Under lock, which is let go meanwhile. What the daemon does not take now is
+ * tried again later, but for those there are when the page ends. */
 static void send_events(struct web_data *d)
 {
 	struct list *node;
 
+	if (!d->stopping && now_ms() < d->again_ms)
+		return;
 	while ((node = list_pop_front(&d->events)) != NULL) {
 		struct event *e = CONTAINER_OF(node, struct event, node);
+		bool done;
 
-		d->n_events--;
 		pthread_mutex_unlock(&d->lock);
-		send_event(d, e);
-		mem_free(e);
+		done = send_event(d, e);
 		pthread_mutex_lock(&d->lock);
+		if (!done && !d->stopping) {
+			list_push_front(&d->events, node);
+			d->again_ms = now_ms() + EVENTS_AGAIN_MS;
+			return;
+		}
+		d->n_events--;
+		mem_free(e);
 	}
 }
 
@@ -318,8 +333,9 @@ static void *data_main(void *arg)
 			refresh(d);
 		send_events(d);
 		sum_up(d);
-		until(&end, MINUTE_MS / 4);
-		if (!d->wanted && !d->stopping && d->n_events == 0)
+		until(&end, d->n_events > 0 ? EVENTS_AGAIN_MS : MINUTE_MS / 4);
+		if (!d->wanted && !d->stopping &&
+		    (d->n_events == 0 || now_ms() < d->again_ms))
 			(void)pthread_cond_timedwait(&d->work, &d->lock, &end);
 	}
 	pthread_mutex_unlock(&d->lock);

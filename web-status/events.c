@@ -38,6 +38,7 @@ struct viewer {
 	struct list node;
 	struct web_events *events;
 	struct MHD_Connection *connection;
+	struct web_peer *peer;
 	struct source *source;
 	struct snapshot *sending; /* NULL: between two */
 	size_t at;
@@ -241,6 +242,7 @@ static void take_latest(struct viewer *v)
 	s->refs++;
 	v->at = 0;
 	v->number = s->number;
+	peer_deadline(v->peer, web_piece_ms()); /* to take all of it */
 }
 
 /* Under lock. */
@@ -272,6 +274,7 @@ static ssize_t on_want(void *arg, uint64_t at, char *out, size_t max)
 	} else if (v->sending != NULL) {
 		n = (ssize_t)copy_out(v, out, max);
 	} else {
+		peer_deadline(v->peer, 0);
 		v->asleep = true;
 		MHD_suspend_connection(v->connection);
 	}
@@ -340,6 +343,7 @@ struct MHD_Response *events_response(struct web_request *r)
 		return NULL;
 	v->events = e;
 	v->connection = r->connection;
+	v->peer = r->peer;
 	v->session = r->has_session ? r->session.id : 0;
 	pthread_mutex_lock(&e->lock);
 	added = add(e, v, r);

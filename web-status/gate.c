@@ -16,6 +16,9 @@ enum {
 	SWEEP_MS = 250,
 	BACKLOG = 256,
 	TELL_MS = 10 * 1000, /* between two lines about refused connections */
+	/* else the kernel keeps megabytes for one that takes nothing, and it is
+	 * long before that shows */
+	SEND_ROOM = 128 * 1024,
 };
 
 /* ---- what is known of a connection ------------------------------------- */
@@ -298,6 +301,13 @@ static void on_sweep(uv_timer_t *t)
 
 /* ---- accepting --------------------------------------------------------- */
 
+static void bound_room(int fd)
+{
+	const int room = SEND_ROOM;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+}
+
 static void on_accept(void *arg, int fd, const struct sockaddr *sa)
 {
 	struct web_gate *g = arg;
@@ -319,6 +329,7 @@ static void on_accept(void *arg, int fd, const struct sockaddr *sa)
 	p->fd = -1;
 	p->stream = true; /* ours, until it is handed over */
 	describe(p, fd, sa);
+	bound_room(fd);
 	enter(g, p);
 	if (g->tls == NULL) {
 		gate_hand_over(p, fd);

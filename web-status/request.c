@@ -26,6 +26,17 @@ uint64_t web_head_ms(void)
 	return WEB_HEAD_MS;
 }
 
+uint64_t web_piece_ms(void)
+{
+#ifdef CULVERT_TEST_HOOKS
+	const char *hook = getenv("CULVERT_TEST_WEB_PIECE_MS");
+
+	if (hook != NULL)
+		return strtoul(hook, NULL, 10);
+#endif
+	return WEB_PIECE_MS;
+}
+
 struct web_request *request_new(struct web_server *s, struct web_peer *p)
 {
 	struct web_request *r = mem_zalloc(sizeof(*r));

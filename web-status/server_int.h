@@ -27,6 +27,7 @@ enum {
 	WEB_FORM_MS = 15 * 1000,   /* a form */
 	WEB_ANSWER_MS = 60 * 1000, /* taking an answer of known length */
 	WEB_SILENT_S = 30,         /* taking nothing at all; seconds */
+	WEB_PIECE_MS = 60 * 1000,  /* taking a piece of one without length */
 };
 
 struct worker;
@@ -98,8 +99,9 @@ struct web_request {
 };
 
 uint64_t web_now_ms(void);
-/* WEB_HEAD_MS, or what a test asks for. */
+/* WEB_HEAD_MS and WEB_PIECE_MS, or what a test asks for. */
 uint64_t web_head_ms(void);
+uint64_t web_piece_ms(void);
 
 /* ---- request.c --------------------------------------------------------- */
 

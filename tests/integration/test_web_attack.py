@@ -242,6 +242,37 @@ def test_readers_who_do_not_read_are_let_go(daemons, tmp_path):
         s.close()
 
 
+def test_a_download_that_drips_is_let_go(daemons, tmp_path):
+    """There are few places for downloads: each piece has its time."""
+    d = daemons(webclient.config(tmp_path),
+                env={'CULVERT_TEST_WEB_PIECE_MS': '2000'})
+    port = await_page(d)
+    normal(d, 5)  # some images to tell of
+    ask = (b'GET /transfers/export?format=dicom HTTP/1.1\r\n'
+           b'Host: 127.0.0.1\r\n\r\n')
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.connect(('127.0.0.1', port))
+    slow.sendall(ask)
+    taken = b''
+    try:
+        while True:
+            part = slow.recv(2000)
+            taken += part
+            if not part:
+                break
+            time.sleep(0.25)
+    except OSError:
+        pass
+    slow.close()
+    # who takes it at a fair pace gets all of it
+    with socket.create_connection(('127.0.0.1', port)) as fair:
+        fair.sendall(ask.replace(b'\r\n\r\n', b'\r\nConnection: close\r\n\r\n'))
+        with fair.makefile('rb') as f:
+            whole = f.read()
+    assert whole.endswith(b'\r\n0\r\n\r\n') and len(taken) < len(whole), len(whole)
+
+
 def test_guesses_do_not_slow_images_down(daemons, tmp_path):
     users = tmp_path / 'users'
     webclient.passwd(users, 'anna', 'operator')
