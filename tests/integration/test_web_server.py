@@ -439,6 +439,12 @@ def test_a_page_by_itself_says_what_it_cannot_do(daemons, tmp_path):
             users.write_text(users.read_text() + 'ben king password x\n')
             time.sleep(1.5)
             assert v.login('anna').status == 303  # as it was before
+            del d.config['status']
+            d.write()
+            d.start()  # it is told now what it missed
+            until('the log-ins are on record', lambda:
+                  webclient.audit_rows(d, 'login') and
+                  webclient.audit_rows(d, 'login-failed'))
         finally:
             page.send_signal(signal.SIGTERM)
             log = page.communicate(timeout=60)[1]
