@@ -123,6 +123,27 @@ static bool take_order(struct ledger_keeper *k)
 	return taken;
 }
 
+static bool order_waits(struct ledger_keeper *k)
+{
+	bool yes;
+
+	(void)pthread_mutex_lock(&k->lock);
+	yes = k->ordered && !k->done;
+	(void)pthread_mutex_unlock(&k->lock);
+	return yes;
+}
+
+/* What is ordered may be a hold: it comes before the next month. */
+static void give_way(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+
+	if (k->step != KEEP_MONTH || k->manual || !order_waits(k))
+		return;
+	keep_finish(l, ERR_OK, NULL);
+	k->next_ns = 0; /* and then on */
+}
+
 static bool hour_is_over(struct ledger *l)
 {
 	struct ledger_keeper *k = l->keeper;
@@ -142,6 +163,7 @@ void ledger_keep_work(struct ledger *l)
 
 	if (l->stopping || l->audit_failed_ns != 0)
 		return;
+	give_way(l);
 	if (k->step != KEEP_IDLE)
 		keep_step(l);
 	else if (take_order(k))

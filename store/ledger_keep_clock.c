@@ -53,16 +53,30 @@ static int64_t step_since_head(struct ledger *l, int64_t now)
 		   : 0;
 }
 
+int64_t keep_clock_step(int64_t *known, int64_t offset)
+{
+	int64_t step = *known != 0 ? offset - *known : 0;
+
+	if (step <= HOUR_MS && step >= -HOUR_MS && *known != 0)
+		return 0;
+	*known = offset;
+	return step;
+}
+
+static int64_t offset_now(void)
+{
+	return clock_wall_ms() - (int64_t)(clock_mono_ns() / 1000000);
+}
+
 void keep_clock_watch(struct ledger *l)
 {
 	struct ledger_keeper *k = l->keeper;
-	int64_t now = clock_wall_ms();
-	int64_t offset = now - (int64_t)(clock_mono_ns() / 1000000);
-	int64_t step =
-	    k->offset_ms != 0 ? offset - k->offset_ms : step_since_head(l, now);
+	bool first = k->offset_ms == 0;
+	int64_t step = keep_clock_step(&k->offset_ms, offset_now());
 
-	k->offset_ms = offset;
-	if (step > HOUR_MS || step < -HOUR_MS)
+	if (first)
+		step = step_since_head(l, clock_wall_ms());
+	if (step != 0)
 		suspect(l, step);
 }
 
@@ -93,6 +107,7 @@ enum err keep_clock_confirm(struct ledger *l)
 	enum err e = beside != NULL ? audit_clock_set(beside, "") : ERR_IO;
 
 	if (e == ERR_OK) {
+		l->keeper->offset_ms = offset_now(); /* that is right */
 		l->keeper->confirmed = true;
 		l->keeper->told = false;
 	}

@@ -54,6 +54,10 @@ struct ledger_keeper {
 
 /* ledger_keep_clock.c: watch it; may it be believed? why in words. */
 void keep_clock_watch(struct ledger *l);
+/* By how much the clock has moved since *known (wall minus monotonic time; 0:
+ * not known yet), in one step or in many, if that is more than an hour; *known
+ * is then offset. Else 0. */
+int64_t keep_clock_step(int64_t *known, int64_t offset);
 bool keep_clock_fit(struct ledger *l, char why[AUDIT_WHY_LEN]);
 enum err keep_clock_confirm(struct ledger *l) MUST_CHECK;
 

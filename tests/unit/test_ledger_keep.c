@@ -11,6 +11,7 @@
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger_keep.h"
+#include "store/ledger_keep_in.h"
 #include "store/seal_sign.h"
 #include "tests/unit/ledger_fixture.h"
 
@@ -139,6 +140,20 @@ static void nothing_is_pruned_by_a_clock_that_is_not_believed(void **state)
 	fixture_await(f, "SELECT count(*) FROM instances", 1);
 }
 
+static void many_small_steps_of_the_clock_are_a_large_one(void **state)
+{
+	const int64_t minute = 60 * 1000;
+	int64_t known = 0, at = 1000 * minute;
+
+	(void)state;
+	assert_int_equal(keep_clock_step(&known, at), 0);
+	assert_int_equal(keep_clock_step(&known, at + 59 * minute), 0);
+	assert_int_equal(keep_clock_step(&known, at + 61 * minute),
+			 61 * minute);
+	assert_int_equal(keep_clock_step(&known, at + 61 * minute), 0);
+	assert_int_equal(keep_clock_step(&known, at), -61 * minute);
+}
+
 static void a_head_can_be_had_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -183,6 +198,7 @@ int main(int argc, char **argv)
 	    T(what_is_finished_goes_what_waits_stays),
 	    T(a_held_study_stays),
 	    T(nothing_is_pruned_by_a_clock_that_is_not_believed),
+	    T(many_small_steps_of_the_clock_are_a_large_one),
 	    T(a_head_can_be_had_at_once),
 	    T(one_who_does_not_wait_blocks_nobody),
 	};
