@@ -73,6 +73,7 @@ FAULT := $(shell grep -lE '^int main[[:punct:]]' tests/fault/*.c 2>/dev/null)
 FAULT_HELP := $(filter-out $(FAULT) $(SHIM),$(wildcard tests/fault/*.c))
 # Bench programs that are made of our own code: they fill and ask a ledger.
 STORED := fill views
+FILL_PARTS := $(wildcard tests/bench/fill_*.c)
 # Only these are compiled again when the version changes.
 VERSIONED := $(shell grep -lE 'CULVERT_(WOLFSSL_)?VERSION' proxy/*.c \
 	proxy/*/*.c policy/*.c store/*.c web-status/*.c 2>/dev/null)
@@ -280,12 +281,13 @@ build/$(1)/replay/%: build/$(1)/obj/tests/fuzz/%.o \
 	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
 		$$(LIBS) -o $$@
 
+build/$(1)/bench/fill: $(FILL_PARTS:%.c=build/$(1)/obj/%.o)
 build/$(1)/bench/%: build/$(1)/obj/tests/bench/%.o \
 		build/$(1)/obj/tests/bench/args.o build/$(1)/libculvert.a
 	@mkdir -p $$(@D)
 	@echo "  ld $$@"
-	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$^ \
-		$$(LIBS) -o $$@
+	@$$(CC_$(1)) $$(LDFLAGS_ALL) $$(LDFLAGS_$(1)) $$(LDFLAGS) \
+		$$(filter %.o,$$^) $$(filter %.a,$$^) $$(LIBS) -o $$@
 
 build/$(1)/fault/%: build/$(1)/obj/tests/fault/%.o \
 		$(FAULT_HELP:%.c=build/$(1)/obj/%.o) build/$(1)/libculvert.a
