@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 #include "store/audit_read_int.h"
 
@@ -13,6 +14,7 @@ struct audit_reader {
 	size_t n, cap;
 	struct audit_file *given; /* whose row was given out last */
 	uint64_t looked;          /* numbers, since the last ERR_AGAIN */
+	uint64_t begun_ns;        /* that, or when it was opened */
 	int64_t position;
 	int64_t first, last;
 	char why[AUDIT_WHY_LEN];
@@ -42,7 +44,8 @@ static void narrow(const struct audit_filter *filter, struct audit_file *f)
 		f->first = filter->from_seq;
 	if (filter->to_seq != 0 && f->last > filter->to_seq)
 		f->last = filter->to_seq;
-	f->done = f->last == 0 || f->first > f->last;
+	f->done = f->last == 0 || f->first > f->last ||
+		  !audit_file_matters(f->name, filter);
 	f->next = filter->backwards ? f->last : f->first;
 }
 
@@ -80,7 +83,7 @@ static enum err add(void *arg, const char *name, const char *path)
 		return ERR_NOMEM;
 	snprintf(f->path, sizeof(f->path), "%s", path);
 	snprintf(f->name, sizeof(f->name), "%.60s", name);
-	e = audit_file_open(f, &r->filter, r->why);
+	e = audit_file_open(f, NULL, r->why);
 	if (e == ERR_OK)
 		e = audit_file_span(f);
 	audit_file_close(f);
@@ -119,6 +122,7 @@ enum err audit_read_open(const char *dir, const struct audit_filter *filter,
 		return e;
 	}
 	r->why[0] = '\0';
+	r->begun_ns = clock_mono_ns();
 	qsort(r->files, r->n, sizeof(r->files[0]),
 	      r->filter.backwards ? by_last : by_first);
 	*out = r;
@@ -184,6 +188,16 @@ static enum err fail(struct audit_reader *r, struct audit_file *f, enum err e)
 	return e;
 }
 
+/* Never before something was looked at: it must come to an end. */
+static bool is_spent(const struct audit_reader *r)
+{
+	const struct audit_filter *f = &r->filter;
+
+	return (f->budget != 0 && r->looked >= f->budget) ||
+	       (f->budget_ns != 0 && r->looked > 0 &&
+		clock_mono_ns() - r->begun_ns >= f->budget_ns);
+}
+
 /* Bring the file's next row in, windows long. ERR_AGAIN: out of budget. */
 static enum err fill(struct audit_reader *r, struct audit_file *f)
 {
@@ -198,7 +212,7 @@ static enum err fill(struct audit_reader *r, struct audit_file *f)
 			f->waiting = got;
 			break;
 		}
-		if (r->filter.budget != 0 && r->looked >= r->filter.budget)
+		if (is_spent(r))
 			return ERR_AGAIN;
 		e = audit_file_window(f, &r->filter, &got);
 		if (e == ERR_OK && !got)
@@ -284,6 +298,7 @@ enum err audit_read_next(struct audit_reader *r, const struct audit_row **row)
 	e = choose(r, &f);
 	if (e == ERR_AGAIN) {
 		r->looked = 0;
+		r->begun_ns = clock_mono_ns();
 		reached(r);
 	}
 	if (e != ERR_OK || f == NULL)

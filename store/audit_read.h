@@ -36,9 +36,14 @@ struct audit_filter {
 	int32_t outcome_min; /* at least this serious */
 	bool backwards;      /* from the newest to the oldest */
 	bool sealed;         /* fetch the sealed values, too */
+	/* By the indexes and the names of the months: for a page, which has to
+	 * come soon. Without it every row is looked at, which nobody can hide
+	 * by editing an index. */
+	bool quick;
 	/* Numbers looked at before audit_read_next() says ERR_AGAIN, so that a
 	 * page with a rare filter comes in bounded time; 0: no bound. */
 	uint64_t budget;
+	uint64_t budget_ns; /* the same in time; 0: no bound */
 };
 
 /* filter NULL: everything. dir: records.path. Rows committed later than this

@@ -8,15 +8,6 @@
 #include "store/audit_read_int.h"
 #include "store/migrations.h"
 
-#define COLUMNS                                                                \
-	"seq,wall_ms,mono_ns,boot,kind,outcome,association,listener,device,"   \
-	"destination,peer,local,calling_ae,called_ae,fingerprint,study,user,"  \
-	"detail,prev_chain,chain,"
-#define COLUMNS_1 COLUMNS "NULL,NULL,sealed"
-#define COLUMNS_2 COLUMNS "commitment,sealed_hash,sealed"
-
-enum { SQL_LEN = 1600 };
-
 /* ---- opening --------------------------------------------------------------
  */
 
@@ -72,71 +63,6 @@ enum err audit_db_open(const struct db_options *o, sqlite3 **out,
 	return e;
 }
 
-/* The filter as a condition; parameters 1 and 2 are the window. */
-static void where(const struct audit_filter *f, char out[SQL_LEN])
-{
-	int n = snprintf(out, SQL_LEN, " WHERE seq>=?1 AND seq<=?2");
-#define ADD(...)                                                               \
-	(n += snprintf(out + n, n < SQL_LEN ? SQL_LEN - (size_t)n : 0,         \
-		       __VA_ARGS__))
-
-	if (f->from_ms != 0)
-		ADD(" AND wall_ms>=%lld", (long long)f->from_ms);
-	if (f->to_ms != 0)
-		ADD(" AND wall_ms<=%lld", (long long)f->to_ms);
-	if (f->association != 0)
-		ADD(" AND association=%lld", (long long)f->association);
-	if (f->outcome_min != 0)
-		ADD(" AND outcome>=%d", f->outcome_min);
-	for (size_t i = 0; f->kinds != NULL && i < f->n_kinds && i < 64; i++)
-		ADD("%s%d", i == 0 ? " AND kind IN(" : ",", f->kinds[i]);
-	if (f->kinds != NULL && f->n_kinds > 0)
-		ADD(")");
-	ADD(" AND (?3 IS NULL OR listener=?3) AND (?4 IS NULL OR device=?4)"
-	    " AND (?5 IS NULL OR destination=?5) AND (?6 IS NULL OR study=?6)"
-	    " AND (?7 IS NULL OR user=?7) AND (?8 IS NULL OR calling_ae=?8)"
-	    " ORDER BY seq%s",
-	    f->backwards ? " DESC" : "");
-#undef ADD
-}
-
-static void bind_filter(sqlite3_stmt *st, const struct audit_filter *f)
-{
-	db_bind_text(st, 3, f->listener);
-	db_bind_text(st, 4, f->device);
-	db_bind_text(st, 5, f->destination);
-	db_bind_text(st, 6, f->study);
-	db_bind_text(st, 7, f->user);
-	db_bind_text(st, 8, f->calling_ae);
-}
-
-static enum err prepare(struct audit_file *f, const struct audit_filter *filter)
-{
-	char sql[2 * SQL_LEN], tail[SQL_LEN];
-	enum err e;
-
-	where(filter, tail);
-	snprintf(sql, sizeof(sql), "SELECT %s FROM audit%s",
-		 f->chained ? COLUMNS_2 : COLUMNS_1, tail);
-	e = db_prepare(f->db, sql, &f->rows);
-	if (e != ERR_OK)
-		return e;
-	bind_filter(f->rows, filter);
-	e = db_prepare(f->db,
-		       filter->backwards ? "SELECT max(seq) FROM audit WHERE "
-					   "seq<=?"
-					 : "SELECT min(seq) FROM audit WHERE "
-					   "seq>=?",
-		       &f->seek);
-	if (e != ERR_OK || !f->chained)
-		return e;
-	e = db_prepare(f->db, "SELECT blob FROM sealed WHERE seq=?", &f->blob);
-	return e != ERR_OK
-		   ? e
-		   : db_prepare(f->db, "SELECT by FROM erased WHERE seq=?",
-				&f->erased);
-}
-
 /* ERR_CORRUPT: of another kind. */
 static enum err version(struct audit_file *f)
 {
@@ -150,6 +76,7 @@ static enum err version(struct audit_file *f)
 	if (kind != migrations_audit.application_id || n < 1)
 		return ERR_CORRUPT;
 	f->chained = n > 1;
+	f->indexed = n > 2;
 	return n > migrations_audit.n ? ERR_UNSUPPORTED : ERR_OK;
 }
 
@@ -169,8 +96,8 @@ enum err audit_file_open(struct audit_file *f,
 	if (e == ERR_UNSUPPORTED && why != NULL)
 		snprintf(why, AUDIT_WHY_LEN,
 			 "%.150s was written by a newer program", f->path);
-	if (e == ERR_OK)
-		e = prepare(f, filter);
+	if (e == ERR_OK && filter != NULL)
+		e = audit_file_prepare(f, filter);
 	/* a table that is not there */
 	if (e == ERR_IO && sqlite3_errcode(f->db) == SQLITE_ERROR)
 		e = ERR_CORRUPT;
@@ -189,7 +116,8 @@ void audit_file_close(struct audit_file *f)
 	(void)sqlite3_finalize(f->seek);
 	(void)sqlite3_finalize(f->blob);
 	(void)sqlite3_finalize(f->erased);
-	f->rows = f->seek = f->blob = f->erased = NULL;
+	(void)sqlite3_finalize(f->span);
+	f->rows = f->seek = f->blob = f->erased = f->span = NULL;
 	db_close(f->db);
 	f->db = NULL;
 	mem_free(f->row);
@@ -423,46 +351,5 @@ enum err audit_file_row(struct audit_file *f, const struct audit_filter *filter,
 		return e;
 	}
 	f->next = filter->backwards ? f->row->seq - 1 : f->row->seq + 1;
-	return ERR_OK;
-}
-
-static enum err seek(struct audit_file *f, bool *got)
-{
-	enum err e;
-
-	db_bind_int(f->seek, 1, f->next);
-	e = db_row(f->seek, got);
-	if (e != ERR_OK || !*got)
-		return e;
-	*got = sqlite3_column_type(f->seek, 0) != SQLITE_NULL;
-	if (*got)
-		f->next = sqlite3_column_int64(f->seek, 0);
-	(void)sqlite3_reset(f->seek);
-	return ERR_OK;
-}
-
-enum err audit_file_window(struct audit_file *f,
-			   const struct audit_filter *filter, bool *got)
-{
-	int64_t end;
-	enum err e = seek(f, got);
-
-	if (e != ERR_OK)
-		return e;
-	if (*got &&
-	    (filter->backwards ? f->next < f->first : f->next > f->last))
-		*got = false;
-	if (!*got)
-		return ERR_OK;
-	if (filter->backwards) {
-		end = f->next - AUDIT_READ_WINDOW + 1;
-		f->until = end > f->first ? end : f->first;
-	} else {
-		end = f->next + AUDIT_READ_WINDOW - 1;
-		f->until = end < f->last ? end : f->last;
-	}
-	db_bind_int(f->rows, filter->backwards ? 2 : 1, f->next);
-	db_bind_int(f->rows, filter->backwards ? 1 : 2, f->until);
-	f->stepping = true;
 	return ERR_OK;
 }

@@ -1,5 +1,5 @@
-/* audit_read_int.h - what audit_read.c and audit_read_file.c share. Nobody
- * else includes it. */
+/* audit_read_int.h - what audit_read.c, audit_read_file.c and audit_read_sql.c
+ * share. Nobody else includes it. */
 #ifndef STORE_AUDIT_READ_INT_H
 #define STORE_AUDIT_READ_INT_H
 
@@ -20,20 +20,28 @@ struct audit_file {
 	bool damaged;        /* to be said once */
 	bool done;
 	bool chained; /* has the columns of the chain */
+	bool indexed; /* and what audit_filter.quick finds rows by */
 	bool waiting; /* row holds one that was not given out */
 	sqlite3 *db;  /* NULL: closed */
 	sqlite3_stmt *rows, *seek, *blob, *erased;
-	bool stepping; /* rows is inside a window */
-	int64_t until; /* the end of that window */
+	sqlite3_stmt *span; /* NULL: no times asked for, or not quick */
+	int64_t window;     /* numbers at a time */
+	bool stepping;      /* rows is inside a window */
+	int64_t until;      /* the end of that window */
 	struct audit_row *row;
 	uint8_t *sealed; /* AUDIT_SEALED_LEN */
 };
 
+/* Whether the month in name can hold times asked for. */
+bool audit_file_matters(const char *name, const struct audit_filter *filter);
 /* Open f->path; ERR_CORRUPT: damaged, or no audit database. ERR_UNSUPPORTED:
- * of a newer program. */
+ * of a newer program. filter NULL: only for audit_file_span(). */
 enum err audit_file_open(struct audit_file *f,
 			 const struct audit_filter *filter,
 			 char why[AUDIT_WHY_LEN]) MUST_CHECK;
+/* The statements that audit_file_row() and audit_file_window() step. */
+enum err audit_file_prepare(struct audit_file *f,
+			    const struct audit_filter *filter) MUST_CHECK;
 void audit_file_close(struct audit_file *f);
 /* Sets first and last. The file must be open. */
 enum err audit_file_span(struct audit_file *f) MUST_CHECK;

@@ -400,6 +400,26 @@ static const char audit_2[] =
 	   "WHEN EXISTS(SELECT 1 FROM sealed WHERE seq=NEW.seq)",
 	   "sealed is append-only");
 
+/* What the page finds rows by. What is exported or verified is read without. */
+static const char audit_3[] =
+    "CREATE INDEX audit_kind ON audit(kind);"
+    "CREATE INDEX audit_failed ON audit(seq) WHERE outcome<>0;"
+    "CREATE INDEX audit_device ON audit(device) WHERE device IS NOT NULL;"
+    "CREATE INDEX audit_destination ON audit(destination)"
+    " WHERE destination IS NOT NULL;"
+    "CREATE INDEX audit_study ON audit(study) WHERE study IS NOT NULL;"
+    "CREATE INDEX audit_user ON audit(user) WHERE user IS NOT NULL;"
+    "CREATE TABLE spans("
+    " block INTEGER PRIMARY KEY," /* of 1024 numbers */
+    " first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL);"
+    "INSERT INTO spans SELECT seq>>10,min(wall_ms),max(wall_ms)"
+    " FROM audit GROUP BY 1;"
+    "CREATE TRIGGER audit_spans AFTER INSERT ON audit BEGIN"
+    " INSERT INTO spans VALUES(NEW.seq>>10,NEW.wall_ms,NEW.wall_ms)"
+    " ON CONFLICT(block) DO UPDATE SET first_ms=min(first_ms,NEW.wall_ms),"
+    " last_ms=max(last_ms,NEW.wall_ms)"
+    " WHERE NEW.wall_ms<first_ms OR NEW.wall_ms>last_ms; END;";
+
 /* audit-pruned.db */
 static const char pruned_1[] =
     "CREATE TABLE last("
@@ -420,7 +440,7 @@ static const char pruned_1[] =
 
 static const char *const ledger_scripts[] = {ledger_1, ledger_2, ledger_3,
 					     ledger_4};
-static const char *const audit_scripts[] = {audit_1, audit_2};
+static const char *const audit_scripts[] = {audit_1, audit_2, audit_3};
 static const char *const pruned_scripts[] = {pruned_1};
 
 const struct migrations migrations_ledger = {

@@ -12,7 +12,7 @@
 #include "web-status/query.h"
 #include "web-status/views.h"
 
-enum { AUDIT_PAGE = 50, AUDIT_BUDGET = 20000 };
+enum { AUDIT_PAGE = 50, AUDIT_BUDGET_NS = 60 * 1000000 };
 
 enum field {
 	F_FROM,
@@ -129,7 +129,8 @@ static bool filter_of(const struct page *p, const struct query *q,
 				   .outcome_min =
 				       outcome_of(q->at[F_OUTCOME].value),
 				   .backwards = true,
-				   .budget = AUDIT_BUDGET};
+				   .quick = true,
+				   .budget_ns = AUDIT_BUDGET_NS};
 	if (web_query_number(p->r, "older", 2, INT64_MAX, &before))
 		f->to_seq = (int64_t)before - 1;
 	return query_time(q->at[F_FROM].value, &f->from_ms) &&

@@ -185,7 +185,11 @@ static void rows_without_a_chain_are_counted_and_the_chain_begins(void **state)
 		      "ALTER TABLE audit DROP COLUMN commitment;"
 		      "ALTER TABLE audit DROP COLUMN sealed_hash;"
 		      "DROP TABLE log; DROP TABLE heads; DROP TABLE sealed;"
-		      "DROP TABLE erased; PRAGMA user_version=1");
+		      "DROP TABLE erased; DROP TABLE spans;"
+		      "DROP INDEX audit_kind; DROP INDEX audit_failed;"
+		      "DROP INDEX audit_device; DROP INDEX audit_destination;"
+		      "DROP INDEX audit_study; DROP INDEX audit_user;"
+		      "PRAGMA user_version=1");
 	audit_kit_sql(k, "audit-pruned.db", true, "DELETE FROM last");
 	whole(k);
 	assert_int_equal(k->report.unchained, 3);
