@@ -7,11 +7,12 @@
 #include "proxy/lib/mem.h"
 #include "store/export_transfers.h"
 
-enum { PAGE = 500 };
+enum { PAGE = LEDGER_PAGE_MAX };
 
 struct page {
 	struct view_delivery rows[PAGE];
 	unsigned n;
+	bool oldest_first;
 };
 
 struct transfers {
@@ -148,24 +149,61 @@ static enum err put_row(struct transfers *t, const struct view_delivery *d)
 	return export_row(r->out, r->cells);
 }
 
-/* A page has its newest first; the file its oldest. */
+/* The file has its oldest first; a page of a search its newest. */
 static enum err put_page(struct transfers *t)
 {
+	const struct page *p = t->page;
 	enum err e = ERR_OK;
 
-	for (unsigned i = t->page->n; e == ERR_OK && i > 0; i--)
-		e = put_row(t, &t->page->rows[i - 1]);
+	for (unsigned i = 0; e == ERR_OK && i < p->n; i++)
+		e = put_row(t, &p->rows[p->oldest_first ? i : p->n - 1 - i]);
 	return e;
 }
 
-static enum err put_rows(struct transfers *t, uint64_t total)
+static bool go_on(struct transfers *t, uint64_t total)
+{
+	struct export_job *j = t->run->job;
+
+	return j->go_on(j->arg, j->manifest.last / 32, total);
+}
+
+/* What comes while it runs is left out: it must end. */
+static int64_t end_of(const struct export_request *q)
+{
+	return q->to_ms != 0 ? q->to_ms : clock_wall_ms() + 1;
+}
+
+static enum err put_all(struct transfers *t, uint64_t total)
+{
+	struct export_job *j = t->run->job;
+	struct scan s = {.from_ms = j->request.from_ms,
+			 .to_ms = end_of(&j->request),
+			 .limit = PAGE};
+
+	t->page->oldest_first = true;
+	for (;;) {
+		enum err e;
+
+		t->page->n = 0;
+		e = ledger_scan(t->view, &s, on_delivery, t->page);
+		if (e != ERR_OK)
+			return export_job_failed(j, e,
+						 ledger_view_why(t->view));
+		e = put_page(t);
+		if (e != ERR_OK || s.ended)
+			return e;
+		if (!go_on(t, total))
+			return ERR_CANCELED;
+	}
+}
+
+static enum err put_found(struct transfers *t, uint64_t total)
 {
 	struct export_job *j = t->run->job;
 	const struct export_request *q = &j->request;
 	struct search_filter f = {
 	    .from_ms = q->from_ms,
-	    /* what comes while it runs is left out: it must end */
-	    .to_ms = q->to_ms != 0 ? q->to_ms : clock_wall_ms() + 1,
+	    .to_ms = end_of(q),
 	    .device = q->device[0] != '\0' ? q->device : NULL,
 	    .destination = q->destination[0] != '\0' ? q->destination : NULL,
 	    .study = q->study[0] != '\0' ? q->study : NULL,
@@ -187,9 +225,16 @@ static enum err put_rows(struct transfers *t, uint64_t total)
 		if (e != ERR_OK || page.newer == 0)
 			return e;
 		f.place = page.newer;
-		if (!j->go_on(j->arg, j->manifest.last / 32, total))
+		if (!go_on(t, total))
 			return ERR_CANCELED;
 	}
+}
+
+static enum err put_rows(struct transfers *t, uint64_t total)
+{
+	return export_request_is_range(&t->run->job->request)
+		   ? put_all(t, total)
+		   : put_found(t, total);
 }
 
 static enum err run(struct transfers *t)

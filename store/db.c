@@ -321,8 +321,11 @@ void db_bind_blob(sqlite3_stmt *st, int i, const void *p, size_t n)
 void db_text(sqlite3_stmt *st, int i, char *out, size_t size)
 {
 	const unsigned char *text = sqlite3_column_text(st, i);
+	size_t n = text != NULL ? strnlen((const char *)text, size - 1) : 0;
 
-	snprintf(out, size, "%s", text != NULL ? (const char *)text : "");
+	if (n > 0)
+		memcpy(out, text, n);
+	out[n] = '\0';
 }
 
 /* ---- files ----------------------------------------------------------- */

@@ -5,6 +5,8 @@
 #include "proxy/lib/mem.h"
 #include "store/export_in.h"
 
+enum { NAME_MAX_LEN = 40 /* of a column */ };
+
 /* What a byte is within a text. */
 enum byte_class {
 	PLAIN,
@@ -229,25 +231,25 @@ bool export_is_formula(const uint8_t *p, size_t n)
 	return false;
 }
 
-static bool needs_quotes(const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		enum byte_class c = class_of(p[i]);
+/* What there is in a text that is not just copied. */
+struct looks {
+	bool quotes; /* has to stand in quotes */
+	bool plain;  /* every byte can be copied as it is */
+};
 
-		if (c == CSV_ONLY || c == BOTH || c == BREAK)
-			return true;
-	}
-	return false;
+static struct looks look_at(const uint8_t *p, size_t n)
+{
+	unsigned seen = 0;
+
+	for (size_t i = 0; i < n; i++)
+		seen |= 1u << class_of(p[i]);
+	return (struct looks){
+	    .quotes = (seen & (1u << CSV_ONLY | 1u << BOTH | 1u << BREAK)) != 0,
+	    .plain = (seen & (1u << HIGH | 1u << BOTH)) == 0};
 }
 
-static char *put_csv_text(char *at, const uint8_t *p, size_t n)
+static char *put_csv_bytes(char *at, const uint8_t *p, size_t n)
 {
-	bool quotes = needs_quotes(p, n);
-
-	if (quotes)
-		*at++ = '"';
-	if (export_is_formula(p, n))
-		*at++ = '\'';
 	for (size_t i = 0; i < n;) {
 		if (p[i] >= 0x80) {
 			i += put_high(p + i, n - i, &at);
@@ -257,7 +259,24 @@ static char *put_csv_text(char *at, const uint8_t *p, size_t n)
 			*at++ = '"';
 		*at++ = (char)p[i++];
 	}
-	if (quotes)
+	return at;
+}
+
+static char *put_csv_text(char *at, const uint8_t *p, size_t n)
+{
+	struct looks looks = look_at(p, n);
+
+	if (looks.quotes)
+		*at++ = '"';
+	if (export_is_formula(p, n))
+		*at++ = '\'';
+	if (looks.plain) {
+		memcpy(at, p, n);
+		at += n;
+	} else {
+		at = put_csv_bytes(at, p, n);
+	}
+	if (looks.quotes)
 		*at++ = '"';
 	return at;
 }
@@ -311,17 +330,28 @@ static char *put_escaped(char *at, uint8_t b)
 	return at + 5;
 }
 
+/* How many bytes from p on JSON takes as they are. */
+static size_t plain_bytes(const uint8_t *p, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && (class_of(p[i]) == PLAIN || class_of(p[i]) == CSV_ONLY))
+		i++;
+	return i;
+}
+
 static char *put_json_text(char *at, const uint8_t *p, size_t n)
 {
 	*at++ = '"';
 	for (size_t i = 0; i < n;) {
-		enum byte_class c = class_of(p[i]);
+		size_t run = plain_bytes(p + i, n - i);
 
-		if (c == HIGH)
+		memcpy(at, p + i, run);
+		at += run;
+		i += run;
+		if (i < n && class_of(p[i]) == HIGH)
 			i += put_high(p + i, n - i, &at);
-		else if (c == PLAIN || c == CSV_ONLY)
-			*at++ = (char)p[i++];
-		else
+		else if (i < n)
 			at = put_escaped(at, p[i++]);
 	}
 	*at++ = '"';
@@ -371,7 +401,7 @@ size_t export_row_bound(const struct export_table *t, bool reveal,
 	for (size_t i = 0; i < n; i++) {
 		if (!cells[i].none && cells[i].p != NULL)
 			bound += 6 * (size_t)cells[i].len;
-		bound += 40 + strlen(t->columns[i].name);
+		bound += 40 + NAME_MAX_LEN;
 	}
 	return bound;
 }

@@ -204,6 +204,8 @@ struct export_chain {
 	size_t n, skip;
 	struct seal_hash *hash;
 	uint8_t now[SEAL_HASH_LEN];
+	size_t waiting; /* bytes that are not in the hash yet */
+	uint8_t bytes[4096];
 };
 
 struct export_chain *export_chain_new(const struct export_table *t, bool reveal,
@@ -232,6 +234,21 @@ void export_chain_free(struct export_chain *c)
 	mem_free(c);
 }
 
+/* Few long strides are quicker than many short ones. */
+static void add_bytes(struct export_chain *c, const void *p, size_t n)
+{
+	if (n > sizeof(c->bytes) - c->waiting) {
+		seal_hash_update(c->hash, c->bytes, c->waiting);
+		c->waiting = 0;
+	}
+	if (n > sizeof(c->bytes)) {
+		seal_hash_update(c->hash, p, n);
+		return;
+	}
+	memcpy(c->bytes + c->waiting, p, n);
+	c->waiting += n;
+}
+
 static void add_cell(struct export_chain *c, enum export_type type,
 		     const struct export_cell *cell)
 {
@@ -243,9 +260,9 @@ static void add_cell(struct export_chain *c, enum export_type type,
 	wr_u32(&w, cell->none ? 0 : bytes ? cell->len : 8);
 	if (!cell->none && !bytes)
 		wr_u64(&w, (uint64_t)cell->number);
-	seal_hash_update(c->hash, head, w.len);
+	add_bytes(c, head, w.len);
 	if (!cell->none && bytes)
-		seal_hash_update(c->hash, cell->p, cell->len);
+		add_bytes(c, cell->p, cell->len);
 }
 
 const uint8_t *export_chain_row(struct export_chain *c,
@@ -253,12 +270,15 @@ const uint8_t *export_chain_row(struct export_chain *c,
 {
 	static const uint8_t tag = 0x05;
 
-	seal_hash_update(c->hash, &tag, 1);
-	seal_hash_update(c->hash, c->now, sizeof(c->now));
+	add_bytes(c, &tag, 1);
+	add_bytes(c, c->now, sizeof(c->now));
 	for (size_t i = 0; i < c->n; i++) {
 		if (i != c->skip)
 			add_cell(c, c->table->columns[i].type, &cells[i]);
 	}
+	seal_hash_update(c->hash, c->bytes, c->waiting);
+	mem_wipe(c->bytes, c->waiting); /* opened values passed through */
+	c->waiting = 0;
 	seal_hash_end(c->hash, c->now);
 	return c->now;
 }

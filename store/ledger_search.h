@@ -115,6 +115,21 @@ enum err ledger_search_study(struct ledger_view *v, const char *study,
 			     uint64_t after, unsigned limit,
 			     view_study_delivery_fn *fn, void *arg) MUST_CHECK;
 
+/* ---- everything, in order ------------------------------------------------ */
+
+struct scan {
+	int64_t from_ms, to_ms; /* when it was received; 0: open */
+	unsigned limit;         /* as of a search */
+	uint64_t after;         /* the last row given; 0: from the first on */
+	bool ended;             /* there are no more */
+};
+
+/* The deliveries of these times, the oldest first, a page at each call. fn
+ * false ends the page. Other filters than times: ledger_search(). Errors as
+ * there. */
+enum err ledger_scan(struct ledger_view *v, struct scan *s,
+		     view_delivery_fn *fn, void *arg) MUST_CHECK;
+
 /* ---- identifiers, by the daemon only --------------------------------------
  */
 
