@@ -15,7 +15,7 @@
 #include "store/spool.h"
 
 enum {
-	NICE = 10,
+	NICER = 10,
 	PROGRESS_NS = 200 * 1000000,
 	LOOK_NS = 100 * 1000000,
 	BUSY_PER_S = 20, /* instances a second: somebody sends a study */
@@ -66,6 +66,16 @@ enum err control_stream_put(void *arg, const void *p, size_t n)
 	return put_frames(s, p, n);
 }
 
+/* Whoever sends goes first. Linux keeps a thread's own value, and this one ends
+ * with the export. */
+static void step_back(void)
+{
+	id_t self = (id_t)gettid();
+
+	(void)setpriority(PRIO_PROCESS, self,
+			  getpriority(PRIO_PROCESS, self) + NICER);
+}
+
 enum err control_stream_begin(struct control_stream *s,
 			      struct control_connection *k, const char *name,
 			      const char *media, bool zipped)
@@ -77,9 +87,7 @@ enum err control_stream_begin(struct control_stream *s,
 	*s = (struct control_stream){.k = k, .zipped = zipped};
 	snprintf(s->name, sizeof(s->name), "%s", name);
 	snprintf(zip, sizeof(zip), "%s.zip", name);
-	/* Linux keeps a thread's own value, and this one ends with the export
-	 */
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	step_back();
 	s->page_ns = clock_mono_ns();
 	answer =
 	    json_pack("{s:b,s:s,s:s}", "ok", 1, "name", zipped ? zip : s->name,

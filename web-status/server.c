@@ -19,7 +19,7 @@
 #include "web-status/gate.h"
 #include "web-status/server_int.h"
 
-enum { WATCH_MS = 1000, NICE = 5 };
+enum { WATCH_MS = 1000, NICER = 5 };
 
 /* What the loop waits for besides viewers. */
 struct run {
@@ -201,7 +201,8 @@ int web_run(const struct config *config, int parent)
 		return EXIT_FAILURE;
 	json_object_seed(0);
 	/* images go first */
-	(void)setpriority(PRIO_PROCESS, 0, NICE);
+	(void)setpriority(PRIO_PROCESS, 0,
+			  getpriority(PRIO_PROCESS, 0) + NICER);
 	e = sandbox_begin(config);
 	if (e == ERR_OK)
 		e = make_parts(s);
