@@ -33,6 +33,7 @@ static struct {
 	uint64_t count; /* of all associations together */
 	uint64_t size;  /* data set bytes */
 	double seconds; /* 0: until count */
+	uint64_t rate;  /* instances a second, all together; 0: no limit */
 	struct wire_tls_options tls;
 } opt = {
     .scu = {.host = "127.0.0.1",
@@ -63,6 +64,7 @@ static uint8_t *pixels;
 static uint32_t pixel_bytes;
 static atomic_uint_fast64_t next_instance, total_acks;
 static atomic_bool stop;
+static uint64_t begun_ns; /* when the senders were let go */
 static pthread_barrier_t start_line;
 static pthread_mutex_t digest_lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *digest_file;
@@ -250,6 +252,18 @@ static bool store_one(struct sender *s, uint64_t instance)
 	return true;
 }
 
+/* Until an instance is due. Who is late does not wait. */
+static void await_turn(uint64_t instance)
+{
+	uint64_t due, now = now_ns();
+
+	if (opt.rate == 0)
+		return;
+	due = begun_ns + instance * 1000000000u / opt.rate;
+	if (due > now)
+		usleep((useconds_t)((due - now) / 1000));
+}
+
 static void *run_sender(void *arg)
 {
 	struct sender *s = arg;
@@ -261,6 +275,7 @@ static void *run_sender(void *arg)
 		i = atomic_fetch_add(&next_instance, 1);
 		if (i >= opt.count)
 			break;
+		await_turn(i);
 		ok = store_one(s, i);
 	}
 	if (ok)
@@ -283,8 +298,10 @@ static int by_value(const void *a, const void *b)
 static void print_percentiles(const char *name, uint32_t *v, size_t n)
 {
 	qsort(v, n, sizeof(*v), by_value);
-	printf(", \"%s\": {\"p50\": %u, \"p99\": %u, \"max\": %u}", name,
-	       n ? v[n / 2] : 0, n ? v[n - n / 100 - 1] : 0, n ? v[n - 1] : 0);
+	printf(", \"%s\": {\"p50\": %u, \"p95\": %u, \"p99\": %u, "
+	       "\"max\": %u}",
+	       name, n ? v[n / 2] : 0, n ? v[n - n / 20 - 1] : 0,
+	       n ? v[n - n / 100 - 1] : 0, n ? v[n - 1] : 0);
 }
 
 static uint32_t *gather(const struct sender *s, bool wait, size_t total)
@@ -387,6 +404,7 @@ static const struct arg table[] = {
     {"associations", ARG_NUMBER, &opt.associations, "threads, default 1"},
     {"count", ARG_NUMBER, &opt.count, "instances in all, default 1000"},
     {"seconds", ARG_SECONDS, &opt.seconds, "stop earlier, after these"},
+    {"rate", ARG_NUMBER, &opt.rate, "a second in all, default: no limit"},
     {"size", ARG_NUMBER, &opt.size, "bytes of a data set, default 512K"},
     {"prefix", ARG_TEXT, &opt.prefix, "of every UID, <= 40 characters"},
     {"first", ARG_NUMBER, &opt.first, "number of the first, default 0"},
@@ -508,6 +526,7 @@ static int run(void)
 		if (pthread_create(&s[i].thread, NULL, run_sender, &s[i]) != 0)
 			abort();
 	}
+	begun_ns = now_ns();
 	pthread_barrier_wait(&start_line);
 	if (pthread_create(&clock_thread, NULL, run_clock, NULL) != 0)
 		abort();

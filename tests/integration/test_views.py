@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 
+import auditchain as ac
 import dicom
-from culvert import until
+from culvert import run, until
 from test_store import instances
 
 TOOLS = pathlib.Path(os.environ.get('STORED', 'build/release/bench'))
@@ -39,6 +40,35 @@ def test_no_view_reads_a_whole_table(daemons, edge_config):
     # and the daemon goes on with such a ledger
     edge.start()
     assert edge.sql('SELECT count(*) FROM instances')[0][0] == N
+    edge.stop()
+
+
+def test_a_made_up_audit_is_like_a_real_one(daemons, edge_config, tmp_path):
+    """What the bench measures on is what the daemon writes: sealed, chained,
+    signed. And all of it comes out again."""
+    edge = daemons(edge_config(1))
+    edge.stop()
+    records = edge.root / 'records'
+    for path in ac.months(records):
+        path.unlink()  # those of the start: the made-up ones are older
+    (records / 'audit-pruned.db').unlink()
+    key, = edge.root.rglob('signing.key')
+    subprocess.run([TOOLS / 'fill', '--dir', records, '--instances', '0',
+                    '--audit', str(N), '--days', '70', '--signing-key', key,
+                    '--key', next(edge.root.rglob('data.key'))], check=True)
+    p = run('audit', 'verify', '--dir', records, '--key', '%s.pub' % key,
+            '--json')
+    report = json.loads(p.stdout)
+    assert p.returncode == 0 and report['whole'], report
+    assert report['rows'] == N and len(ac.months(records)) >= 3
+
+    edge.start()
+    out = tmp_path / 'audit.csv'
+    p = run('audit', 'export', '-c', edge.path, '-o', out)
+    assert p.returncode == 0, p.stderr
+    manifest = json.loads((tmp_path / 'audit.csv.manifest.json').read_text())
+    assert manifest['rows'] >= N and manifest['first'] == 1
+    assert run('audit', 'verify', '--export', out).returncode == 0
     edge.stop()
 
 
