@@ -58,8 +58,6 @@ static const struct right rights[] = {
      "export transfers; patients' values for the auditor only"},
     {RIGHT_OP, "search-key", AUDITOR, false, "culvert transfers search",
      "search by patient or accession number"},
-    {RIGHT_OP, "patient", AUDITOR, false, "",
-     "open a patient's name and numbers, on the page"},
     {RIGHT_OP, "receipt", OPERATOR | AUDITOR, false, "culvert receipt",
      "a signed receipt of a study"},
     {RIGHT_OP, "report", AUDITOR, false, "culvert report", "the ready reports"},

@@ -11,7 +11,6 @@
  *   {"op":"reload"}
  *   {"op":"search-key", "accession":TEXT} or "patient": the value it is found
  *     by (store/ledger_search.h)
- *   {"op":"patient", "study":UID}: what is sealed of it, opened
  *
  *   {"ok":true, ...} or {"ok":false, "error":"cause; remedy"}
  *

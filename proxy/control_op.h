@@ -106,7 +106,6 @@ control_run_fn control_run_audit_export; /* control_export_tables.c */
 control_run_fn control_run_transfers_export;
 control_run_fn control_run_receipt;     /* control_receipt.c */
 control_run_fn control_run_search_key;  /* control_search.c */
-control_run_fn control_run_patient;     /* control_patient.c */
 control_run_fn control_run_web_event;   /* control_web.c */
 control_run_fn control_run_audit_prune; /* control_audit.c */
 control_run_fn control_run_audit_hold;

@@ -56,7 +56,6 @@ static const struct control_op ops[] = {
     {"receipt", CONTROL_EXPORT, {"study", "reveal"}, control_run_receipt},
     /* whom they looked for is not on record, that they did is */
     {"search-key", CONTROL_ACTION, {NULL}, control_run_search_key},
-    {"patient", CONTROL_ACTION, {"study"}, control_run_patient},
     {"web-event", CONTROL_SILENT, {NULL}, control_run_web_event},
 };
 

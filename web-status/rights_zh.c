@@ -24,7 +24,6 @@ static const struct {
     {RIGHT_OP, "audit-export", "导出审计记录"},
     {RIGHT_OP, "transfers-export", "导出传输记录；患者信息仅限审计员"},
     {RIGHT_OP, "search-key", "按患者或检查号搜索"},
-    {RIGHT_OP, "patient", "在页面上打开患者姓名与编号"},
     {RIGHT_OP, "receipt", "检查的签名回执"},
     {RIGHT_OP, "report", "现成报告"},
     {RIGHT_OP, "web-event", "记录页面登录：仅限守护进程自身用户"},

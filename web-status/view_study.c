@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy/roles.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger_search.h"
 #include "web-status/layout.h"
@@ -42,56 +41,6 @@ static void count_fact(const struct page *p, enum word w, uint64_t n)
 	fact_end(p);
 }
 
-static void patient_fact(const struct page *p, enum word w, const json_t *who,
-			 const char *key)
-{
-	const char *text = json_text_of(who, key);
-
-	text_fact(p, w, text[0] != '\0' ? text : word_of(p, W_NONE));
-}
-
-/* The daemon opens what is sealed, once that is on record. */
-static void open_patient(const struct page *p, const char *study)
-{
-	json_t *ask = json_pack("{s:s,s:s}", "op", "patient", "study", study);
-	json_t *answer = NULL;
-	enum err e = ask != NULL ? web_control(p->r, ask, &answer) : ERR_NOMEM;
-	const json_t *who = json_object_get(answer, "patient");
-
-	if (e == ERR_OK && json_true_of(answer, "ok")) {
-		patient_fact(p, W_PATIENT_NAME, who, "name");
-		patient_fact(p, W_PATIENT_ID, who, "id");
-		patient_fact(p, W_ACCESSION, who, "accession");
-	} else {
-		fact(p, W_PATIENT);
-		say_with(p, W_PATIENT_FAILED,
-			 e == ERR_OK ? json_text_of(answer, "error")
-				     : err_text(e));
-		fact_end(p);
-	}
-	json_decref(ask);
-	json_decref(answer);
-}
-
-/* Whose study it is: for the auditor, who asks for it. */
-static void show_patient(const struct page *p, const char *study)
-{
-	char want[8];
-
-	if ((web_roles(p->r) & ROLE_AUDITOR) == 0)
-		return;
-	if (web_query(p->r, "patient", want, sizeof(want))) {
-		open_patient(p, study);
-		return;
-	}
-	fact(p, W_PATIENT);
-	out_printf(p->o, "<a href=\"%s?patient=open\" rel=\"nofollow\">%s</a>",
-		   web_path(p->r), word_of(p, W_PATIENT_OPEN));
-	out_printf(p->o, "<span class=\"under\">%s</span>",
-		   word_of(p, W_PATIENT_RECORD));
-	fact_end(p);
-}
-
 static void deliveries_fact(const struct page *p, const struct view_study *s)
 {
 	fact(p, W_DELIVERIES);
@@ -113,7 +62,6 @@ static void show_summary(const struct page *p, const struct view_study *s)
 {
 	out_raw(p->o, "<section class=\"sheet\"><div class=\"pad\">"
 		      "<dl class=\"facts\">");
-	show_patient(p, s->study);
 	text_fact(p, W_DEVICE, s->device);
 	text_fact(p, W_CALLING, s->calling_ae);
 	text_fact(p, W_MODALITY, s->modality);

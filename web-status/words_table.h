@@ -273,12 +273,6 @@
 	X(STUDY_TITLE, "Study {1}", "检查 {1}")                                \
 	X(STUDY_UNKNOWN, "No instance of this study is on record.",            \
 	  "没有该检查的记录。")                                                \
-	X(PATIENT, "Patient", "患者")                                          \
-	X(PATIENT_NAME, "Patient's name", "患者姓名")                          \
-	X(PATIENT_ID, "Patient ID", "患者 ID")                                 \
-	X(PATIENT_OPEN, "Open name and numbers", "打开姓名与编号")             \
-	X(PATIENT_RECORD, "This goes on record.", "此操作会被记录。")          \
-	X(PATIENT_FAILED, "Cannot be opened: {1}", "无法打开：{1}")            \
 	X(SERIES, "Series", "序列")                                            \
 	X(INSTANCES, "Instances", "实例")                                      \
 	X(INSTANCE, "Instance", "实例")                                        \

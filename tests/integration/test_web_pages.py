@@ -133,18 +133,6 @@ def test_the_audit_is_checked_row_by_row(auditor):
     assert re.search(r'href="/audit/export\?[^"]*format=dicom', page)
 
 
-def test_a_patient_is_named_to_the_auditor_who_asks(operator, auditor):
-    path = '/transfers/' + webpages.study(1)
-    assert 'patient=open' in auditor.get(path)
-    assert 'Test^Patient' not in auditor.get(path)
-    page = auditor.get(path + '?patient=open')
-    assert 'Test^Patient' in page and 'PID1' in page and 'ACC1' in page
-    assert 'Test^Patient' not in operator.get(path + '?patient=open')
-    rows = auditor.get('/audit?event=manual-action')
-    assert re.search(r'order</span> patient<', rows) and \
-        webpages.study(1) in rows
-
-
 def test_a_download_holds_what_the_filter_shows(site, auditor):
     def rows(query):
         with auditor.opener.open(site.base + '/audit/export?format=jsonl&'

@@ -80,7 +80,6 @@ export function listen() {
 // Rows of a transfer that is under way: how far it has come.
 export function follow() {
 	const timer = setInterval(async () => {
-		const here = new URL(location.href);
 		const rows = [...document.querySelectorAll("tbody tr")];
 
 		if (document.hidden)
@@ -89,9 +88,7 @@ export function follow() {
 			clearInterval(timer);
 			return;
 		}
-		// What goes on record is not asked for again.
-		here.searchParams.delete("patient");
-		const answer = await fetch(here);
+		const answer = await fetch(location.href);
 		const page = new DOMParser().parseFromString(
 			await answer.text(), "text/html");
 		const fresh = [...page.querySelectorAll("tbody tr")];
