@@ -21,6 +21,25 @@ static const struct right rights[] = {
     /* ---- reading how things stand ---------------------------------- */
     {RIGHT_OP, "status", ANY, false, "culvert status",
      "see queues, destinations, devices, limits and alerts"},
+    {RIGHT_OP, "queue-list", OPERATOR | AUDITOR, false, "culvert queue list",
+     "see what waits, and what was delivered"},
+    {RIGHT_OP, "queue-show", OPERATOR | AUDITOR, false, "culvert queue show",
+     "see all of one instance or message"},
+    {RIGHT_OP, "transfers-search", OPERATOR | AUDITOR, false,
+     "culvert transfers search",
+     "find transfers; by patient or accession number the auditor only"},
+    {RIGHT_OP, "transfers-show", OPERATOR | AUDITOR, false,
+     "culvert transfers show", "see every instance of a study"},
+    {RIGHT_OP, "association-list", ANY, false, "culvert association list",
+     "see who connected, and where we did"},
+    {RIGHT_OP, "association-show", ANY, false, "culvert association show",
+     "see what a peer proposed and what it got"},
+    {RIGHT_OP, "operation-list", ANY, false, "culvert association operations",
+     "see what was relayed"},
+    {RIGHT_OP, "refused-list", OPERATOR | SECURITY, false, "culvert refused",
+     "see who was turned away, and why"},
+    {RIGHT_OP, "device-list", ANY, false, "culvert status",
+     "see when devices were seen last"},
 
     /* ---- steering queues -------------------------------------------- */
     {RIGHT_OP, "retry", OPERATOR, false, "culvert queue retry",
@@ -167,7 +186,7 @@ static const char *mark(const struct right *r, unsigned bit)
 static void print_row(FILE *out, const struct right *r, bool markdown)
 {
 	const char *format = markdown ? "| %s | %s | %s | %s | %s | %s |\n"
-				      : "%-17s %-25s %-9s %-9s %-9s %s\n";
+				      : "%-17s %-30s %-9s %-9s %-9s %s\n";
 
 	fprintf(out, format, r->name, r->command, mark(r, ROLE_OPERATOR),
 		mark(r, ROLE_SECURITY), mark(r, ROLE_AUDITOR), r->what);
@@ -181,7 +200,7 @@ static void print_head(FILE *out, bool markdown, const char *of)
 			"|\n| --- | --- | --- | --- | --- | --- |\n",
 			of);
 	else
-		fprintf(out, "%-17s %-25s %-9s %-9s %-9s %s\n", of, "command",
+		fprintf(out, "%-17s %-30s %-9s %-9s %-9s %s\n", of, "command",
 			"operator", "security", "auditor", "for");
 }
 

@@ -5,10 +5,11 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
-#include "proxy/cli_rows.h"
+#include "proxy/cli_read.h"
 #include "proxy/cli_table.h"
 #include "proxy/cli_ui.h"
 #include "proxy/dicom/uid.h"
+#include "proxy/lib/mem.h"
 #include "store/ledger_view.h"
 
 static const char help[] =
@@ -28,117 +29,138 @@ static const char help[] =
     "  culvert association list --limit 20\n"
     "  culvert association show 17\n";
 
-static json_t *rows; /* with --json; of show: the one association */
+static const char command[] = "culvert association";
 
-static bool on_row(void *arg, const struct view_association *v)
+static void on_row(void *arg, const json_t *a)
 {
 	char when[CLI_TIME_LEN];
+	bool ended = json_is_true(json_object_get(a, "ended"));
 
 	(void)arg;
-	if (rows != NULL) {
-		json_array_append_new(rows, cli_row_association(v));
-		return true;
-	}
-	printf("%6" PRIu64 "  %s  %-3s  %-16s %-16s %-16s %-16s %6u stored  "
-	       "%s\n",
-	       v->a.id, cli_time(v->a.begun_ms, when),
-	       v->a.direction == LEDGER_IN ? "in" : "out", v->a.party,
-	       v->a.device, v->a.calling_ae, v->a.called_ae,
-	       v->ended ? v->end.stores : 0,
-	       v->ended ? v->end.why : "open, or ended by a crash");
-	return true;
+	printf("%6lld  %s  %-3s  %-16s %-16s %-16s %-16s %6lld stored  %s\n",
+	       cli_integer(a, "id"), cli_time(cli_integer(a, "begun_ms"), when),
+	       cli_text(a, "direction"), cli_text(a, "party"),
+	       cli_text(a, "device"), cli_text(a, "calling_ae"),
+	       cli_text(a, "called_ae"), cli_integer(a, "stores"),
+	       ended ? cli_text(a, "why") : "open, or ended by a crash");
 }
 
-static void print_end(const struct view_association *v)
+static const char *size_of(const json_t *a, const char *key, char out[32])
+{
+	return cli_bytes((unsigned long long)cli_integer(a, key), out, 32);
+}
+
+static void print_end(const json_t *a)
 {
 	char when[CLI_TIME_LEN], bytes[32];
 
-	if (!v->ended) {
+	if (!json_is_true(json_object_get(a, "ended"))) {
 		printf("ended        no: open, or the daemon was killed\n");
 		return;
 	}
 	printf("ended        %s after %.3f s: %s\n",
-	       cli_time(v->end.ended_ms, when),
-	       (double)v->end.duration_ns / 1e9, v->end.why);
-	printf("messages     %u C-STORE, %u C-ECHO, %u others, %u failed\n",
-	       v->end.stores, v->end.echos, v->end.others, v->end.failures);
-	printf("bytes        %s received",
-	       cli_bytes(v->end.bytes_in, bytes, sizeof(bytes)));
-	printf(", %s sent\n",
-	       cli_bytes(v->end.bytes_out, bytes, sizeof(bytes)));
+	       cli_time(cli_integer(a, "ended_ms"), when),
+	       (double)cli_integer(a, "duration_ms") / 1e3, cli_text(a, "why"));
+	printf("messages     %lld C-STORE, %lld C-ECHO, %lld others, %lld "
+	       "failed\n",
+	       cli_integer(a, "stores"), cli_integer(a, "echos"),
+	       cli_integer(a, "others"), cli_integer(a, "failures"));
+	printf("bytes        %s received", size_of(a, "bytes_in", bytes));
+	printf(", %s sent\n", size_of(a, "bytes_out", bytes));
 }
 
-static bool on_one(void *arg, const struct view_association *v)
+static void print_tls(const json_t *tls)
 {
-	const struct ledger_association *a = &v->a;
-	char when[CLI_TIME_LEN];
-
-	(void)arg;
-	if (rows != NULL) {
-		json_array_append_new(rows, cli_row_association(v));
-		return true;
-	}
-	printf("association  %" PRIu64 " (%s)\n", a->id,
-	       a->direction == LEDGER_IN ? "inbound" : "outbound");
-	printf("begun        %s\n", cli_time(a->begun_ms, when));
-	printf("%s     %s\n",
-	       a->direction == LEDGER_IN ? "listener" : "towards ", a->party);
-	if (a->device[0] != '\0')
-		printf("device       %s\n", a->device);
-	printf("peer         %s, here %s\n", a->peer, a->local);
-	printf("AE titles    calling %s, called %s\n", a->calling_ae,
-	       a->called_ae);
-	printf("peer says    %s %s, maximum PDU %u\n", a->impl_class,
-	       a->impl_version, a->max_pdu);
-	if (a->tls_version[0] == '\0')
+	if (!json_is_object(tls))
 		printf("TLS          none: plaintext\n");
 	else
 		printf("TLS          %s %s %s\ncertificate  %s\n"
 		       "fingerprint  %s\n",
-		       a->tls_version, a->tls_suite, a->tls_group, a->subject,
-		       a->fingerprint);
-	printf("result       %s\n", a->result);
-	print_end(v);
-	printf("contexts     %zu\n", a->n_contexts);
-	return true;
+		       cli_text(tls, "version"), cli_text(tls, "suite"),
+		       cli_text(tls, "group"), cli_text(tls, "subject"),
+		       cli_text(tls, "fingerprint"));
 }
 
-static const char *result_text(unsigned result)
+static void print_one(const json_t *a)
+{
+	bool in = strcmp(cli_text(a, "direction"), "in") == 0;
+	char when[CLI_TIME_LEN];
+
+	printf("association  %lld (%s)\n", cli_integer(a, "id"),
+	       in ? "inbound" : "outbound");
+	printf("begun        %s\n", cli_time(cli_integer(a, "begun_ms"), when));
+	printf("%s     %s\n", in ? "listener" : "towards ",
+	       cli_text(a, "party"));
+	if (cli_text(a, "device")[0] != '\0')
+		printf("device       %s\n", cli_text(a, "device"));
+	printf("peer         %s, here %s\n", cli_text(a, "peer"),
+	       cli_text(a, "local"));
+	printf("AE titles    calling %s, called %s\n",
+	       cli_text(a, "calling_ae"), cli_text(a, "called_ae"));
+	printf("peer says    %s %s, maximum PDU %lld\n",
+	       cli_text(a, "implementation_class"),
+	       cli_text(a, "implementation_version"),
+	       cli_integer(a, "max_pdu"));
+	print_tls(json_object_get(a, "tls"));
+	printf("result       %s\n", cli_text(a, "result"));
+	print_end(a);
+	printf("contexts     %lld\n", cli_integer(a, "contexts"));
+}
+
+static const char *result_text(long long result)
 {
 	static const char *const texts[] = {
 	    "accepted", "refused: not allowed for this device, or no route",
 	    "refused", "refused: abstract syntax not supported",
 	    "refused: no transfer syntax that every destination takes"};
 
-	return result < sizeof(texts) / sizeof(texts[0]) ? texts[result] : "?";
+	return result >= 0 && result < (long long)ARRAY_LEN(texts)
+		   ? texts[result]
+		   : "?";
 }
 
-static bool on_context(void *arg, const struct ledger_context *c)
+static void print_context(const json_t *c)
 {
+	const char *accepted = cli_text(c, "transfer_syntax");
 	char proposed[4096], *save = NULL;
 
-	(void)arg;
-	if (rows != NULL) {
-		json_t *a = json_array_get(rows, 0);
-		json_t *list = json_object_get(a, "context_list");
-
-		if (list == NULL) {
-			list = json_array();
-			json_object_set_new(a, "context_list", list);
-		}
-		json_array_append_new(list, cli_row_context(c));
-		return true;
-	}
-	printf("  %3u  %s\n", c->id, uid_name(c->abstract));
-	printf("       %s%s%s\n", result_text(c->result),
-	       c->accepted[0] != '\0' ? ": " : "",
-	       c->accepted[0] != '\0' ? uid_name(c->accepted) : "");
-	snprintf(proposed, sizeof(proposed), "%s",
-		 c->proposed != NULL ? c->proposed : "");
+	printf("  %3lld  %s\n", cli_integer(c, "id"),
+	       uid_name(cli_text(c, "abstract_syntax")));
+	printf("       %s%s%s\n", result_text(cli_integer(c, "result")),
+	       accepted[0] != '\0' ? ": " : "",
+	       accepted[0] != '\0' ? uid_name(accepted) : "");
+	snprintf(proposed, sizeof(proposed), "%s", cli_text(c, "proposed"));
 	for (char *t = strtok_r(proposed, " ", &save); t != NULL;
 	     t = strtok_r(NULL, " ", &save))
 		printf("       proposed %s\n", uid_name(t));
-	return true;
+}
+
+/* The association comes first, its contexts behind it. */
+static void on_part(void *arg, const json_t *row)
+{
+	unsigned *n = arg;
+
+	if ((*n)++ == 0)
+		print_one(row);
+	else
+		print_context(row);
+}
+
+/* All of it one object. */
+static void on_part_json(void *arg, const json_t *row)
+{
+	json_t *rows = arg, *a = json_array_get(rows, 0), *list;
+
+	if (a == NULL) {
+		(void)json_array_append_new(rows, json_deep_copy(row));
+		return;
+	}
+	list = json_object_get(a, "context_list");
+	if (list == NULL) {
+		list = json_array();
+		(void)json_object_set_new(a, "context_list", list);
+	}
+	(void)json_array_append(list, (json_t *)row);
 }
 
 /* Where to begin and how many; false: not understood. */
@@ -167,85 +189,97 @@ static bool take_page(struct page *p, int argc, char **argv)
 
 enum { OPERATIONS_SHOWN = 200 };
 
-static size_t n_operations;
+struct relayed {
+	unsigned n;
+	bool every; /* of all associations */
+};
 
-static bool on_operation(void *arg, const struct view_operation *v)
+static void on_operation(void *arg, const json_t *o)
 {
-	const struct ledger_operation *o = &v->o;
 	char when[CLI_TIME_LEN], bytes[32], status[12] = "none";
-	char message[CLI_MESSAGE_LEN];
+	long long count = cli_integer(o, "count");
+	bool from = strcmp(cli_text(o, "from"), "destination") == 0;
+	struct relayed *r = arg;
 
-	if (rows != NULL) {
-		json_array_append_new(rows, cli_row_operation(v));
-		return true;
-	}
-	if (n_operations++ == 0 && arg == NULL)
+	if (r->n++ == 0 && !r->every)
 		printf("relayed, newest first\n");
-	if (o->status >= 0)
-		snprintf(status, sizeof(status), "%04x",
-			 (unsigned)o->status & 0xffff);
-	printf("  %s  %-14s %s %-14s  status %s  %u %s  %s  %.3f s\n",
-	       cli_time(o->begun_ms, when), cli_message(o->command, message),
-	       o->from_destination ? "from" : "to  ", o->destination, status,
-	       o->count > 1 ? o->count : o->responses,
-	       o->count > 1 ? "times" : "responses",
-	       cli_bytes(o->bytes, bytes, sizeof(bytes)),
-	       (double)o->duration_ns / 1e9);
-	printf("       %s%s%s", uid_name(o->sop_class),
-	       o->sop_instance[0] != '\0' ? " " : "", o->sop_instance);
-	if (arg != NULL) /* of all associations */
-		printf("  association %" PRIu64 " of %s, id %" PRIu64,
-		       o->association, o->device, v->id);
+	if (cli_text(o, "status")[0] != '\0')
+		snprintf(status, sizeof(status), "%04lx",
+			 strtoul(cli_text(o, "status"), NULL, 16) & 0xffff);
+	printf("  %s  %-14s %s %-14s  status %s  %lld %s  %s  %.3f s\n",
+	       cli_time(cli_integer(o, "begun_ms"), when),
+	       cli_text(o, "message"), from ? "from" : "to  ",
+	       cli_text(o, "destination"), status,
+	       count > 1 ? count : cli_integer(o, "responses"),
+	       count > 1 ? "times" : "responses", size_of(o, "bytes", bytes),
+	       (double)cli_integer(o, "duration_ms") / 1e3);
+	printf("       %s%s%s", uid_name(cli_text(o, "sop_class")),
+	       cli_text(o, "sop_instance")[0] != '\0' ? " " : "",
+	       cli_text(o, "sop_instance"));
+	if (r->every)
+		printf("  association %lld of %s, id %lld",
+		       cli_integer(o, "association"), cli_text(o, "device"),
+		       cli_integer(o, "id"));
 	printf("\n");
-	return true;
 }
 
-static int show_operations(struct ledger_view *v, uint64_t id)
+static int show_operations(const struct config *cfg, uint64_t id)
 {
-	if (ledger_view_operations(v, id, 0, OPERATIONS_SHOWN, on_operation,
-				   NULL) != ERR_OK)
-		return cli_ledger_failed(v);
-	if (n_operations == OPERATIONS_SHOWN)
+	struct relayed r = {0};
+	int rc = cli_read(cfg, command,
+			  json_pack("{s:s,s:I,s:i}", "op", "operation-list",
+				    "association", (json_int_t)id, "limit",
+				    OPERATIONS_SHOWN),
+			  on_operation, &r, NULL);
+
+	if (r.n == OPERATIONS_SHOWN)
 		printf("  older ones are in the table operations\n");
-	return CLI_OK;
-}
-
-static int list_operations(struct ledger_view *v, const struct page *p)
-{
-	bool every = true;
-
-	if (ledger_view_operations(v, 0, p->before, (unsigned)p->limit,
-				   on_operation, &every) != ERR_OK)
-		return cli_ledger_failed(v);
-	if (n_operations == 0 && rows == NULL)
-		printf("nothing\n");
-	return CLI_OK;
+	return rc;
 }
 
 /* ---- commands ------------------------------------------------------------ */
 
-static int list(struct ledger_view *v, const struct page *p)
+static json_t *page_request(const char *op, const struct page *p)
 {
-	return ledger_view_associations(v, p->before, (unsigned)p->limit,
-					on_row, NULL) == ERR_OK
-		   ? CLI_OK
-		   : cli_ledger_failed(v);
+	return json_pack("{s:s,s:I,s:I}", "op", op, "before",
+			 (json_int_t)p->before, "limit", (json_int_t)p->limit);
 }
 
-static int show(struct ledger_view *v, uint64_t id)
+static json_t *show_request(uint64_t id)
 {
-	switch ((int)ledger_view_association(v, id, on_one, on_context, NULL)) {
-	case ERR_OK:
-		return rows != NULL ? CLI_OK : show_operations(v, id);
-	case ERR_NOTFOUND:
-		fprintf(stderr,
-			"culvert association: no association %" PRIu64
-			"; see culvert "
-			"association list\n",
-			id);
-		return CLI_FAILED;
-	}
-	return cli_ledger_failed(v);
+	return json_pack("{s:s,s:I}", "op", "association-show", "id",
+			 (json_int_t)id);
+}
+
+static int show(const struct config *cfg, uint64_t id)
+{
+	unsigned n = 0;
+	int rc = cli_read(cfg, command, show_request(id), on_part, &n, NULL);
+
+	return rc == CLI_OK ? show_operations(cfg, id) : rc;
+}
+
+static int list_operations(const struct config *cfg, const struct page *p)
+{
+	struct relayed r = {.every = true};
+	int rc = cli_read(cfg, command, page_request("operation-list", p),
+			  on_operation, &r, NULL);
+
+	if (rc == CLI_OK && r.n == 0)
+		printf("nothing\n");
+	return rc;
+}
+
+/* An array, for programs. */
+static int as_json(const struct config *cfg, json_t *request, cli_row_fn *fn)
+{
+	json_t *rows = json_array();
+	int rc = cli_read(cfg, command, request, fn, rows, NULL);
+
+	if (rc == CLI_OK)
+		return cli_json(rows);
+	json_decref(rows);
+	return rc;
 }
 
 enum { LIST, SHOW, OPERATIONS };
@@ -264,14 +298,32 @@ static int find_command(int argc, char **argv, struct page *page, uint64_t *id)
 	return -1;
 }
 
+static int run(const struct config *cfg, int which, const struct page *p,
+	       uint64_t id, bool json)
+{
+	switch (which) {
+	case SHOW:
+		return json ? as_json(cfg, show_request(id), on_part_json)
+			    : show(cfg, id);
+	case LIST:
+		return json ? as_json(cfg, page_request("association-list", p),
+				      cli_read_append)
+			    : cli_read(cfg, command,
+				       page_request("association-list", p),
+				       on_row, NULL, NULL);
+	}
+	return json ? as_json(cfg, page_request("operation-list", p),
+			      cli_read_append)
+		    : list_operations(cfg, p);
+}
+
 int cli_association(int argc, char **argv)
 {
 	const char *path;
 	struct config *cfg;
-	struct ledger_view *v;
 	struct page page = {0};
 	uint64_t id = 0;
-	int rc = CLI_FAILED, which;
+	int rc, which;
 	bool json;
 
 	if (cli_wants_help(argc, argv)) {
@@ -286,17 +338,9 @@ int cli_association(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	cfg = cli_config(path);
-	v = cfg != NULL ? cli_ledger(cfg) : NULL;
-	if (json)
-		rows = json_array();
-	if (v != NULL)
-		rc = which == SHOW   ? show(v, id)
-		     : which == LIST ? list(v, &page)
-				     : list_operations(v, &page);
-	if (rows != NULL && rc == CLI_OK)
-		rc = cli_json(json_incref(rows));
-	json_decref(rows);
-	ledger_view_close(v);
+	if (cfg == NULL)
+		return CLI_FAILED;
+	rc = run(cfg, which, &page, id, json);
 	config_free(cfg);
 	return rc;
 }

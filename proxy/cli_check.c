@@ -14,7 +14,6 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
-#include "proxy/cli_rows.h"
 #include "proxy/cli_ui.h"
 #include "proxy/destination.h"
 #include "proxy/host.h"
@@ -25,6 +24,7 @@
 #include "proxy/net/tls.h"
 #include "proxy/net/tls_inspect.h"
 #include "proxy/repository.h"
+#include "proxy/rows.h"
 #include "proxy/shaping.h"
 
 enum { ECHO_DEADLINE_MS = 20000 };
@@ -57,9 +57,9 @@ static void add_row(const char *word, const char *subject, const char *text)
 	const struct condition *c = condition_in_text(text);
 	json_t *j = json_object();
 
-	cli_row_text(j, "result", strcmp(word, "FAIL") == 0 ? "fail" : word);
-	cli_row_text(j, "subject", subject);
-	cli_row_text(j, "text", text);
+	row_text(j, "result", strcmp(word, "FAIL") == 0 ? "fail" : word);
+	row_text(j, "subject", subject);
+	row_text(j, "text", text);
 	(void)json_object_set_new(
 	    j, "code", c != NULL ? json_string(c->code) : json_null());
 	json_array_append_new(rows, j);

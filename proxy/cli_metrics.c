@@ -4,6 +4,7 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
+#include "proxy/cli_ui.h"
 #include "proxy/control.h"
 #include "proxy/lib/buf.h"
 #include "web-status/metrics.h"
@@ -22,18 +23,22 @@ static int show(const struct config *cfg, enum metrics_format format)
 {
 	json_t *request = json_pack("{s:s}", "op", "status"), *answer = NULL;
 	char why[256];
-	bool up = control_ask(cfg->control.path, request, &answer, NULL, why) ==
-		  ERR_OK;
+	enum err e =
+	    control_ask(cfg->control.path, request, &answer, NULL, why);
+	bool up = e == ERR_OK;
 	struct buf out;
-	enum err e;
+	int rc = CLI_OK;
 
 	json_decref(request);
-	if (!up)
+	if (!up) {
 		fprintf(stderr, "culvert metrics: %s\n", why);
-	else if (!json_is_true(json_object_get(answer, "ok")))
+		rc = CLI_FAILED; /* as the help says, whatever the cause */
+	} else if (!json_is_true(json_object_get(answer, "ok"))) {
 		fprintf(stderr, "culvert metrics: %s\n",
-			json_string_value(json_object_get(answer, "error")));
-	up = up && json_is_true(json_object_get(answer, "ok"));
+			cli_text(answer, "error"));
+		rc = cli_refused_answer(answer);
+		up = false;
+	}
 	buf_init(&out, METRICS_MAX);
 	e = metrics_render(up ? answer : NULL, format, &out);
 	if (e == ERR_OK)
@@ -42,7 +47,7 @@ static int show(const struct config *cfg, enum metrics_format format)
 		fprintf(stderr, "culvert metrics: %s\n", err_text(e));
 	buf_free(&out);
 	json_decref(answer);
-	return up && e == ERR_OK ? CLI_OK : CLI_FAILED;
+	return e == ERR_OK ? rc : CLI_FAILED;
 }
 
 int cli_metrics(int argc, char **argv)

@@ -9,7 +9,7 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
-#include "proxy/cli_rows.h"
+#include "proxy/cli_read.h"
 #include "proxy/cli_table.h"
 #include "proxy/cli_ui.h"
 #include "proxy/control.h"
@@ -54,175 +54,151 @@ struct query {
 	const char *transfer, *file;
 	const char *destination, *device, *study, *state, *to;
 	uint64_t after, limit;
-	bool yes;
+	bool yes, json;
 };
 
 /* ---- list and show ----------------------------------------------------- */
 
-static uint64_t n_listed, last_listed;
-static json_t *rows; /* with --json */
+static const char command[] = "culvert queue";
 
-static bool on_row(void *arg, const struct view_delivery *d)
+struct listing {
+	uint64_t n;
+	long long last;
+};
+
+static void on_row(void *arg, const json_t *d)
 {
-	char id[TRANSFER_TEXT_LEN], age[CLI_AGE_LEN], bytes[32];
-	char message[CLI_MESSAGE_LEN];
+	char age[CLI_AGE_LEN], bytes[32];
+	struct listing *l = arg;
 
-	(void)arg;
-	if (rows != NULL) {
-		json_array_append_new(rows, cli_row_delivery(d));
-		return true;
-	}
-	if (n_listed++ == 0)
+	if (l->n++ == 0)
 		printf("%8s  %-32s  %-11s  %-14s %-14s %-14s %9s %8s  %s\n",
 		       "id", "transfer", "state", "destination", "device",
 		       "message", "size", "waiting", "last error");
-	last_listed = d->delivery;
-	printf("%8" PRIu64 "  %s  %-11s  %-14s %-14s %-14s %9s %8s  %s\n",
-	       d->delivery, transfer_id_text(&d->transfer, id),
-	       delivery_state_text(d->state), d->destination, d->device,
-	       cli_message(d->command, message),
-	       cli_bytes(d->length, bytes, sizeof(bytes)),
-	       cli_age(d->received_ms, age), d->last_error);
-	return true;
+	l->last = cli_integer(d, "id");
+	printf("%8lld  %s  %-11s  %-14s %-14s %-14s %9s %8s  %s\n", l->last,
+	       cli_text(d, "transfer"), cli_text(d, "state"),
+	       cli_text(d, "destination"), cli_text(d, "device"),
+	       cli_text(d, "message"),
+	       cli_bytes((unsigned long long)cli_integer(d, "length"), bytes,
+			 sizeof(bytes)),
+	       cli_age(cli_integer(d, "received_ms"), age),
+	       cli_text(d, "error"));
 }
 
-static int list_state(struct ledger_view *v, struct view_filter *f)
+static json_t *list_request(const struct query *q)
 {
-	return ledger_view_deliveries(v, f, on_row, NULL) == ERR_OK
-		   ? CLI_OK
-		   : cli_ledger_failed(v);
+	return json_pack("{s:s,s:s*,s:s*,s:s*,s:s*,s:I,s:I}", "op",
+			 "queue-list", "state", q->state, "destination",
+			 q->destination, "device", q->device, "study", q->study,
+			 "after", (json_int_t)q->after, "limit",
+			 (json_int_t)q->limit);
 }
 
-/* Without a state: what still waits for something. */
-static int list_open(struct ledger_view *v, struct view_filter *f)
+/* As an array, for programs. */
+static int rows_as_json(const struct config *cfg, json_t *request)
 {
-	static const enum delivery_state open[] = {
-	    DELIVERY_QUARANTINED, DELIVERY_HELD, DELIVERY_QUEUED,
-	    DELIVERY_ARRIVED, DELIVERY_UNCOMMITTED};
-	int rc = CLI_OK;
+	json_t *rows = json_array();
+	int rc = cli_read(cfg, command, request, cli_read_append, rows, NULL);
 
-	for (size_t i = 0; rc == CLI_OK && i < ARRAY_LEN(open); i++) {
-		f->state = open[i];
-		rc = list_state(v, f);
-	}
+	if (rc == CLI_OK)
+		return cli_json(rows);
+	json_decref(rows);
 	return rc;
 }
 
 static int list(const struct config *cfg, const struct query *q)
 {
-	struct view_filter f = {.destination = q->destination,
-				.device = q->device,
-				.study = q->study,
-				.after = q->after,
-				.limit = (unsigned)q->limit};
-	struct ledger_view *v;
+	struct listing l = {0};
+	enum delivery_state state;
 	int rc;
 
-	if (q->state != NULL && strcmp(q->state, "all") == 0)
-		f.any_state = true;
-	else if (q->state != NULL &&
-		 !delivery_state_parse(q->state, &f.state)) {
+	if (q->state != NULL && strcmp(q->state, "all") != 0 &&
+	    !delivery_state_parse(q->state, &state)) {
 		fprintf(stderr, "culvert queue: no state '%s'\n", q->state);
 		return CLI_USAGE;
 	}
-	v = cli_ledger(cfg);
-	if (v == NULL)
-		return CLI_FAILED;
-	rc = q->state == NULL ? list_open(v, &f) : list_state(v, &f);
-	if (rows != NULL && rc == CLI_OK)
-		rc = cli_json(json_incref(rows));
-	else if (rc == CLI_OK && n_listed == 0)
+	if (q->json)
+		return rows_as_json(cfg, list_request(q));
+	rc = cli_read(cfg, command, list_request(q), on_row, &l, NULL);
+	if (rc == CLI_OK && l.n == 0)
 		printf("nothing\n");
-	else if (rc == CLI_OK && n_listed >= q->limit)
-		printf("there may be more: --after %" PRIu64 "\n", last_listed);
-	ledger_view_close(v);
+	else if (rc == CLI_OK && l.n >= q->limit)
+		printf("there may be more: --after %lld\n", l.last);
 	return rc;
 }
 
-static void print_what(const struct view_delivery *d)
+static void print_what(const json_t *d)
 {
-	char message[CLI_MESSAGE_LEN];
+	const char *message = cli_text(d, "message");
 
-	printf("message      %s", cli_message(d->command, message));
-	if (d->type != 0)
-		printf(", type %u", d->type);
-	if (d->transaction[0] != '\0')
-		printf(", transaction %s", d->transaction);
-	printf("\nSOP class    %s\nSOP instance %s\n", uid_name(d->sop_class),
-	       d->sop_instance);
-	printf("encoding     %s\n", uid_name(d->transfer_syntax));
-	if (instance_is_message(d->command))
-		return;
-	printf("study        %s\nseries       %s\nmodality     %s\n", d->study,
-	       d->series, d->modality);
+	printf("message      %s", message);
+	if (cli_integer(d, "type") != 0)
+		printf(", type %lld", cli_integer(d, "type"));
+	if (cli_text(d, "transaction")[0] != '\0')
+		printf(", transaction %s", cli_text(d, "transaction"));
+	printf("\nSOP class    %s\nSOP instance %s\n",
+	       uid_name(cli_text(d, "sop_class")), cli_text(d, "sop_instance"));
+	printf("encoding     %s\n", uid_name(cli_text(d, "transfer_syntax")));
+	if (strcmp(message, "C-STORE") == 0)
+		printf("study        %s\nseries       %s\nmodality     %s\n",
+		       cli_text(d, "study"), cli_text(d, "series"),
+		       cli_text(d, "modality"));
 }
 
-static bool on_one(void *arg, const struct view_delivery *d)
+static void print_head(const json_t *d)
 {
-	char id[TRANSFER_TEXT_LEN], when[CLI_TIME_LEN], hash[65], bytes[32];
+	char when[CLI_TIME_LEN], bytes[32];
+	long long length = cli_integer(d, "length");
+
+	printf("transfer     %s\n", cli_text(d, "transfer"));
+	printf("received     %s from %s (%s), listener %s, "
+	       "association %lld\n",
+	       cli_time(cli_integer(d, "received_ms"), when),
+	       cli_text(d, "device"), cli_text(d, "peer"),
+	       cli_text(d, "listener"), cli_integer(d, "association"));
+	printf("AE titles    calling %s, called %s\n",
+	       cli_text(d, "calling_ae"), cli_text(d, "called_ae"));
+	print_what(d);
+	printf("size         %s (%lld bytes, %lld chunks)\n",
+	       cli_bytes((unsigned long long)length, bytes, sizeof(bytes)),
+	       length, cli_integer(d, "chunks"));
+	printf("hash         %s\n", cli_text(d, "hash"));
+}
+
+static void on_one(void *arg, const json_t *d)
+{
+	long long changed = cli_integer(d, "changed_ms");
+	char when[CLI_TIME_LEN];
 	bool *seen = arg;
 
-	if (rows != NULL) {
-		json_array_append_new(rows, cli_row_delivery(d));
-		return true;
-	}
-	if (!*seen) {
-		printf("transfer     %s\n", transfer_id_text(&d->transfer, id));
-		printf("received     %s from %s (%s), listener %s, "
-		       "association %" PRIu64 "\n",
-		       cli_time(d->received_ms, when), d->device, d->peer,
-		       d->listener, d->association);
-		printf("AE titles    calling %s, called %s\n", d->calling_ae,
-		       d->called_ae);
-		print_what(d);
-		printf("size         %s (%" PRIu64 " bytes, %u chunks)\n",
-		       cli_bytes(d->length, bytes, sizeof(bytes)), d->length,
-		       d->chunks);
-		printf("hash         %s\n", cli_hex(d->root, hash));
-		*seen = true;
-	}
-	printf("\ndelivery     %" PRIu64 " to %s: %s since %s\n", d->delivery,
-	       d->destination, delivery_state_text(d->state),
-	       cli_time(d->changed_ms != 0 ? d->changed_ms : d->received_ms,
+	if (!*seen)
+		print_head(d);
+	*seen = true;
+	printf("\ndelivery     %lld to %s: %s since %s\n", cli_integer(d, "id"),
+	       cli_text(d, "destination"), cli_text(d, "state"),
+	       cli_time(changed != 0 ? changed : cli_integer(d, "received_ms"),
 			when));
-	printf("attempts     %u\n", d->attempts);
-	if (d->next_attempt_ms != 0)
-		printf("next attempt %s\n", cli_time(d->next_attempt_ms, when));
-	if (d->remote_status >= 0)
-		printf("status       %04x\n", (unsigned)d->remote_status);
-	if (d->last_error[0] != '\0')
-		printf("last error   %s\n", d->last_error);
-	return true;
+	printf("attempts     %lld\n", cli_integer(d, "attempts"));
+	if (cli_integer(d, "next_attempt_ms") != 0)
+		printf("next attempt %s\n",
+		       cli_time(cli_integer(d, "next_attempt_ms"), when));
+	if (cli_text(d, "status")[0] != '\0')
+		printf("status       %04lx\n",
+		       strtoul(cli_text(d, "status"), NULL, 16));
+	if (cli_text(d, "error")[0] != '\0')
+		printf("last error   %s\n", cli_text(d, "error"));
 }
 
 static int show(const struct config *cfg, const struct query *q)
 {
-	struct ledger_view *v = cli_ledger(cfg);
+	json_t *request =
+	    json_pack("{s:s,s:s}", "op", "queue-show", "transfer", q->transfer);
 	bool seen = false;
-	int rc = CLI_FAILED;
 
-	if (v == NULL)
-		return CLI_FAILED;
-	switch ((int)ledger_view_find(v, q->transfer, on_one, &seen)) {
-	case ERR_OK:
-		rc = rows != NULL ? cli_json(json_incref(rows)) : CLI_OK;
-		break;
-	case ERR_NOTFOUND:
-	case ERR_INVAL:
-		fprintf(stderr,
-			"culvert queue: no transfer '%s'; see culvert "
-			"queue list --state all\n",
-			q->transfer);
-		break;
-	case ERR_LIMIT:
-		fprintf(stderr, "culvert queue: more than one transfer begins "
-				"like this; give more digits\n");
-		break;
-	default:
-		rc = cli_ledger_failed(v);
-	}
-	ledger_view_close(v);
-	return rc;
+	if (q->json)
+		return rows_as_json(cfg, request);
+	return cli_read(cfg, command, request, on_one, &seen, NULL);
 }
 
 /* ---- orders ------------------------------------------------------------ */
@@ -496,11 +472,9 @@ int cli_queue(int argc, char **argv)
 	cfg = cli_config(path);
 	if (cfg == NULL)
 		return CLI_FAILED;
-	if (json)
-		rows = json_array();
+	q.json = json;
 	rc = commands[which].run != NULL ? commands[which].run(cfg, &q)
 					 : order(cfg, argv[1], &q);
-	json_decref(rows);
 	config_free(cfg);
 	return rc;
 }

@@ -4,10 +4,9 @@
 
 #include "policy/config.h"
 #include "proxy/cli.h"
-#include "proxy/cli_rows.h"
+#include "proxy/cli_read.h"
 #include "proxy/cli_table.h"
 #include "proxy/cli_ui.h"
-#include "proxy/lib/condition.h"
 #include "proxy/lib/log.h"
 #include "store/ledger_view.h"
 
@@ -30,32 +29,33 @@ struct wanted {
 	bool found;   /* the one of id */
 };
 
-static bool on_row(void *arg, const struct view_refusal *r)
+static void on_row(void *arg, const json_t *r)
 {
-	const struct condition *c = condition_of_event(r->first.reason);
-	struct wanted *w = arg;
 	char first[CLI_TIME_LEN], last[CLI_TIME_LEN], calling[80], called[80];
+	const char *code = cli_text(r, "code");
+	struct wanted *w = arg;
 
-	if (w->id != 0 && r->id != w->id)
-		return false;
+	if (w->id != 0 && (uint64_t)cli_integer(r, "id") != w->id)
+		return;
 	w->found = true;
 	if (w->rows != NULL) {
-		json_array_append_new(w->rows, cli_row_refusal(r));
-		return true;
+		cli_read_append(w->rows, r);
+		return;
 	}
-	printf("%s  %" PRIu64 " times since %s\n", cli_time(r->last_ms, last),
-	       r->count, cli_time(r->first.at_ms, first));
-	printf("  id       %" PRIu64 "\n", r->id);
+	printf("%s  %lld times since %s\n",
+	       cli_time(cli_integer(r, "last_ms"), last),
+	       cli_integer(r, "count"),
+	       cli_time(cli_integer(r, "first_ms"), first));
+	printf("  id       %lld\n", cli_integer(r, "id"));
 	printf("  listener %s, from %s, calling %s, called %s\n",
-	       r->first.listener, r->first.peer,
-	       log_esc(r->first.calling_ae, calling, sizeof(calling)),
-	       log_esc(r->first.called_ae, called, sizeof(called)));
-	printf("  reason   %s%s%s\n", r->first.reason, c != NULL ? "  " : "",
-	       c != NULL ? c->code : "");
-	if (c != NULL)
-		printf("  cause    %s\n", c->cause[CONDITION_EN]);
-	printf("  remedy   %s\n\n", r->first.remedy);
-	return true;
+	       cli_text(r, "listener"), cli_text(r, "peer"),
+	       log_esc(cli_text(r, "calling_ae"), calling, sizeof(calling)),
+	       log_esc(cli_text(r, "called_ae"), called, sizeof(called)));
+	printf("  reason   %s%s%s\n", cli_text(r, "reason"),
+	       code[0] != '\0' ? "  " : "", code);
+	if (code[0] != '\0')
+		printf("  cause    %s\n", cli_text(r, "cause"));
+	printf("  remedy   %s\n\n", cli_text(r, "remedy"));
 }
 
 /* ID, or options. */
@@ -80,11 +80,16 @@ static bool take_arguments(int argc, char **argv, struct wanted *w)
 	return i >= argc && w->limit > 0 && w->limit <= LEDGER_PAGE_MAX;
 }
 
-static int show(struct ledger_view *v, struct wanted *w)
+static int show(const struct config *cfg, struct wanted *w)
 {
-	if (ledger_view_refusals(v, w->before, (unsigned)w->limit, on_row, w) !=
-	    ERR_OK)
-		return cli_ledger_failed(v);
+	int rc = cli_read(cfg, "culvert refused",
+			  json_pack("{s:s,s:I,s:I}", "op", "refused-list",
+				    "before", (json_int_t)w->before, "limit",
+				    (json_int_t)w->limit),
+			  on_row, w, NULL);
+
+	if (rc != CLI_OK)
+		return rc;
 	if (w->id != 0 && !w->found) {
 		fprintf(stderr, "culvert refused: there is no %" PRIu64 "\n",
 			w->id);
@@ -98,9 +103,8 @@ int cli_refused(int argc, char **argv)
 	struct wanted w = {.limit = 50};
 	const char *path;
 	struct config *cfg;
-	struct ledger_view *v;
 	bool json;
-	int rc = CLI_FAILED;
+	int rc;
 
 	if (cli_wants_help(argc, argv)) {
 		fputs(help, stdout);
@@ -113,13 +117,12 @@ int cli_refused(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	cfg = cli_config(path);
-	v = cfg != NULL ? cli_ledger(cfg) : NULL;
+	if (cfg == NULL)
+		return CLI_FAILED;
 	if (json)
 		w.rows = json_array();
-	if (v != NULL)
-		rc = show(v, &w);
+	rc = show(cfg, &w);
 	json_decref(w.rows);
-	ledger_view_close(v);
 	config_free(cfg);
 	return rc;
 }

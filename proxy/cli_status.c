@@ -6,10 +6,10 @@
 #include "proxy/cli.h"
 #include "proxy/cli_link.h"
 #include "proxy/cli_rates.h"
+#include "proxy/cli_read.h"
 #include "proxy/cli_table.h"
 #include "proxy/cli_ui.h"
 #include "proxy/control.h"
-#include "store/ledger_view.h"
 
 static const char help[] =
     "usage: culvert status [-c FILE] [--json]\n\n"
@@ -204,27 +204,24 @@ static void print_repositories(const json_t *a)
 	}
 }
 
-static bool on_device(void *arg, const struct view_device *d)
+static void on_device(void *arg, const json_t *d)
 {
 	char age[CLI_AGE_LEN], bytes[32];
 
 	(void)arg;
-	printf("%-16s %10s ago %10llu instances %12s\n", d->name,
-	       cli_age(d->last_seen_ms, age), (unsigned long long)d->instances,
-	       cli_bytes(d->bytes, bytes, sizeof(bytes)));
-	return true;
+	printf("%-16s %10s ago %10lld instances %12s\n", text_of(d, "name"),
+	       cli_age(number_of(d, "last_seen_ms"), age),
+	       (long long)number_of(d, "instances"),
+	       cli_bytes((unsigned long long)number_of(d, "bytes"), bytes,
+			 sizeof(bytes)));
 }
 
 static void print_devices(const struct config *cfg)
 {
-	struct ledger_view *v = cli_ledger(cfg);
-
-	if (v == NULL)
-		return;
 	printf("\ndevice             last seen\n");
-	if (ledger_view_devices(v, on_device, NULL) != ERR_OK)
-		(void)cli_ledger_failed(v);
-	ledger_view_close(v);
+	(void)cli_read(cfg, "culvert status",
+		       json_pack("{s:s}", "op", "device-list"), on_device, NULL,
+		       NULL);
 }
 
 static int status(const struct config *cfg, bool as_json)

@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/config.h"
-#include "proxy/cli.h"
 #include "proxy/dicom/command.h"
 #include "proxy/lib/clock.h"
-#include "store/ledger_view.h"
+#include "store/instance.h"
 
 char *cli_time(int64_t wall_ms, char out[CLI_TIME_LEN])
 {
@@ -63,22 +61,4 @@ bool cli_number(const char *text, uint64_t *out)
 		return false;
 	*out = strtoull(text, NULL, 10);
 	return true;
-}
-
-struct ledger_view *cli_ledger(const struct config *cfg)
-{
-	char why[LEDGER_WHY_LEN] = "";
-	struct ledger_view *v;
-	enum err e = ledger_view_open(cfg->records.path, &v, why);
-
-	if (e == ERR_OK)
-		return v;
-	fprintf(stderr, "culvert: %s\n", why[0] != '\0' ? why : err_text(e));
-	return NULL;
-}
-
-int cli_ledger_failed(const struct ledger_view *v)
-{
-	fprintf(stderr, "culvert: %s\n", ledger_view_why(v));
-	return CLI_FAILED;
 }

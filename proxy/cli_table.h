@@ -6,9 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct config;
-struct ledger_view;
-
 enum { CLI_TIME_LEN = 25, CLI_AGE_LEN = 16, CLI_MESSAGE_LEN = 24 };
 
 /* RFC 3339, UTC; "never" for 0. Returns out. */
@@ -23,10 +20,5 @@ char *cli_hex(const uint8_t hash[32], char out[65]);
 
 /* Decimal digits and nothing else; *out is untouched when false. */
 bool cli_number(const char *text, uint64_t *out);
-
-/* The ledger of a configuration, for reading; NULL: said on stderr why not. */
-struct ledger_view *cli_ledger(const struct config *cfg);
-/* Say why a call on v failed. Returns CLI_FAILED. */
-int cli_ledger_failed(const struct ledger_view *v);
 
 #endif

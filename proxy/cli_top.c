@@ -22,7 +22,6 @@
 #include "proxy/control.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
-#include "store/ledger_view.h"
 
 static const char help[] =
     "usage: culvert top [-c FILE] [--every SECONDS] [--once]\n\n"
@@ -62,30 +61,35 @@ struct top {
 	struct top_frame frame;
 };
 
-static bool on_device(void *arg, const struct view_device *d)
+static bool on_device(void *arg, const json_t *line)
 {
+	const json_t *d = json_object_get(line, "row");
 	struct top *t = arg;
 	struct top_device *out = &t->devices[t->n_devices];
 
-	snprintf(out->name, sizeof(out->name), "%s", d->name);
-	out->last_ms = d->last_seen_ms;
-	out->instances = d->instances;
-	out->bytes = d->bytes;
-	return ++t->n_devices < DEVICES_MAX;
+	if (d == NULL || t->n_devices == DEVICES_MAX)
+		return true;
+	snprintf(out->name, sizeof(out->name), "%s", cli_text(d, "name"));
+	out->last_ms = cli_integer(d, "last_seen_ms");
+	out->instances = (uint64_t)cli_integer(d, "instances");
+	out->bytes = (uint64_t)cli_integer(d, "bytes");
+	t->n_devices++;
+	return true;
 }
 
-/* Without a ledger that may be read the rest is shown. */
+/* Without a ledger that can be read the rest is shown. */
 static void ask_devices(struct top *t)
 {
-	char why[LEDGER_WHY_LEN];
-	struct ledger_view *v;
+	json_t *request = json_pack("{s:s}", "op", "device-list"),
+	       *answer = NULL;
+	char why[256];
 
 	t->n_devices = 0;
-	if (ledger_view_open(t->cfg->records.path, &v, why) != ERR_OK)
-		return;
-	if (ledger_view_devices(v, on_device, t) != ERR_OK)
+	if (control_ask_long(t->cfg->control.path, request, on_device, t,
+			     &answer, why) != ERR_OK)
 		t->n_devices = 0;
-	ledger_view_close(v);
+	json_decref(answer);
+	json_decref(request);
 }
 
 static void ask(struct top *t)
@@ -99,7 +103,7 @@ static void ask(struct top *t)
 	if (e == ERR_OK && !json_is_true(json_object_get(answer, "ok"))) {
 		snprintf(t->why, sizeof(t->why), "%s",
 			 cli_text(answer, "error"));
-		t->rc = CLI_FAILED;
+		t->rc = cli_refused_answer(answer);
 		json_decref(answer);
 		answer = NULL;
 	}

@@ -1,4 +1,3 @@
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,11 +6,12 @@
 #include "proxy/cli.h"
 #include "proxy/cli_download.h"
 #include "proxy/cli_export.h"
+#include "proxy/cli_read.h"
 #include "proxy/cli_table.h"
 #include "proxy/cli_transfers.h"
+#include "proxy/cli_ui.h"
 #include "proxy/control.h"
 #include "proxy/lib/mem.h"
-#include "store/export_manifest.h"
 #include "store/export_transfers.h"
 #include "store/ledger_search.h"
 
@@ -51,151 +51,120 @@ static const char export_help[] =
     "  --state STATE      queued, delivered, quarantined, ...\n"
     "  --columns          print what each column means\n";
 
+static const char command[] = "culvert transfers";
+
 struct query {
 	struct search_filter f;
 	const char *accession, *patient;
 	bool json;
-	json_t *rows;
 	unsigned n;
 };
-
-/* ---- rows as JSON: those of an export
- * ------------------------------------------ */
-
-static json_t *cell_json(const struct export_column *c,
-			 const struct export_cell *cell)
-{
-	char text[CLI_TIME_LEN], hex[2 * 64 + 1];
-
-	if (cell->none)
-		return json_null();
-	switch (c->type) {
-	case EXPORT_TEXT:
-	case EXPORT_JSON:
-		return json_stringn(cell->p, cell->len);
-	case EXPORT_NUMBER:
-	case EXPORT_UNSIGNED:
-		return json_integer((json_int_t)cell->number);
-	case EXPORT_TIME:
-		return json_string(cli_time(cell->number, text));
-	case EXPORT_HEX:
-		return cell->len <= 64
-			   ? json_string(export_hex(cell->p, cell->len, hex))
-			   : json_null();
-	}
-	return json_null();
-}
-
-static json_t *row_json(const struct view_delivery *d)
-{
-	struct export_cell cells[EXPORT_TRANSFERS_COLUMNS];
-	struct export_transfer_room room;
-	json_t *j = json_object();
-	size_t n = export_n_columns(&export_table_transfers, false);
-
-	export_transfer_cells(d, NULL, &room, cells);
-	for (size_t i = 0; i < n; i++) {
-		const struct export_column *c =
-		    &export_table_transfers.columns[i];
-
-		if (i != EXPORT_TRANSFERS_CHAIN)
-			json_object_set_new(j, c->name,
-					    cell_json(c, &cells[i]));
-	}
-	return j;
-}
 
 /* ---- search
  * ----------------------------------------------------------------------- */
 
-static bool on_row(void *arg, const struct view_delivery *d)
+static void on_row(void *arg, const json_t *d)
 {
-	char when[CLI_TIME_LEN], bytes[32];
 	struct query *q = arg;
+	char bytes[32];
 
-	if (q->json)
-		return json_array_append_new(q->rows, row_json(d)) == 0;
 	if (q->n++ == 0)
 		printf("%-24s  %-11s  %-14s %-14s %-9s %9s  %-30s  %s\n",
 		       "received", "state", "device", "destination", "modality",
 		       "size", "study", "last error");
 	printf("%-24s  %-11s  %-14s %-14s %-9s %9s  %-30s  %s\n",
-	       cli_time(d->received_ms, when), delivery_state_text(d->state),
-	       d->device, d->destination, d->modality,
-	       cli_bytes(d->length, bytes, sizeof(bytes)), d->study,
-	       d->last_error);
-	return true;
-}
-
-static void print_end(const struct query *q, const struct search_page *page)
-{
-	if (q->json) {
-		json_t *all = json_pack("{s:O,s:I}", "rows", q->rows, "older",
-					(json_int_t)page->older);
-
-		json_dumpf(all, stdout, JSON_INDENT(1));
-		putchar('\n');
-		json_decref(all);
-		return;
-	}
-	if (q->n == 0)
-		printf("nothing\n");
-	if (page->older != 0)
-		printf("there may be more: --after %" PRIu64 "\n", page->older);
+	       cli_text(d, "received"), cli_text(d, "state"),
+	       cli_text(d, "device"), cli_text(d, "destination"),
+	       cli_text(d, "modality"),
+	       cli_bytes((unsigned long long)cli_integer(d, "bytes"), bytes,
+			 sizeof(bytes)),
+	       cli_text(d, "study"), cli_text(d, "last_error"));
 }
 
 /* The value that stands for an identifier, from the daemon, which has the key.
  */
-static bool look_up(const struct config *cfg, const char *kind,
-		    const char *text, int64_t *key)
+static int look_up(const struct config *cfg, const char *kind, const char *text,
+		   int64_t *key)
 {
 	json_t *request, *answer = NULL;
 	const char *error;
 	char why[256];
-	bool ok = false;
+	int rc;
+	enum err e;
 
 	if (text == NULL)
-		return true;
+		return CLI_OK;
 	request = json_pack("{s:s,s:s}", "op", "search-key", kind, text);
-	if (control_ask(cfg->control.path, request, &answer, NULL, why) !=
-	    ERR_OK) {
+	e = control_ask(cfg->control.path, request, &answer, NULL, why);
+	rc = e == ERR_OK ? cli_refused_answer(answer) : cli_ask_failed(e);
+	if (e != ERR_OK) {
 		fprintf(stderr, "culvert transfers: %s\n", why);
 	} else if (json_is_true(json_object_get(answer, "ok"))) {
 		*key = json_integer_value(json_object_get(answer, "key"));
-		ok = true;
+		rc = CLI_OK;
 	} else {
-		error = json_string_value(json_object_get(answer, "error"));
+		error = cli_text(answer, "error");
 		fprintf(stderr, "culvert transfers: %s\n",
-			error != NULL ? error
-				      : "the daemon's answer cannot be "
-					"read");
+			error[0] != '\0' ? error
+					 : "the daemon's answer cannot be "
+					   "read");
 	}
 	json_decref(answer);
 	json_decref(request);
-	return ok;
+	return rc;
+}
+
+static json_t *search_request(const struct query *q)
+{
+	const struct search_filter *f = &q->f;
+
+	return json_pack(
+	    "{s:s,s:I,s:I,s:s*,s:s*,s:s*,s:s*,s:s*,s:I,s:I,s:I,"
+	    "s:i}",
+	    "op", "transfers-search", "from", (json_int_t)f->from_ms, "to",
+	    (json_int_t)f->to_ms, "device", f->device, "calling", f->calling_ae,
+	    "destination", f->destination, "study", f->study, "state",
+	    f->has_state ? delivery_state_text(f->state) : NULL, "accession",
+	    (json_int_t)f->accession, "patient", (json_int_t)f->patient,
+	    "after", (json_int_t)f->place, "limit", (int)f->limit);
+}
+
+static int search_json(const struct config *cfg, const struct query *q)
+{
+	json_t *rows = json_array(), *answer = NULL, *all;
+	int rc = cli_read(cfg, command, search_request(q), cli_read_append,
+			  rows, &answer);
+
+	if (rc == CLI_OK) {
+		all = json_pack("{s:O,s:I}", "rows", rows, "older",
+				(json_int_t)cli_integer(answer, "older"));
+		json_dumpf(all, stdout, JSON_INDENT(1));
+		putchar('\n');
+		json_decref(all);
+	}
+	json_decref(answer);
+	json_decref(rows);
+	return rc;
 }
 
 static int run_search(const struct config *cfg, struct query *q)
 {
-	struct search_page page = {0};
-	struct ledger_view *v;
-	int rc = CLI_FAILED;
+	json_t *answer = NULL;
+	int rc = look_up(cfg, "accession", q->accession, &q->f.accession);
 
-	if (!look_up(cfg, "accession", q->accession, &q->f.accession) ||
-	    !look_up(cfg, "patient", q->patient, &q->f.patient))
-		return CLI_FAILED;
-	v = cli_ledger(cfg);
-	if (v == NULL)
-		return CLI_FAILED;
-	q->rows = json_array();
-	if (ledger_search(v, &q->f, on_row, q, &page) == ERR_OK) {
-		print_end(q, &page);
-		rc = CLI_OK;
-	} else {
-		rc = cli_ledger_failed(v);
-	}
-	json_decref(q->rows);
-	ledger_view_close(v);
+	if (rc == CLI_OK)
+		rc = look_up(cfg, "patient", q->patient, &q->f.patient);
+	if (rc != CLI_OK)
+		return rc;
+	if (q->json)
+		return search_json(cfg, q);
+	rc = cli_read(cfg, command, search_request(q), on_row, q, &answer);
+	if (rc == CLI_OK && q->n == 0)
+		printf("nothing\n");
+	if (rc == CLI_OK && cli_integer(answer, "older") != 0)
+		printf("there may be more: --after %lld\n",
+		       cli_integer(answer, "older"));
+	json_decref(answer);
 	return rc;
 }
 
@@ -275,58 +244,51 @@ static int search(const char *path, int argc, char **argv)
  * ----------------------------------------------------------------------------
  */
 
-struct show {
-	uint64_t after;
-	unsigned n, page;
-};
-
-static bool on_instance(void *arg, const struct view_delivery *d,
-			const struct view_outgoing *out)
+static void print_over(const json_t *over)
 {
-	char when[CLI_TIME_LEN], bytes[32], hash[65];
-	struct show *s = arg;
+	const char *tls = cli_text(over, "tls");
 
-	s->after = d->delivery;
-	s->n++;
-	s->page++;
+	printf("  over     %s %s %s, peer %s %s\n",
+	       tls[0] != '\0' ? tls : "plaintext", cli_text(over, "suite"),
+	       cli_text(over, "peer"), cli_text(over, "fingerprint"),
+	       cli_text(over, "subject"));
+}
+
+static void on_instance(void *arg, const json_t *d)
+{
+	const json_t *over = json_object_get(d, "over");
+	long long changed = cli_integer(d, "changed_ms");
+	char when[CLI_TIME_LEN], bytes[32];
+
+	(void)arg;
+	if (changed == 0)
+		changed = cli_integer(d, "received_ms");
 	printf("%s  %s\n  received %s from %s (%s)\n  hash     %s\n",
-	       d->sop_instance, cli_bytes(d->length, bytes, sizeof(bytes)),
-	       cli_time(d->received_ms, when), d->device, d->calling_ae,
-	       cli_hex(d->root, hash));
-	printf(
-	    "  %s to %s since %s, %u attempts%s%s\n",
-	    delivery_state_text(d->state), d->destination,
-	    cli_time(d->changed_ms != 0 ? d->changed_ms : d->received_ms, when),
-	    d->attempts, d->last_error[0] != '\0' ? ": " : "", d->last_error);
-	if (out != NULL && out->association != 0)
-		printf("  over     %s %s %s, peer %s %s\n",
-		       out->tls_version[0] != '\0' ? out->tls_version
-						   : "plaintext",
-		       out->tls_suite, out->peer, out->fingerprint,
-		       out->subject);
-	return true;
+	       cli_text(d, "sop_instance"),
+	       cli_bytes((unsigned long long)cli_integer(d, "length"), bytes,
+			 sizeof(bytes)),
+	       cli_time(cli_integer(d, "received_ms"), when),
+	       cli_text(d, "device"), cli_text(d, "calling_ae"),
+	       cli_text(d, "hash"));
+	printf("  %s to %s since %s, %lld attempts%s%s\n", cli_text(d, "state"),
+	       cli_text(d, "destination"), cli_time(changed, when),
+	       cli_integer(d, "attempts"),
+	       cli_text(d, "error")[0] != '\0' ? ": " : "",
+	       cli_text(d, "error"));
+	if (over != NULL)
+		print_over(over);
 }
 
 static int show(const char *path, const char *study)
 {
 	struct config *cfg = cli_config(path);
-	struct ledger_view *v = cfg != NULL ? cli_ledger(cfg) : NULL;
-	struct show s = {.page = 1};
-	enum err e = ERR_OK;
 	int rc = CLI_FAILED;
 
-	while (v != NULL && e == ERR_OK && s.page > 0) {
-		s.page = 0;
-		e = ledger_search_study(v, study, s.after, 500, on_instance,
-					&s);
-	}
-	if (v != NULL && e != ERR_OK)
-		rc = cli_ledger_failed(v);
-	else if (v != NULL && s.n == 0)
-		fprintf(stderr, "culvert transfers: no study '%s'\n", study);
-	else if (v != NULL)
-		rc = CLI_OK;
-	ledger_view_close(v);
+	if (cfg != NULL)
+		rc = cli_read(cfg, command,
+			      json_pack("{s:s,s:s}", "op", "transfers-show",
+					"study", study),
+			      on_instance, NULL, NULL);
 	config_free(cfg);
 	return rc;
 }

@@ -1,8 +1,11 @@
 /* control.h - the daemon's Unix socket: what `culvert status` and `culvert
  * queue` speak to.
  *
- * One request is one line of JSON, one answer one line of JSON; an export is
- * followed by the bytes it announces.
+ * One request is one line of JSON, one answer one line of JSON. Ahead of the
+ * answer there may come lines without "ok": rows of what was asked for
+ * ({"row":{...}}, proxy/reading.h) and how far long work has come
+ * ({"progress":{"done":N,"total":M}}, 0: not known). An export is followed by
+ * the bytes it announces.
  *
  *   {"op":"status"}
  *   {"op":"retry"|"hold"|"release"|"discard", "destination":D, "transfer":T}
@@ -24,6 +27,7 @@
 #ifndef PROXY_CONTROL_H
 #define PROXY_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proxy/lib/err.h"
@@ -81,5 +85,14 @@ struct json_t;
  * the answer; the caller closes it. */
 enum err control_ask(const char *path, const struct json_t *request,
 		     struct json_t **answer, int *fd, char why[256]) MUST_CHECK;
+
+/* The same, for what has lines ahead of its answer: each is given to ahead
+ * (NULL: none is wanted), borrowed. The daemon must send one every
+ * CONTROL_IO_SECONDS; the answer may take as long as the work does.
+ * ERR_CANCELED: ahead said false. */
+enum err control_ask_long(const char *path, const struct json_t *request,
+			  bool (*ahead)(void *arg, const struct json_t *line),
+			  void *arg, struct json_t **answer,
+			  char why[256]) MUST_CHECK;
 
 #endif

@@ -40,8 +40,32 @@ static enum err dial(const char *path, int *out, char why[256])
 	return ERR_NOTFOUND;
 }
 
-enum err control_ask(const char *path, const struct json_t *request,
-		     struct json_t **answer, int *fd, char why[256])
+/* The answer, past what comes ahead of it. */
+static enum err await(int fd, bool (*ahead)(void *arg, const json_t *line),
+		      void *arg, json_t **answer)
+{
+	json_t *line;
+	bool go_on;
+	enum err e;
+
+	for (;;) {
+		e = control_receive(fd, CONTROL_IO_SECONDS, &line);
+		if (e != ERR_OK)
+			return e;
+		if (json_object_get(line, "ok") != NULL) {
+			*answer = line;
+			return ERR_OK;
+		}
+		go_on = ahead == NULL || ahead(arg, line);
+		json_decref(line);
+		if (!go_on)
+			return ERR_CANCELED;
+	}
+}
+
+static enum err ask(const char *path, const json_t *request,
+		    bool (*ahead)(void *arg, const json_t *line), void *arg,
+		    json_t **answer, int *fd, char why[256])
 {
 	int s;
 	enum err e = dial(path, &s, why);
@@ -52,16 +76,26 @@ enum err control_ask(const char *path, const struct json_t *request,
 	e = control_send(s, request);
 	/* one that is too busy may answer before it was asked */
 	if (e == ERR_OK || e == ERR_IO)
-		e = control_receive(s, CONTROL_IO_SECONDS, answer);
-	if (e != ERR_OK) {
+		e = await(s, ahead, arg, answer);
+	if (e != ERR_OK)
 		snprintf(why, 256, "the daemon did not answer: %s",
 			 err_text(e));
-		close(s);
-		return e;
-	}
-	if (fd != NULL)
+	if (e == ERR_OK && fd != NULL)
 		*fd = s;
 	else
 		close(s);
-	return ERR_OK;
+	return e;
+}
+
+enum err control_ask(const char *path, const struct json_t *request,
+		     struct json_t **answer, int *fd, char why[256])
+{
+	return ask(path, request, NULL, NULL, answer, fd, why);
+}
+
+enum err control_ask_long(const char *path, const struct json_t *request,
+			  bool (*ahead)(void *arg, const json_t *line),
+			  void *arg, struct json_t **answer, char why[256])
+{
+	return ask(path, request, ahead, arg, answer, NULL, why);
 }

@@ -43,8 +43,9 @@ static void export_table(struct control_connection *k, const json_t *request,
 	    export_request_parse(request, &j->request, why) != ERR_OK) {
 		control_refuse(k, why);
 	} else if (j->request.reveal && (k->peer.roles & ROLE_AUDITOR) == 0) {
-		control_refuse(k, "only an auditor may open sealed values; "
-				  "leave --reveal out");
+		control_refuse_rights(k, control_text(request, "op"),
+				      "only an auditor may open sealed "
+				      "values; leave --reveal out");
 	} else {
 		j->records = k->opt->config->records.path;
 		j->node = k->opt->config->node;

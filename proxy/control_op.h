@@ -61,6 +61,15 @@ void control_answer(struct control_connection *k, json_t *answer);
 /* Send {"ok":false,"error":text}: "cause; remedy". */
 void control_refuse(struct control_connection *k, const char *text);
 
+/* The same, of one whose role does not reach so far, and on record: op is an
+ * operation's name or "". The command that asked ends with CLI_DENIED. */
+void control_refuse_rights(struct control_connection *k, const char *op,
+			   const char *text);
+/* A line ahead of the answer: {key:value}, value is borrowed. ERR_IO: nobody
+ * listens any more. */
+enum err control_ahead(struct control_connection *k, const char *key,
+		       const json_t *value) MUST_CHECK;
+
 /* A member that is a string, or "". Valid as long as request. */
 const char *control_text(const json_t *request, const char *key);
 /* The daemon stops: end soon. */
@@ -101,6 +110,7 @@ typedef void control_run_fn(struct control_connection *k,
 control_run_fn control_run_status; /* control_reload.c */
 control_run_fn control_run_reload;
 control_run_fn control_run_order;        /* control_order.c */
+control_run_fn control_run_read;         /* control_read.c */
 control_run_fn control_run_export;       /* control_export.c */
 control_run_fn control_run_audit_export; /* control_export_tables.c */
 control_run_fn control_run_transfers_export;

@@ -19,8 +19,22 @@ enum { RECORD_MS = 8000 };
 		"destination", "transfer", "to"                                \
 	}
 
+#define READS(name)                                                            \
+	{                                                                      \
+		name, CONTROL_SILENT, {NULL}, control_run_read                 \
+	}
+
 static const struct control_op ops[] = {
     {"status", CONTROL_SILENT, {NULL}, control_run_status},
+    READS("queue-list"),
+    READS("queue-show"),
+    READS("association-list"),
+    READS("association-show"),
+    READS("operation-list"),
+    READS("refused-list"),
+    READS("device-list"),
+    READS("transfers-search"),
+    READS("transfers-show"),
     {"retry", CONTROL_ACTION, ORDER_KEYS, control_run_order},
     {"hold", CONTROL_ACTION, ORDER_KEYS, control_run_order},
     {"release", CONTROL_ACTION, ORDER_KEYS, control_run_order},
@@ -87,6 +101,16 @@ void control_answer(struct control_connection *k, json_t *answer)
 void control_refuse(struct control_connection *k, const char *text)
 {
 	control_answer(k, control_error(text));
+}
+
+enum err control_ahead(struct control_connection *k, const char *key,
+		       const json_t *value)
+{
+	json_t *line = json_pack("{s:O}", key, value);
+	enum err e = line != NULL ? control_send(k->fd, line) : ERR_NOMEM;
+
+	json_decref(line);
+	return e;
 }
 
 const char *control_text(const json_t *request, const char *key)
@@ -239,8 +263,8 @@ void control_refusals_flush(struct control *ctl, bool all)
 
 /* op is one of the table's names, or "": what a caller makes up is not kept.
  * The first of its kind in a minute is written, further ones are counted. */
-static void refuse_rights(struct control_connection *k, const char *op,
-			  const char *why)
+void control_refuse_rights(struct control_connection *k, const char *op,
+			   const char *why)
 {
 	struct refusal_key key = {.listener = "control"};
 	char user[160];
@@ -306,7 +330,7 @@ static void refuse_role(struct control_connection *k, const char *op,
 			 "%s may not %s; it takes a member of the group %s, or "
 			 "root; culvert rights shows who may do what",
 			 k->peer.user, op, groups);
-	refuse_rights(k, op, why);
+	control_refuse_rights(k, op, why);
 }
 
 static void refuse_stranger(struct control_connection *k)
@@ -318,7 +342,7 @@ static void refuse_stranger(struct control_connection *k)
 		 "%s holds no role here; have it made a member of the group "
 		 "%s, or run as root; culvert rights shows who may do what",
 		 k->peer.user, groups);
-	refuse_rights(k, "", why);
+	control_refuse_rights(k, "", why);
 }
 
 static bool may(struct control_connection *k, const struct control_op *op)
@@ -343,7 +367,7 @@ static bool page_may(struct control_connection *k, const struct control_op *op,
 			      : NULL;
 
 	if (why != NULL)
-		refuse_rights(k, op->name, why);
+		control_refuse_rights(k, op->name, why);
 	return why == NULL;
 }
 
@@ -352,8 +376,8 @@ static bool take_as(struct control_connection *k, const json_t *request)
 	enum err e = control_peer_as(&k->peer, request);
 
 	if (e == ERR_DENIED)
-		refuse_rights(k, "",
-			      "\"as\" is for root and the daemon's own user");
+		control_refuse_rights(
+		    k, "", "\"as\" is for root and the daemon's own user");
 	else if (e != ERR_OK)
 		control_refuse(k, "\"as\" wants a user and a list of roles");
 	return e == ERR_OK;

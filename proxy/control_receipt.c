@@ -66,8 +66,9 @@ void control_run_receipt(struct control_connection *k, const json_t *request)
 	if (j.study[0] == '\0' || strlen(j.study) > 64)
 		control_refuse(k, "no study is named");
 	else if (reveal && (k->peer.roles & ROLE_AUDITOR) == 0)
-		control_refuse(k, "only an auditor may open sealed values; "
-				  "leave --reveal out");
+		control_refuse_rights(k, "receipt",
+				      "only an auditor may open sealed "
+				      "values; leave --reveal out");
 	else
 		make(k, &j,
 		     strcmp(control_text(request, "format"), "html") == 0);

@@ -6,11 +6,13 @@ import resource
 import shutil
 import socket
 import sqlite3
+import subprocess
 import tempfile
 
 import pytest
 
 import culvert
+import dicom
 import webclient
 from culvert import until
 
@@ -35,15 +37,51 @@ def speak(path, lines):
         s.settimeout(60)
         s.connect(path)
         s.sendall(json.dumps(line).encode() + b'\n')
-        data = b''
-        while b'\n' not in data:
-            part = s.recv(65536)
-            if not part:
-                break
-            data += part
+        answer = None
+        for text in s.makefile('rb'):
+            answer = json.loads(text)
+            if 'ok' in answer:
+                break  # rows and progress come ahead of it
         s.close()
-        answers.append(json.loads(data.split(b'\n')[0]) if data else None)
+        answers.append(answer)
     return answers
+
+
+def become(roles, main=NOBODY, uid=NOBODY):
+    """In a child: a user without rights who is in the groups of these roles.
+    """
+    os.setgroups([GROUPS[x] for x in roles])
+    os.setgid(main)
+    os.setuid(uid)
+
+
+def command_as(daemon, roles, *args):
+    """A culvert command as that user, who may read the configuration only.
+
+    By descriptor: neither the program's folder nor the test's is theirs."""
+    program = os.open(culvert.BINARY, os.O_RDONLY)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.dup2(out.fileno(), 1)
+                os.dup2(err.fileno(), 2)
+                become(roles)
+                os.chdir('/')
+                os.execve(program, ['culvert', args[0], '-c',
+                                    str(daemon.open_config), *args[1:]],
+                          os.environ)
+            finally:
+                os._exit(99)
+        status = os.waitpid(pid, 0)[1]
+        os.close(program)
+        texts = []
+        for f in (out, err):
+            f.seek(0)
+            texts.append(f.read().decode())
+    assert not culvert.REPORT.search(texts[1]), texts[1]
+    return subprocess.CompletedProcess(
+        args, os.waitstatus_to_exitcode(status), *texts)
 
 
 def ask_as(daemon, roles, *requests, main=NOBODY, uid=NOBODY):
@@ -53,9 +91,7 @@ def ask_as(daemon, roles, *requests, main=NOBODY, uid=NOBODY):
     if pid == 0:
         try:
             os.close(r)
-            os.setgroups([GROUPS[x] for x in roles])
-            os.setgid(main)
-            os.setuid(uid)
+            become(roles, main, uid)
             out = speak(daemon.config['control']['path'], requests)
             with os.fdopen(w, 'w') as f:
                 json.dump(out, f)
@@ -75,7 +111,15 @@ def daemon(daemons, edge_config):
     c = edge_config(culvert.free_port())
     c['control'] = {'path': str(place / 'control.sock'),
                     'groups': {k: str(v) for k, v in GROUPS.items()}}
-    yield daemons(c)
+    d = daemons(c)
+    # others may read the configuration, and nothing that it names
+    text = dict(d.config, spool={'path': str(d.root / 'spool')},
+                records={'path': str(d.root / 'records')})
+    d.open_config = place / 'culvert.yaml'
+    d.open_config.write_text(culvert.yaml(text))
+    d.open_config.chmod(0o644)
+    d.root.chmod(0o750)
+    yield d
     shutil.rmtree(place)
 
 
@@ -113,6 +157,70 @@ def test_every_operation_asks_for_the_role_in_the_table(daemon):
         assert refused(answer) == (not table()[op]), (op, answer)
     for op, answer in zip(ops, speak(path, lines)):
         assert not refused(answer), (op, answer)
+
+
+# Commands that read: what asks the daemon for rows, and whose it is.
+READING = {
+    ('queue', 'list', '--state', 'all'): 'queue-list',
+    ('queue', 'show', '{transfer}'): 'queue-show',
+    ('association', 'list'): 'association-list',
+    ('association', 'show', '{association}'): 'association-show',
+    ('association', 'operations'): 'operation-list',
+    ('refused',): 'refused-list',
+    ('transfers', 'search'): 'transfers-search',
+    ('transfers', 'show', '1.2.3.4.5'): 'transfers-show',
+    ('status',): 'device-list',
+}
+
+
+def test_the_reading_commands_need_no_right_to_the_files(daemon):
+    """What a member of a group sees is what root sees, and no more."""
+    image = dicom.data_set('1.2.3.200.1', size=3000, study='1.2.3.4.5')
+    assert dicom.send(daemon.port(), [('1.2.3.200.1', image)]) == [0]
+    with pytest.raises(dicom.Rejected):
+        dicom.send(daemon.port(), [], calling='STRANGER')
+    until('on record', lambda: daemon.sql('SELECT 1 FROM refusals'))
+    (transfer, association), = until('stored', lambda: daemon.sql(
+        'SELECT transfer, association FROM v_deliveries'))
+    commands = {tuple(w.format(transfer=transfer, association=association)
+                      for w in words): op for words, op in READING.items()}
+    assert set(commands.values()) == {
+        r['name'] for r in json.loads(
+            culvert.run('rights', '--json', check=True).stdout)
+        if r['for'].startswith(('see ', 'find ')) and r['name'] != 'status'}
+    for words, op in commands.items():
+        for role in GROUPS:
+            p = command_as(daemon, [role], *words)
+            if role not in table()[op]:
+                assert p.returncode == 4 and not p.stdout, (words, role, p)
+                assert 'may not ' + op in p.stderr, p.stderr
+                continue
+            assert not p.stderr, (words, role, p)
+            root = daemon.cli(*words)
+            assert p.returncode == root.returncode, (words, role, p, root)
+            assert len(p.stdout.splitlines()) == len(
+                root.stdout.splitlines()) > 0, (words, role, p, root)
+        p = command_as(daemon, [], *words)
+        assert p.returncode == 4 and 'holds no role' in p.stderr, (words, p)
+    assert transfer in command_as(
+        daemon, ['operator'], 'queue', 'list', '--json').stdout
+    for words in (('--accession', 'A1'), ('--patient', 'P1')):
+        p = command_as(daemon, ['operator'], 'transfers', 'search', *words)
+        assert p.returncode == 4, p
+        p = command_as(daemon, ['auditor'], 'transfers', 'search', *words)
+        assert p.returncode == 0 and p.stdout == 'nothing\n', p
+    # the value by itself does not help either
+    for key in ('accession', 'patient'):
+        a, = ask_as(daemon, ['operator'], {'op': 'transfers-search', key: 7})
+        assert refused(a) and 'only an auditor' in a['error']
+    # a daemon that is away: the file, for who may read it
+    daemon.stop()
+    for words in commands:
+        if words[0] == 'status':
+            continue
+        p = command_as(daemon, GROUPS, *words)
+        assert p.returncode == 3 and 'no daemon answers' in p.stderr, p
+        assert daemon.cli(*words).returncode == 0, words
 
 
 def test_a_role_is_found_in_the_main_group_too(daemon):
