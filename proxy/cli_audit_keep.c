@@ -1,13 +1,16 @@
 /* cli_audit_keep.c - orders about the audit, given to the daemon. */
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "policy/config.h"
 #include "proxy/cli.h"
 #include "proxy/cli_audit.h"
+#include "proxy/cli_progress.h"
 #include "proxy/cli_ui.h"
 #include "proxy/control.h"
 #include "proxy/control_io.h"
@@ -19,6 +22,13 @@
 	"does\n"                                                               \
 	"not answer, 4 the caller may not\n\n"
 
+#define LONG_TEXT                                                              \
+	"It may take a while; the daemon does it in small pieces between its " \
+	"own\n"                                                                \
+	"work, and carries it on to its end when this command is "             \
+	"interrupted\n"                                                        \
+	"(exit status 130).\n\n"
+
 static const char prune_help[] =
     "usage: culvert audit prune [-c FILE]\n\n"
     "Removes now, not within the hour, what is older than records.retention:\n"
@@ -28,7 +38,7 @@ static const char prune_help[] =
     "checks\n"
     "them. Refused while the clock is not synchronised, or jumped by more than "
     "an\n"
-    "hour (culvert audit confirm-clock).\n\n" EXIT_TEXT "examples:\n"
+    "hour (culvert audit confirm-clock).\n\n" LONG_TEXT EXIT_TEXT "examples:\n"
     "  culvert audit prune\n";
 
 static const char hold_help[] =
@@ -45,12 +55,17 @@ static const char hold_help[] =
 
 static const char erase_help[] =
     "usage: culvert audit erase [-c FILE] --study UID|--before DATE --yes\n\n"
-    "Erases the sealed values (identifiers of queries) of a study, or of all "
-    "rows\n"
-    "before a date (UTC), for good. The rows and their chain stay whole; that "
-    "it\n"
-    "was done is a row of its own, written first. Refused for what is "
-    "held.\n\n" EXIT_TEXT "examples:\n"
+    "Erases sealed values for good: identifiers of queries out of the audit, "
+    "and\n"
+    "accession number, patient ID and name out of the ledger; of a study, or "
+    "of\n"
+    "all that came before a date (UTC). The audit's rows and their chain stay\n"
+    "whole; that it was done is a row of its own, written first. Refused for "
+    "what\n"
+    "is held. An instance that still waits to be delivered has its values in "
+    "the\n"
+    "spool until then; one of the study that comes later brings them "
+    "again.\n\n" LONG_TEXT EXIT_TEXT "examples:\n"
     "  culvert audit erase --study 1.2.840.113619.2.55.3 --yes\n"
     "  culvert audit erase --before 2024-01-01 --yes\n";
 
@@ -64,6 +79,45 @@ static const char clock_help[] =
 
 /* ---- asking -----------------------------------------------------------------
  */
+
+/* What is half done would be worse: the daemon goes on. */
+static void on_interrupt(int signal)
+{
+	static const char text[] =
+	    "\ninterrupted: the daemon carries it on to its end\n";
+
+	(void)signal;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(130);
+}
+
+static bool on_ahead(void *arg, const json_t *line)
+{
+	const json_t *progress = json_object_get(line, "progress");
+	struct cli_progress *p = arg;
+
+	if (progress == NULL)
+		return true;
+	p->total = (uint64_t)cli_integer(progress, "total");
+	cli_progress_to(p, (uint64_t)cli_integer(progress, "done"));
+	return true;
+}
+
+/* control_ask_long() with progress, until its end. */
+static enum err ask_long(const char *socket, const json_t *request,
+			 json_t **answer, char why[256])
+{
+	struct sigaction now = {.sa_handler = on_interrupt}, before;
+	struct cli_progress p;
+	enum err e;
+
+	(void)sigaction(SIGINT, &now, &before);
+	cli_progress_begin(&p, "working", 0, CLI_PROGRESS_COUNT);
+	e = control_ask_long(socket, request, on_ahead, &p, answer, why);
+	cli_progress_end(&p);
+	(void)sigaction(SIGINT, &before, NULL);
+	return e;
+}
 
 /* Takes request. The answer is a new reference, or NULL: the reason is said. */
 static json_t *ask(const char *path, const char *name, json_t *request, int *rc)
@@ -79,7 +133,7 @@ static json_t *ask(const char *path, const char *name, json_t *request, int *rc)
 		json_decref(request);
 		return NULL;
 	}
-	e = control_ask(cfg->control.path, request, &answer, NULL, why);
+	e = ask_long(cfg->control.path, request, &answer, why);
 	json_decref(request);
 	config_free(cfg);
 	if (e != ERR_OK) {

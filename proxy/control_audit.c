@@ -5,12 +5,35 @@
 #include <string.h>
 
 #include "proxy/control_op.h"
+#include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger_keep.h"
 
-static bool stopping(void *arg)
+enum { TELL_NS = 500 * 1000000 };
+
+struct waiting {
+	struct control_connection *k;
+	uint64_t told_ns;
+};
+
+/* Nobody has to wait for the end: what was begun is carried on to it. */
+static bool stop_waiting(void *arg, uint64_t so_far, uint64_t in_all)
 {
-	return control_stopping(arg);
+	struct waiting *w = arg;
+	uint64_t now = clock_mono_ns();
+	json_t *progress;
+	enum err e;
+
+	if (control_stopping(w->k))
+		return true;
+	if (now - w->told_ns < TELL_NS)
+		return false;
+	w->told_ns = now;
+	progress = json_pack("{s:I,s:I}", "done", (json_int_t)so_far, "total",
+			     (json_int_t)in_all);
+	e = control_ahead(w->k, "progress", progress);
+	json_decref(progress);
+	return e != ERR_OK;
 }
 
 static json_t *holds_of(const struct ledger_keep_result *r)
@@ -45,18 +68,20 @@ static json_t *done(const struct ledger_keep_result *r)
 
 static void carry_out(struct control_connection *k, struct ledger_keep_order *o)
 {
+	struct waiting w = {.k = k, .told_ns = clock_mono_ns()};
 	struct ledger_keep_result *r = mem_zalloc(sizeof(*r));
 	enum err e = ERR_NOMEM;
 
 	snprintf(o->user, sizeof(o->user), "%s", k->peer.user);
 	if (r != NULL)
-		e = ledger_keep(k->opt->ledger, o, stopping, k, r);
+		e = ledger_keep(k->opt->ledger, o, stop_waiting, &w, r);
 	if (e == ERR_BUSY)
 		control_refuse(k, "another order about the records is under "
-				  "way; try again shortly");
+				  "way; try again when it is done");
 	else if (e == ERR_CANCELED)
 		control_refuse(k, "the daemon is stopping; what was begun is "
-				  "not finished");
+				  "not finished; give the order again when it "
+				  "is back");
 	else if (e != ERR_OK)
 		control_refuse(k, err_text(e));
 	else if (r->e != ERR_OK)

@@ -398,7 +398,9 @@ static struct timespec deadline(uint64_t at_ns)
 static void collect(struct ledger *l)
 {
 	struct posts *p = &l->posts;
-	bool busy = l->db != NULL && (!l->tail_empty || !list_empty(&l->todo));
+	bool busy =
+	    (l->db != NULL && (!l->tail_empty || !list_empty(&l->todo))) ||
+	    ledger_keep_busy(l);
 	struct timespec until = deadline(clock_mono_ns() + MS(LEDGER_POLL_MS));
 
 	pthread_mutex_lock(&p->mutex);

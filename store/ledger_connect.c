@@ -112,6 +112,9 @@ static enum err open_database(struct ledger *l)
 		return e;
 	(void)db_identity(l->path, &l->identity);
 	e = migrations_run(l->db, &migrations_ledger, l->why);
+	/* what is deleted leaves no copy where another row moved up */
+	if (e == ERR_OK)
+		e = db_exec(l->db, "PRAGMA secure_delete=FAST");
 	if (e == ERR_OK)
 		e = prepare_all(l);
 	if (e == ERR_OK) {
@@ -274,4 +277,15 @@ enum err ledger_checkpoint(struct ledger *l)
 	l->truncate_ns = now;
 	log_event(LOG_WARN, "ledger-log-long", "frames=%d", l->wal_frames);
 	return checkpoint(l, SQLITE_CHECKPOINT_TRUNCATE);
+}
+
+enum err ledger_cut_log(struct ledger *l)
+{
+	int frames, done, code;
+
+	(void)sqlite3_busy_timeout(l->db, 0);
+	code = sqlite3_wal_checkpoint_v2(
+	    l->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames, &done);
+	(void)sqlite3_busy_timeout(l->db, BUSY_MS);
+	return db_err(code);
 }

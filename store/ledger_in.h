@@ -396,12 +396,17 @@ bool ledger_is_lost(struct ledger *l);
 void ledger_lost(struct ledger *l);
 /* Keep the log short. */
 enum err ledger_checkpoint(struct ledger *l) MUST_CHECK;
+/* All of the log into the file, and the log cut, without waiting. ERR_BUSY:
+ * somebody reads. Outside a transaction. */
+enum err ledger_cut_log(struct ledger *l) MUST_CHECK;
 
 /* ledger_keep.c: retention, holds, erasing */
 enum err ledger_keeper_new(struct ledger *l) MUST_CHECK;
 void ledger_keeper_free(struct ledger *l);
-void ledger_keep_work(struct ledger *l);  /* one piece, each round */
-void ledger_keep_tick(struct ledger *l);  /* each second */
+void ledger_keep_work(struct ledger *l); /* one piece, each round */
+void ledger_keep_tick(struct ledger *l); /* each second */
+/* There is another piece: do not wait for others' work. */
+bool ledger_keep_busy(const struct ledger *l);
 void ledger_keep_close(struct ledger *l); /* nobody waits any more */
 
 /* ledger_audit.c: write what waits, unless it was tried just now. */

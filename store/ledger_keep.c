@@ -57,8 +57,23 @@ static void wait_a_little(struct ledger_keeper *k)
 	(void)pthread_cond_timedwait(&k->answered, &k->lock, &until);
 }
 
+/* Without the lock: it may take a while to tell somebody. */
+static bool asked_to_stop(struct ledger_keeper *k, ledger_keep_stop_fn *stop,
+			  void *arg)
+{
+	uint64_t so_far = k->so_far, in_all = k->in_all;
+	bool yes;
+
+	if (stop == NULL)
+		return false;
+	(void)pthread_mutex_unlock(&k->lock);
+	yes = stop(arg, so_far, in_all);
+	(void)pthread_mutex_lock(&k->lock);
+	return yes && !k->done;
+}
+
 enum err ledger_keep(struct ledger *l, const struct ledger_keep_order *order,
-		     bool (*stop)(void *arg), void *arg,
+		     ledger_keep_stop_fn *stop, void *arg,
 		     struct ledger_keep_result *out)
 {
 	struct ledger_keeper *k = l->keeper;
@@ -75,7 +90,8 @@ enum err ledger_keep(struct ledger *l, const struct ledger_keep_order *order,
 	k->order = *order;
 	k->ordered = k->waiting = true;
 	k->done = false;
-	while (!k->done && !k->closing && (stop == NULL || !stop(arg)))
+	k->so_far = k->in_all = 0;
+	while (!k->done && !k->closing && !asked_to_stop(k, stop, arg))
 		wait_a_little(k);
 	if (k->done) {
 		*out = k->result;
@@ -164,12 +180,22 @@ void ledger_keep_work(struct ledger *l)
 	if (l->stopping || l->audit_failed_ns != 0)
 		return;
 	give_way(l);
-	if (k->step != KEEP_IDLE)
+	if (k->step != KEEP_IDLE) {
 		keep_step(l);
-	else if (take_order(k))
+		keep_tell(l);
+	} else if (take_order(k)) {
 		keep_begin(l, true);
-	else if (hour_is_over(l))
+	} else if (hour_is_over(l)) {
 		keep_begin(l, false);
+	}
+}
+
+bool ledger_keep_busy(const struct ledger *l)
+{
+	enum keep_step step = l->keeper->step;
+
+	return step != KEEP_IDLE && step != KEEP_ERASE_SETTLE &&
+	       step != KEEP_TRANSFERS_SETTLE && l->audit_failed_ns == 0;
 }
 
 void ledger_keep_tick(struct ledger *l)

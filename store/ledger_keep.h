@@ -54,15 +54,19 @@ struct ledger_keep_result {
 	struct audit_head head; /* number 0: none */
 };
 
+/* Whether to wait no longer. so_far rows or values are done of in_all (0: not
+ * known). */
+typedef bool ledger_keep_stop_fn(void *arg, uint64_t so_far, uint64_t in_all);
+
 /* Have an order carried out and wait for its end, or until stop (NULL: never)
- * says so, which is asked every 50 ms; what was begun is then carried on. Any
- * thread but the ledger's and a loop's.
+ * says so, which is asked every 50 ms; what was begun is then carried on to its
+ * end all the same. Any thread but the ledger's and a loop's.
  *
  *   ERR_OK        *out says how it went
  *   ERR_BUSY      another one is under way
  *   ERR_CANCELED  by stop, or the ledger closes */
 enum err ledger_keep(struct ledger *l, const struct ledger_keep_order *order,
-		     bool (*stop)(void *arg), void *arg,
+		     ledger_keep_stop_fn *stop, void *arg,
 		     struct ledger_keep_result *out) MUST_CHECK;
 
 #endif

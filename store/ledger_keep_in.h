@@ -11,12 +11,16 @@
 
 enum keep_step {
 	KEEP_IDLE,
-	KEEP_ERASE_COUNT, /* how many there are */
+	KEEP_ERASE_COUNT,        /* how many there are: in the audit, */
+	KEEP_ERASE_COUNT_SERIES, /* and in the ledger */
 	KEEP_ERASE,
-	KEEP_MONTH, /* which is next */
+	KEEP_ERASE_SERIES,
+	KEEP_ERASE_SETTLE, /* out of the ledger's log */
+	KEEP_MONTH,        /* which is next */
 	KEEP_MONTH_READ,
 	KEEP_TRANSFERS_LOOK, /* is there anything at all */
-	KEEP_TRANSFERS
+	KEEP_TRANSFERS,
+	KEEP_TRANSFERS_SETTLE /* until they are committed */
 };
 
 /* Where pruning of the ledger's rows has come to. */
@@ -29,10 +33,18 @@ struct prune_place {
 	uint64_t transfers, associations;
 };
 
+/* Where erasing in the ledger has come to. */
+struct erase_place {
+	bool really; /* false: count only */
+	bool flushed;
+	int64_t id; /* series up to here were looked at */
+};
+
 struct ledger_keeper {
 	pthread_mutex_t lock; /* from here: both sides */
 	pthread_cond_t answered;
 	bool ordered, waiting, done, closing;
+	uint64_t so_far, in_all; /* of what is ordered; 0: not known */
 	struct ledger_keep_order order;
 	struct ledger_keep_result result;
 
@@ -45,8 +57,11 @@ struct ledger_keeper {
 	int64_t by;
 	struct audit_prune *prune;
 	struct prune_place rows;
-	uint64_t next_ns; /* of the hourly one */
-	bool told;        /* that pruning waits */
+	struct erase_place series;
+	uint64_t total;     /* values to erase */
+	uint64_t settle_ns; /* since when a reader stands in the log */
+	uint64_t next_ns;   /* of the hourly one */
+	bool told;          /* that pruning waits */
 
 	int64_t offset_ms; /* wall minus monotonic; 0: not known yet */
 	bool confirmed;    /* an auditor said the clock is right */
@@ -64,6 +79,8 @@ enum err keep_clock_confirm(struct ledger *l) MUST_CHECK;
 /* ledger_keep_work.c: one piece of what is under way. */
 void keep_begin(struct ledger *l, bool manual);
 void keep_step(struct ledger *l);
+/* How far it is, for the one who waits. */
+void keep_tell(struct ledger *l);
 /* A row, durable; *seq (NULL is fine) is its number. */
 enum err keep_record(struct ledger *l, struct audit_event *e,
 		     int64_t *seq) MUST_CHECK;
@@ -73,5 +90,16 @@ void keep_finish(struct ledger *l, enum err e, const char *why);
  * was the last, or (not really) one was found: then a count is not 0. */
 enum err ledger_prune_some(struct ledger *l, struct prune_place *at,
 			   bool *more) MUST_CHECK;
+
+/* ledger_erase.c: one batch of series, in the ledger's transaction; *values
+ * more fit. *more false: that was the last. */
+enum err ledger_erase_some(struct ledger *l, const struct audit_erase *what,
+			   struct erase_place *at, uint64_t *values,
+			   bool *more) MUST_CHECK;
+/* False: not yet; ask again. */
+bool ledger_erase_settled(struct ledger *l);
+/* A series' row is going, or has changed: it is not remembered any more. Flush
+ * the mirror first. */
+void ledger_series_forget(struct ledger *l, int64_t id);
 
 #endif

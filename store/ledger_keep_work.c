@@ -6,6 +6,8 @@
 #include "proxy/lib/log.h"
 #include "store/ledger_keep_in.h"
 
+enum { SETTLE_S = 30 /* longest wait for readers of the ledger */ };
+
 enum err keep_record(struct ledger *l, struct audit_event *e, int64_t *seq)
 {
 	enum err err;
@@ -114,7 +116,14 @@ static void erase_begin(struct ledger *l)
 	memcpy(k->what.study, k->order.study, sizeof(k->what.study));
 	k->what.before_ms = k->order.before_ms;
 	k->by = 0;
+	k->total = 0;
 	k->step = KEEP_ERASE_COUNT;
+}
+
+static void erase_settle(struct ledger *l)
+{
+	l->keeper->settle_ns = clock_mono_ns();
+	l->keeper->step = KEEP_ERASE_SETTLE;
 }
 
 /* All are counted: on record, then again in earnest. */
@@ -125,7 +134,8 @@ static void erase_counted(struct ledger *l)
 	enum err e;
 
 	if (k->r->values == 0) {
-		keep_finish(l, ERR_OK, NULL);
+		/* one before may not have come to that */
+		erase_settle(l);
 		return;
 	}
 	audit_erase_event(&k->what, k->order.user, k->r->values, &ev);
@@ -134,6 +144,7 @@ static void erase_counted(struct ledger *l)
 		keep_finish(l, e, audit_why(l->audit));
 		return;
 	}
+	k->total = k->r->values;
 	k->r->values = 0;
 	memset(&k->place, 0, sizeof(k->place));
 	k->step = KEEP_ERASE;
@@ -148,12 +159,59 @@ static void erase_step(struct ledger *l)
 
 	if (e == ERR_BUSY)
 		return; /* somebody else writes there: again */
-	if (e != ERR_OK)
+	if (e != ERR_OK) {
 		keep_finish(l, e, audit_why(l->audit));
-	else if (!more && k->step == KEEP_ERASE_COUNT)
+	} else if (!more) {
+		k->series =
+		    (struct erase_place){.really = k->step == KEEP_ERASE};
+		k->step = k->step == KEEP_ERASE ? KEEP_ERASE_SERIES
+						: KEEP_ERASE_COUNT_SERIES;
+	}
+}
+
+/* The ledger is a copy that comes and goes; the audit is not. */
+static bool ledger_is_away(struct ledger *l)
+{
+	if (l->db != NULL)
+		return false;
+	keep_finish(l, ERR_BUSY,
+		    "the ledger is not open at this moment, see the log; give "
+		    "the order again, it goes on from where it is");
+	return true;
+}
+
+static void erase_series_step(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	bool more = true;
+	enum err e;
+
+	if (ledger_is_away(l))
+		return;
+	e = ledger_erase_some(l, &k->what, &k->series, &k->r->values, &more);
+	if (e != ERR_OK) {
+		ledger_failed(l, e);
+		(void)ledger_is_away(l);
+	} else if (!more && !k->series.really) {
 		erase_counted(l);
-	else if (!more)
+	} else if (!more) {
+		erase_settle(l);
+	}
+}
+
+static void erase_settle_step(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+
+	if (ledger_is_away(l))
+		return;
+	if (ledger_erase_settled(l))
 		keep_finish(l, ERR_OK, NULL);
+	else if (clock_mono_ns() - k->settle_ns > SETTLE_S * 1000000000ULL)
+		keep_finish(l, ERR_BUSY,
+			    "the values are erased, but somebody reads the "
+			    "ledger all the time, so that its log still holds "
+			    "them; end that, and give the order again");
 }
 
 /* ---- months -----------------------------------------------------------------
@@ -286,7 +344,7 @@ static void transfers_step(struct ledger *l)
 		   k->rows.transfers + k->rows.associations > 0) {
 		transfers_found(l);
 	} else if (!more) {
-		transfers_end(l);
+		k->step = KEEP_TRANSFERS_SETTLE;
 	}
 }
 
@@ -308,6 +366,20 @@ static void prune_begin(struct ledger *l)
 	keep_finish(l, ERR_DENIED, why);
 }
 
+void keep_tell(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	uint64_t n = k->r->values + k->r->rows + k->rows.transfers +
+		     k->rows.associations;
+
+	if (k->prune != NULL)
+		n += audit_prune_rows(k->prune);
+	(void)pthread_mutex_lock(&k->lock);
+	k->so_far = k->manual && k->step != KEEP_IDLE ? n : 0;
+	k->in_all = k->total;
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
 static void sign_now(struct ledger *l)
 {
 	enum err e = audit_sign_now(l->audit);
@@ -323,6 +395,8 @@ void keep_begin(struct ledger *l, bool manual)
 	struct ledger_keeper *k = l->keeper;
 
 	k->manual = manual;
+	k->total = 0;
+	k->rows = (struct prune_place){.really = false};
 	k->r = manual ? &k->result : &k->own;
 	if (!manual) {
 		memset(k->r, 0, sizeof(*k->r));
@@ -359,6 +433,13 @@ void keep_step(struct ledger *l)
 	case KEEP_ERASE:
 		erase_step(l);
 		return;
+	case KEEP_ERASE_COUNT_SERIES:
+	case KEEP_ERASE_SERIES:
+		erase_series_step(l);
+		return;
+	case KEEP_ERASE_SETTLE:
+		erase_settle_step(l);
+		return;
 	case KEEP_MONTH:
 		month_step(l);
 		return;
@@ -368,6 +449,10 @@ void keep_step(struct ledger *l)
 	case KEEP_TRANSFERS_LOOK:
 	case KEEP_TRANSFERS:
 		transfers_step(l);
+		return;
+	case KEEP_TRANSFERS_SETTLE:
+		if (!l->in_transaction)
+			transfers_end(l);
 		return;
 	}
 }
