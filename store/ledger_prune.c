@@ -120,16 +120,6 @@ static enum err run_with(struct ledger *l, const char *sql, int64_t a,
 	return e;
 }
 
-/* Rows that are remembered may still be referred to. */
-static bool remembered(const struct ledger *l, const struct old *o)
-{
-	for (size_t i = 0; i < LEDGER_CACHED; i++)
-		if (l->m.series[i].id == o->series ||
-		    l->m.origins[i].id == o->origin)
-			return true;
-	return false;
-}
-
 static enum err drop_one(struct ledger *l, const struct old *o)
 {
 	enum err e = run_with(
@@ -141,22 +131,105 @@ static enum err drop_one(struct ledger *l, const struct old *o)
 	if (e == ERR_OK)
 		e = run_with(l, "DELETE FROM instances WHERE seq=?1", o->seq,
 			     0);
+	return e;
+}
+
+/* ---- what stood for them ----------------------------------------------------
+ */
+
+/* Counted anew: what is left of it is not much. */
+static const char series_recount[] =
+    "UPDATE series SET (instances,bytes,first_ms,last_ms,first)="
+    "(SELECT count(*),sum(length),min(received_ms),max(received_ms),min(seq)"
+    " FROM instances INDEXED BY instances_series WHERE series=?1),"
+    "(device,calling_ae)=(SELECT o.device,o.calling_ae FROM instances i"
+    " JOIN origins o ON o.id=i.origin WHERE i.seq=(SELECT min(seq)"
+    " FROM instances INDEXED BY instances_series WHERE series=?1))"
+    " WHERE id=?1";
+
+static bool changed(struct ledger *l)
+{
+	return sqlite3_changes(l->db) > 0;
+}
+
+static enum err settle_series(struct ledger *l, int64_t id)
+{
+	enum err e = run_with(l,
+			      "DELETE FROM series WHERE id=?1 AND NOT EXISTS("
+			      "SELECT 1 FROM instances WHERE series=?1)",
+			      id, 0);
+
+	if (e != ERR_OK)
+		return e;
+	if (!changed(l))
+		return run_with(l, series_recount, id, 0);
+	ledger_series_forget(l, id);
+	return ERR_OK;
+}
+
+static enum err settle_origin(struct ledger *l, int64_t id, int64_t n)
+{
+	enum err e = run_with(
+	    l, "UPDATE origins SET instances=instances-?2 WHERE id=?1", id, n);
+
 	if (e == ERR_OK)
 		e = run_with(l,
-			     "UPDATE origins SET instances=instances-1 "
-			     "WHERE id=?1",
-			     o->origin, 0);
-	if (e != ERR_OK || remembered(l, o))
+			     "DELETE FROM origins WHERE id=?1 AND "
+			     "instances<=0",
+			     id, 0);
+	if (e != ERR_OK || !changed(l))
 		return e;
-	e = run_with(l,
-		     "DELETE FROM series WHERE id=?1 AND NOT EXISTS("
-		     "SELECT 1 FROM instances WHERE series=?1)",
-		     o->series, 0);
-	return e != ERR_OK ? e
-			   : run_with(l,
-				      "DELETE FROM origins WHERE id=?1 AND "
-				      "instances<=0",
-				      o->origin, 0);
+	for (size_t i = 0; i < LEDGER_CACHED; i++)
+		if (l->m.origins[i].id == id)
+			memset(&l->m.origins[i], 0, sizeof(l->m.origins[i]));
+	return ERR_OK;
+}
+
+/* Each series and origin of the batch once, and the blocks that are empty. */
+static enum err settle(struct ledger *l, struct batch *b)
+{
+	enum err e = ERR_OK;
+
+	for (size_t i = 0; e == ERR_OK && i < b->n; i++) {
+		int64_t series = b->old[i].series, origin = b->old[i].origin;
+		int64_t n = 0;
+
+		for (size_t k = i; k < b->n; k++) {
+			if (b->old[k].origin == origin) {
+				b->old[k].origin = 0;
+				n++;
+			}
+			if (b->old[k].series == series)
+				b->old[k].series = 0;
+		}
+		if (series != 0)
+			e = settle_series(l, series);
+		if (e == ERR_OK && origin != 0)
+			e = settle_origin(l, origin, n);
+		if (e == ERR_OK)
+			e = run_with(l,
+				     "DELETE FROM blocks WHERE block=?1>>10 "
+				     "AND NOT EXISTS(SELECT 1 FROM instances "
+				     "WHERE seq>=?1>>10<<10 AND "
+				     "seq<((?1>>10)+1)<<10)",
+				     b->old[i].seq, 0);
+	}
+	return e;
+}
+
+static enum err drop(struct ledger *l, struct batch *b)
+{
+	/* what is counted in memory is in the rows first */
+	enum err e = mirror_flush(l);
+
+	/* freed pages too: a series has sealed values */
+	if (e == ERR_OK)
+		e = db_exec(l->db, "PRAGMA secure_delete=ON");
+	for (size_t i = 0; e == ERR_OK && i < b->n; i++)
+		e = drop_one(l, &b->old[i]);
+	if (e == ERR_OK)
+		e = settle(l, b);
+	return e == ERR_OK ? db_exec(l->db, "PRAGMA secure_delete=FAST") : e;
 }
 
 static enum err instances(struct ledger *l, struct prune_place *at)
@@ -164,8 +237,8 @@ static enum err instances(struct ledger *l, struct prune_place *at)
 	struct batch b = {.n = 0};
 	enum err e = collect(l, at, &b);
 
-	for (size_t i = 0; e == ERR_OK && at->really && i < b.n; i++)
-		e = drop_one(l, &b.old[i]);
+	if (e == ERR_OK && at->really && b.n > 0)
+		e = drop(l, &b);
 	if (e != ERR_OK)
 		return e;
 	at->transfers += b.n;
@@ -227,12 +300,12 @@ static enum err sweep(struct ledger *l, const struct prune_place *at)
 	enum err e = run_with(l, "DELETE FROM refusals WHERE last_ms<?1",
 			      at->cutoff_ms, 0);
 
+	/* of this block the row is not written yet */
 	if (e == ERR_OK)
-		e = db_exec(l->db,
-			    "DELETE FROM marks WHERE block<(SELECT min(seq)>>10"
-			    " FROM instances);"
-			    "DELETE FROM blocks WHERE block<(SELECT "
-			    "min(seq)>>10 FROM instances)");
+		e = mirror_flush(l);
+	if (e == ERR_OK)
+		e = db_exec(l->db, "DELETE FROM marks WHERE block NOT IN("
+				   "SELECT block FROM blocks)");
 	return e;
 }
 
