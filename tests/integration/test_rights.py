@@ -360,6 +360,17 @@ def test_strangers_do_not_keep_the_others_out(daemon, users):
         os.waitpid(pid, 0)
 
 
+def status_of(viewer, path):
+    """Of the answer's first line: /events does not end."""
+    cookie = '; '.join('%s=%s' % c for c in viewer.cookies.items())
+    with viewer.dial() as sock:
+        sock.sendall(('GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n'
+                      'Cookie: %s\r\n\r\n' % (path, viewer.port, cookie)
+                      ).encode())
+        with sock.makefile('rb') as answer:
+            return int(answer.readline().split()[1])
+
+
 def test_every_address_of_the_page_asks_for_the_role_in_the_table(
         daemons, tmp_path):
     users = tmp_path / 'users'
@@ -370,12 +381,16 @@ def test_every_address_of_the_page_asks_for_the_role_in_the_table(
     for role in GROUPS:
         v = webclient.Viewer(port)
         assert v.login(role).status == 303
-        for path, roles in table('address').items():
-            if path in ('/logout', '/events'):
-                continue  # ends the session; does not end
-            a = v.get(path if path[-1] != '/' or path == '/' else path + 'x')
-            assert (a.status == 403) == (role not in roles), (
-                role, path, a.status)
+        # logging out ends the session: last
+        for path, roles in sorted(table('address').items(),
+                                  key=lambda a: a[0] == '/logout'):
+            status = status_of(
+                v, path if path[-1] != '/' or path == '/' else path + 'x')
+            assert (status == 403) == (role not in roles), (role, path, status)
+            assert status != 401 and status != 303, (role, path, status)
+    stranger = webclient.Viewer(port)
+    for path in table('address'):
+        assert status_of(stranger, path) in (303, 401, 403, 405), path
 
 
 def test_the_manual_has_the_whole_table():
