@@ -1,8 +1,10 @@
 /* audit_month.c - the month files of the writer. */
 #include <dirent.h>
+#include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
@@ -100,6 +102,39 @@ static enum err month_try(struct audit *a)
 	return e;
 }
 
+static void remove_all(const char *path)
+{
+	static const char *const suffix[] = {"", "-wal", "-shm", "-journal"};
+	char one[AUDIT_PATH_LEN];
+
+	for (size_t i = 0; i < ARRAY_LEN(suffix); i++) {
+		snprintf(one, sizeof(one), "%s%s", path, suffix[i]);
+		(void)unlink(one);
+	}
+}
+
+/* A month is there with its tables and the name of the log, or not at all:
+ * one that was killed in between must not look like damage. */
+static enum err make_file(struct audit *a)
+{
+	char path[sizeof(a->path)];
+	enum err e;
+
+	memcpy(path, a->path, sizeof(path));
+	if (access(path, F_OK) == 0 || errno != ENOENT)
+		return ERR_OK;
+	snprintf(a->path + strlen(a->path), sizeof(a->path) - strlen(a->path),
+		 ".new");
+	remove_all(a->path);
+	e = month_try(a);
+	audit_month_close(a);
+	remove_all(path); /* the log of one that was deleted is not its own */
+	if (e == ERR_OK && rename(a->path, path) != 0)
+		e = ERR_IO;
+	memcpy(a->path, path, sizeof(path));
+	return e;
+}
+
 enum err audit_month_open(struct audit *a, const char month[AUDIT_MONTH_LEN])
 {
 	char aside[DB_WHY_LEN];
@@ -107,7 +142,9 @@ enum err audit_month_open(struct audit *a, const char month[AUDIT_MONTH_LEN])
 
 	audit_month_close(a);
 	snprintf(a->path, sizeof(a->path), "%s/audit-%s.db", a->dir, month);
-	e = month_try(a);
+	e = make_file(a);
+	if (e == ERR_OK)
+		e = month_try(a);
 	if (e == ERR_CORRUPT) {
 		audit_month_close(a);
 		if (db_move_aside(a->path, "corrupt", aside) != ERR_OK)
