@@ -12,11 +12,27 @@ cd "$(dirname "$0")/.."
 failed=0
 start=$(date +%s)
 mkdir -p build/lint
-one=
-if [ "${1:-}" = --tidy-one ]; then
-	one=${*: -1}
+
+# clang-tidy is the slow one: a file whose text, headers and flags have not
+# changed since it last passed is not looked at again. Called once a file, with
+# the flags: it comes before the lists of files, which take longer than it.
+tidy_one() {
+	local f=$1 key stamp
 	shift
-	set -- "${@:1:$#-1}"
+	key=$({
+		cat "$f" .clang-tidy
+		clang "$@" -E -P "$f" 2>/dev/null
+	} | sha256sum | cut -c 1-32)
+	stamp=build/lint/tidy/$key
+	[ -f "$stamp" ] && return 0
+	clang-tidy --quiet "$f" -- "$@" -std=c11 2>/dev/null || return 1
+	mkdir -p build/lint/tidy
+	touch "$stamp"
+}
+
+if [ "${1:-}" = --tidy-one ]; then
+	tidy_one "${*: -1}" "${@:2:$#-2}"
+	exit
 fi
 cpp=("$@")
 [ $# -gt 0 ] || exec make lint
@@ -97,26 +113,6 @@ check_cppcheck() {
 		--suppress=ctuuninitvar \
 		--cppcheck-build-dir="$(mkdir -p build/lint/cppcheck &&
 			echo build/lint/cppcheck)" "${compiled[@]}"
-}
-
-# clang-tidy is the slow one: a file whose text, headers and flags have not
-# changed since it last passed is not looked at again. Nearly all of its time is
-# the analyzer's; tests do without it, they run under the sanitizers.
-tidy_one() {
-	local f=$1 key stamp less=()
-	case $f in
-	tests/*) less=('--checks=-clang-analyzer-*') ;;
-	esac
-	key=$({
-		cat "$f" .clang-tidy
-		clang "${cpp[@]}" -E -P "$f" 2>/dev/null
-	} | sha256sum | cut -c 1-32)
-	stamp=build/lint/tidy/$key
-	[ -f "$stamp" ] && return 0
-	clang-tidy --quiet "${less[@]}" "$f" -- "${cpp[@]}" -std=c11 2>/dev/null ||
-		return 1
-	mkdir -p build/lint/tidy
-	touch "$stamp"
 }
 
 tidy() {
@@ -243,10 +239,6 @@ lengths() {
 	return "$bad"
 }
 
-if [ -n "$one" ]; then
-	tidy_one "$one"
-	exit
-fi
 step format $((${#sources[@]} + ${#headers[@]})) format
 step clang ${#sources[@]} compile_clang
 step headers ${#headers[@]} headers_alone
