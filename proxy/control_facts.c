@@ -106,8 +106,10 @@ static void add_disk(json_t *list, const char *of, const char *path)
 		json_array_append_new(
 		    list,
 		    json_pack("{s:s,s:s,s:I,s:I}", "path", path, "of", of,
-			      "free", (json_int_t)(v.f_bavail * v.f_frsize),
-			      "total", (json_int_t)(v.f_blocks * v.f_frsize)));
+			      "free",
+			      (json_int_t)v.f_bavail * (json_int_t)v.f_frsize,
+			      "total",
+			      (json_int_t)v.f_blocks * (json_int_t)v.f_frsize));
 }
 
 json_t *control_disks(const struct config *cfg)

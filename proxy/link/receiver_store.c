@@ -2,6 +2,7 @@
  *
  * The writer thread's callbacks only note what happened, under the worker's
  * lock; rx_store_said() does the rest on the worker. */
+#include <assert.h>
 #include <string.h>
 
 #include "proxy/lib/mem.h"
@@ -364,11 +365,13 @@ void rx_store_pump(struct rx_session *s)
 	while (s->full == NULL && !list_empty(&s->waiting)) {
 		struct rx_chunk *c =
 		    CONTAINER_OF(s->waiting.next, struct rx_chunk, by_store);
+		struct rx_transfer *t = c->transfer;
 
-		if (c->transfer->put == NULL)
+		assert(t != NULL);
+		if (t->put == NULL)
 			put_one(c); /* which ends all its chunks */
 		else if (!put_chunk(c))
-			s->full = c->transfer;
+			s->full = t;
 	}
 	rx_chunks_weigh(s);
 }

@@ -65,7 +65,7 @@ static void fill(struct fixture *f)
 			unsigned n = k * 97 % (STUDIES * SERIES);
 			struct instance in = made(n / SERIES, n % SERIES, i);
 			struct transfer_id id =
-			    fixture_put(f, &in, 10 << (4 * i));
+			    fixture_put(f, &in, (size_t)10 << (4 * i));
 
 			fixture_outcome(f, &id, OUTCOME_DELIVERED, "cloud");
 		}
