@@ -173,12 +173,35 @@ static void complete(struct pairs *out, const char *event, const char *pairs)
 		add(out, " remedy=\"%s\"", c->remedy[CONDITION_EN]);
 }
 
-/* The last word on one line an event, whatever a caller passed. */
-static void flatten(char *text, size_t n)
+/* The last word on one line an event, whatever a caller passed: no control
+ * characters, and no quote inside a quoted value, so that others who read
+ * key=value pairs see the same ones. */
+static void flatten(struct pairs *p)
 {
-	for (size_t i = 0; i < n; i++)
-		if ((uint8_t)text[i] < 0x20 || text[i] == 0x7f)
-			text[i] = '?';
+	const char *at = p->text;
+	struct log_pair v = {.quoted = 0};
+	bool closed = true;
+
+	for (size_t i = 0; i < p->n; i++)
+		if ((uint8_t)p->text[i] < 0x20 || p->text[i] == 0x7f)
+			p->text[i] = '?';
+	while (log_pair_next(&at, &v)) {
+		char *value = p->text + (v.value - p->text);
+
+		for (size_t i = 0; v.quoted && i < v.value_len; i++)
+			if (value[i] == '"')
+				value[i] = '\'';
+		closed = !v.quoted || value[v.value_len] == '"';
+	}
+	if (closed)
+		return;
+	/* it was cut off */
+	if (p->n == sizeof(p->text) - 1)
+		p->n--;
+	if (p->text[p->n - 1] == '\\')
+		p->text[p->n - 1] = '?';
+	p->text[p->n++] = '"';
+	p->text[p->n] = '\0';
 }
 
 static void write_line(enum log_level level, const char *event,
@@ -213,6 +236,7 @@ static void sum_up(const struct log_repeat *k)
 	    (unsigned long long)((k->last_ns - k->began_ns + 999999999) /
 				 1000000000));
 	complete(&all, k->event, p.text);
+	flatten(&all);
 	write_line((enum log_level)k->level, k->event, all.text);
 }
 
@@ -257,9 +281,10 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	va_start(ap, fmt);
 	add_list(&given, fmt, ap);
 	va_end(ap);
-	flatten(given.text, given.n);
+	flatten(&given);
 	if (level >= LOG_WARN) {
 		complete(&all, event, given.text);
+		flatten(&all);
 		if (may_pass(level, event, all.text))
 			write_line(level, event, all.text);
 	} else {
@@ -278,7 +303,9 @@ char *log_esc(const char *text, char *out, size_t out_size)
 	assert(out_size >= 3);
 	out[n++] = '"';
 	for (const uint8_t *p = (const uint8_t *)text; *p != '\0'; p++) {
-		if (*p >= 0x20 && *p <= 0x7e && *p != '"' && *p != '\\') {
+		/* a leading space would end a quoted sentence around this */
+		if (*p >= (n == 1 ? 0x21 : 0x20) && *p <= 0x7e && *p != '"' &&
+		    *p != '\\') {
 			if (n + 2 >= out_size)
 				break;
 			out[n++] = (char)*p;

@@ -29,7 +29,8 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 /* event: lower-case words joined by '-'. fmt: the key=value pairs, values with
- * spaces in quotes. Lines are cut at 2,000 bytes. A call at LOG_WARN or
+ * spaces in quotes; quotes inside those become ' in the line. Lines are cut at
+ * 2,000 bytes. A call at LOG_WARN or
  * LOG_ERROR has a condition of its event's name, or a row in
  * condition_events.h. */
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
@@ -46,7 +47,9 @@ void log_set_format(enum log_format format);
 void log_flush(int all);
 
 /* Quote untrusted text for a value: "..." with \xNN for control characters,
- * quotes, backslashes and bytes above 0x7e. Cut to fit. Returns out. */
+ * quotes, backslashes, bytes above 0x7e and a space in front. So it is a value
+ * of its own, or part of a quoted sentence, and ends neither. Cut to fit.
+ * Returns out. */
 char *log_esc(const char *text, char *out, size_t out_size);
 
 #endif

@@ -120,6 +120,51 @@ static void as_json(void)
 	info_and_warning();
 }
 
+/* What hostile text reached the log: an AE title with a key in it. */
+static void quoted_in_quotes(void)
+{
+	char ae[40], subject[40];
+
+	log_esc("A\" x=1 y=\"", ae, sizeof(ae));
+	log_esc(" code=CV0001 z", subject, sizeof(subject));
+	log_event(LOG_INFO, "refused",
+		  "calling=%s cause=\"calling AE title %s is not declared\" "
+		  "remedy=\"add %s\" subject=%s detail=\"subject %s\"",
+		  ae, ae, ae, subject, subject);
+}
+
+static void cut_in_a_value(void)
+{
+	memset(text, '\\', 2500);
+	text[2500] = '\0';
+	log_event(LOG_WARN, "held", "destination=cloud cause=\"%s\"", text);
+}
+
+/* As parsers of key=value see it: a value ends at the first quote. */
+static void a_quote_inside_a_value_ends_it_for_nobody(void **state)
+{
+	const char *t = written(quoted_in_quotes, 0);
+
+	(void)state;
+	assert_non_null(strstr(
+	    t,
+	    " calling=\"A\\x22 x=1 y=\\x22\" "
+	    "cause=\"calling AE title 'A\\x22 x=1 y=\\x22' is not declared\" "
+	    "remedy=\"add 'A\\x22 x=1 y=\\x22'\" "
+	    "subject=\"\\x20code=CV0001 z\" "
+	    "detail=\"subject '\\x20code=CV0001 z'\"\n"));
+}
+
+static void a_value_that_is_cut_off_is_closed(void **state)
+{
+	const char *t = written(cut_in_a_value, 0);
+	size_t n = strlen(t);
+
+	(void)state;
+	assert_in_range(n, 1990, 2100);
+	assert_string_equal(t + n - 4, "\\?\"\n");
+}
+
 static void every_line_of_json_is_an_object(void **state)
 {
 	const char *t = written(as_json, 0);
@@ -359,6 +404,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(a_warning_carries_code_cause_and_remedy),
+	    T(a_quote_inside_a_value_ends_it_for_nobody),
+	    T(a_value_that_is_cut_off_is_closed),
 	    T(a_line_may_say_its_own_code_and_words),
 	    T(the_journal_gets_priorities),
 	    T(another_stream_is_not_the_journal),
