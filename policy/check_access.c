@@ -97,7 +97,8 @@ static bool can_call(const struct config_device *d,
 	       match_common_ae(&d->called, &l->ae_titles) != NULL;
 }
 
-static void check_reach(const struct config *cfg, const struct config_device *d,
+/* False: it cannot arrive, so no route matters to it. */
+static bool check_reach(const struct config *cfg, const struct config_device *d,
 			struct config_errors *e)
 {
 	bool reaches = false, calls = false;
@@ -123,6 +124,7 @@ static void check_reach(const struct config *cfg, const struct config_device *d,
 		    "to these called AE titles; add one to "
 		    "'ae_titles' there",
 		    d->name);
+	return calls;
 }
 
 static void check_identity(const struct config *cfg,
@@ -243,6 +245,7 @@ static void check_services(const struct config *cfg, size_t device,
 	    : missing == CONFIG_COMMITMENT ? "hold: cloud"
 					   : "relay: cloud");
 }
+
 void check_devices(const struct config *cfg, struct config_errors *e)
 {
 	if (cfg->n_devices == 0)
@@ -252,13 +255,15 @@ void check_devices(const struct config *cfg, struct config_errors *e)
 				"address: 10.1.4.20}}");
 	for (size_t i = 0; i < cfg->n_devices; i++) {
 		const struct config_device *d = &cfg->devices[i];
+		bool calls;
 
 		if (e->n_errors > CONFIG_PROBLEMS_MAX)
 			return;
 		for (size_t j = 0; j < i; j++)
 			check_overlap(&cfg->devices[j], d, e);
-		check_reach(cfg, d, e);
+		calls = check_reach(cfg, d, e);
 		check_identity(cfg, d, e);
-		check_services(cfg, i, e);
+		if (calls)
+			check_services(cfg, i, e);
 	}
 }

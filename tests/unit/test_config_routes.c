@@ -195,6 +195,24 @@ static void services_without_a_route_are_warned_of(void **state)
 		assert_null(strstr(errors.warnings[i].text, "may use"));
 }
 
+/* That it cannot arrive is said, and a route would not help it. */
+static void no_route_is_missed_for_a_device_that_cannot_arrive(void **state)
+{
+	(void)state;
+	bad(IN PACS "devices: {ct: {ae_title: CT, address: 10.0.0.1, services: "
+		    "[storage, link], certificate: {san: ct.example}}}\n"
+		    "routes: [{forward: pacs}]\n",
+	    "device 'ct' cannot arrive at any listener");
+	for (size_t i = 0; i < errors.n_warnings; i++)
+		assert_null(strstr(errors.warnings[i].text, "no route takes"));
+	bad(IN PACS "devices: {ct: {ae_title: CT, address: 10.0.0.1, "
+		    "called: OTHER, services: storage}}\n"
+		    "routes: [{forward: pacs}]\n",
+	    "no listener that device 'ct' reaches answers");
+	for (size_t i = 0; i < errors.n_warnings; i++)
+		assert_null(strstr(errors.warnings[i].text, "no route takes"));
+}
+
 /* Devices as destinations. */
 
 static void a_device_with_a_port_is_a_destination(void **state)
@@ -584,6 +602,8 @@ int main(void)
 	    cmocka_unit_test(commitment_is_asked_of_a_destination_of_the_route),
 	    cmocka_unit_test(a_route_never_taken_for_a_service_is_warned_of),
 	    cmocka_unit_test(services_without_a_route_are_warned_of),
+	    cmocka_unit_test(
+		no_route_is_missed_for_a_device_that_cannot_arrive),
 	    cmocka_unit_test(a_device_with_a_port_is_a_destination),
 	    cmocka_unit_test(ipv6_devices_are_destinations_too),
 	    cmocka_unit_test(devices_that_cannot_be_one_are_explained),
