@@ -121,6 +121,9 @@ static bool is_key(const struct config *c, int fd)
 	for (size_t i = 0; i < c->n_destinations; i++)
 		if (same_file(fd, c->destinations[i].tls.key))
 			return true;
+	for (size_t i = 0; i < c->n_repositories; i++)
+		if (same_file(fd, c->repositories[i].tls.key))
+			return true;
 	return false;
 }
 

@@ -1,6 +1,6 @@
 /* What a process that only serves pages gives up: at its start the files, but
- * for those that its broker opens; once it listens capabilities, core files,
- * and memory and descriptors without bound. */
+ * for those that its broker opens; once it listens capabilities, and then core
+ * files, and memory and descriptors without bound. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -45,16 +45,18 @@ static void limit(int what, rlim_t most)
 			  strerror(errno));
 }
 
-static void drop_capabilities(void)
+enum err sandbox_drop(void)
 {
 	struct __user_cap_header_struct head = {
 	    .version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {{0}, {0}};
 
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capset, &head, none) != 0)
-		log_event(LOG_WARN, "web-capabilities", "cause=\"%s\"",
-			  strerror(errno));
+	if (syscall(SYS_capset, &head, none) == 0)
+		return ERR_OK;
+	log_event(LOG_ERROR, "web-capabilities", "cause=\"%s\"",
+		  strerror(errno));
+	return ERR_DENIED;
 }
 
 #ifdef CULVERT_TEST_HOOKS
@@ -108,5 +110,4 @@ void sandbox_enter(const struct config *config)
 	limit(RLIMIT_AS, (rlim_t)4 << 30);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
-	drop_capabilities();
 }

@@ -122,15 +122,18 @@ static enum err make_parts(struct web_server *s)
 		e = ERR_NOMEM;
 	if (e == ERR_OK && !login_load_users(s))
 		e = ERR_INVAL;
+	/* nobody comes in before the loop runs; a port below 1024 is the last
+	 * thing that takes a capability */
+	if (e == ERR_OK)
+		e = gate_open(s, &s->gate);
+	if (e == ERR_OK)
+		e = sandbox_drop();
 	if (e == ERR_OK)
 		e = data_start(s->config, &s->data);
 	if (e == ERR_OK)
 		e = events_start(s, &s->events);
 	if (e == ERR_OK)
 		e = http_start(s);
-	/* last: nobody comes in before all is ready */
-	if (e == ERR_OK)
-		e = gate_open(s, &s->gate);
 	return e;
 }
 

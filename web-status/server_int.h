@@ -166,6 +166,10 @@ bool health_is(const char *path);
  * file is opened from here on but by the broker. Where the kernel cannot do
  * that, the log says so, and the rest holds. */
 enum err sandbox_begin(const struct config *config) MUST_CHECK;
+/* Give up every capability. After it listens, and before there are threads:
+ * each has its own set, a copy of its maker's. ERR_DENIED: they are still
+ * there, and the log says so. */
+enum err sandbox_drop(void) MUST_CHECK;
 /* Give up what else a process that only serves pages does not need. After it
  * listens. */
 void sandbox_enter(const struct config *config);

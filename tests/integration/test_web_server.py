@@ -383,6 +383,10 @@ def test_it_holds_no_key_and_no_privilege(plain):
     status = open('/proc/%d/status' % pid).read()
     assert re.search(r'NoNewPrivs:\s*1', status)
     assert re.search(r'CapEff:\s*0+\n', status)
+    for task in os.listdir('/proc/%d/task' % pid):  # each has its own
+        status = open('/proc/%d/task/%s/status' % (pid, task)).read()
+        assert not re.search(r'Cap(Eff|Prm|Inh|Amb):\s*0*[1-9a-f]', status), \
+            status
     names = []
     for fd in os.listdir('/proc/%d/fd' % pid):
         try:
