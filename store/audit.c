@@ -236,22 +236,6 @@ int64_t audit_seq(const struct audit *a)
 	return a->committed.seq;
 }
 
-enum err audit_sync(struct audit *a)
-{
-	enum err e;
-
-	if (!a->unsynced || a->db == NULL || a->in_transaction)
-		return ERR_OK;
-	/* A checkpoint flushes the log before it copies. */
-	e = db_err(sqlite3_wal_checkpoint_v2(
-	    a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
-	if (e != ERR_OK)
-		audit_say(a, NULL);
-	else
-		a->unsynced = false;
-	return e;
-}
-
 enum err audit_flush(struct audit *a)
 {
 	sqlite3_file *wal = NULL;
@@ -266,6 +250,25 @@ enum err audit_flush(struct audit *a)
 		return ERR_OK;
 	audit_say(a, "the log cannot be flushed");
 	return ERR_IO;
+}
+
+enum err audit_sync(struct audit *a)
+{
+	enum err e;
+
+	if (!a->unsynced || a->db == NULL || a->in_transaction)
+		return ERR_OK;
+	e = audit_flush(a);
+	if (e != ERR_OK)
+		return e;
+	a->unsynced = false;
+	/* so that the log does not grow; what a reader keeps from being copied
+	 * is copied after the next rows */
+	e = db_err(sqlite3_wal_checkpoint_v2(
+	    a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
+	if (e != ERR_OK)
+		audit_say(a, NULL);
+	return e;
 }
 
 const char *audit_gap(struct audit *a)

@@ -129,8 +129,10 @@ static enum err make_file(struct audit *a)
 	e = month_try(a);
 	audit_month_close(a);
 	remove_all(path); /* the log of one that was deleted is not its own */
-	if (e == ERR_OK && rename(a->path, path) != 0)
+	if (e == ERR_OK && rename(a->path, path) != 0) {
+		audit_say(a, strerror(errno));
 		e = ERR_IO;
+	}
 	memcpy(a->path, path, sizeof(path));
 	return e;
 }
@@ -153,7 +155,9 @@ enum err audit_month_open(struct audit *a, const char month[AUDIT_MONTH_LEN])
 		snprintf(a->gap, sizeof(a->gap),
 			 "audit of %s was damaged and moved to %.180s", month,
 			 aside);
-		e = month_try(a);
+		e = make_file(a);
+		if (e == ERR_OK)
+			e = month_try(a);
 	}
 	if (e != ERR_OK) {
 		audit_month_close(a);
