@@ -11,35 +11,7 @@
 
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
-#include "store/ledger_search_in.h"
-#include "tests/unit/ledger_fixture.h"
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	fixture_init(f);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_free(*state);
-	free(*state);
-	return 0;
-}
-
-static struct ledger_view *view(struct fixture *f)
-{
-	struct ledger_view *v;
-	char why[LEDGER_WHY_LEN];
-
-	if (ledger_view_open(f->dir, &v, why) != ERR_OK)
-		fail_msg("%s", why);
-	return v;
-}
+#include "tests/unit/search_kit.h"
 
 /* Run SQL on the ledger itself: time passes faster than in a test. */
 static void change(struct fixture *f, const char *sql)
@@ -54,77 +26,7 @@ static void change(struct fixture *f, const char *sql)
 	sqlite3_close(db);
 }
 
-/* ---- a ledger with a bit of all ---------------------------------------- */
-
-enum { N = 120, T0 = 1000000 };
-
-static const char *const devices[] = {"ct", "mr", "us"};
-static const char *const aes[] = {"A1", "A2"};
-static const char *const studies[] = {"1.1", "1.2", "1.3", "1.4", "1.5"};
-static const char *const places[] = {"cloud", "second", "third"};
-
-static struct instance made(unsigned i)
-{
-	struct instance in = fixture_instance(i);
-	unsigned study = i * 7 / 11 % 5;
-
-	in.received_ms = T0 + (int64_t)i * 1000;
-	in.association = 1 + i % 6;
-	INSTANCE_SET(in.device, devices[i % 3]);
-	INSTANCE_SET(in.calling_ae, aes[i % 2]);
-	INSTANCE_SET(in.study, studies[study]);
-	snprintf(in.series, sizeof(in.series), "%s.%u", studies[study], i % 2);
-	INSTANCE_SET(in.modality, i % 2 ? "CT" : "SR");
-	snprintf(in.accession, sizeof(in.accession), "Acc%u", study);
-	snprintf(in.patient_id, sizeof(in.patient_id), "Pid%u", study / 2);
-	in.n_destinations = 1 + i % 2;
-	INSTANCE_SET(in.destinations[0], places[0]);
-	INSTANCE_SET(in.destinations[1], places[1]);
-	return in;
-}
-
-static void decide(struct fixture *f, const struct transfer_id *id, unsigned i)
-{
-	static const enum outcome_kind what[] = {
-	    OUTCOME_DELIVERED,   OUTCOME_HELD,      OUTCOME_WITHDRAWN,
-	    OUTCOME_QUARANTINED, OUTCOME_DISCARDED, OUTCOME_COMMITTED,
-	    OUTCOME_ARRIVED};
-
-	if (i % 9 < ARRAY_LEN(what))
-		fixture_outcome(f, id, what[i % 9], places[0]);
-	if (i % 40 == 7)
-		fixture_redirect(f, id, places[0], places[2]);
-	if (i % 4 == 1)
-		fixture_outcome(f, id, OUTCOME_DELIVERED, places[1]);
-}
-
-static void fill(struct fixture *f)
-{
-	fixture_open(f);
-	for (unsigned i = 0; i < N; i++) {
-		struct instance in = made(i);
-		struct transfer_id id = fixture_put(f, &in, 10 + i);
-
-		decide(f, &id, i);
-	}
-	fixture_settle(f);
-}
-
 /* ---- asking ------------------------------------------------------------ */
-
-struct rows {
-	size_t n;
-	struct view_delivery d[1000];
-};
-
-static bool on_row(void *arg, const struct view_delivery *d)
-{
-	struct rows *r = arg;
-
-	assert_true(r->n < ARRAY_LEN(r->d));
-	r->d[r->n++] = *d;
-	return true;
-}
 
 static bool fits(const struct view_delivery *d, const struct search_filter *f)
 {
@@ -140,8 +42,8 @@ static bool fits(const struct view_delivery *d, const struct search_filter *f)
 }
 
 /* What a filter should find, the newest first, from a plain listing. */
-static size_t expected(const struct rows *all, const struct search_filter *f,
-		       uint64_t *ids)
+static size_t expected(const struct search_rows *all,
+		       const struct search_filter *f, uint64_t *ids)
 {
 	size_t n = 0;
 
@@ -155,14 +57,14 @@ static size_t expected(const struct rows *all, const struct search_filter *f,
 static size_t page_through(struct ledger_view *v, struct search_filter f,
 			   uint64_t *ids)
 {
-	struct rows *r = calloc(1, sizeof(*r));
+	struct search_rows *r = calloc(1, sizeof(*r));
 	struct search_page page;
 	size_t n = 0, pages = 0;
 
 	assert_non_null(r);
 	do {
 		r->n = 0;
-		assert_int_equal(ledger_search(v, &f, on_row, r, &page),
+		assert_int_equal(ledger_search(v, &f, search_on_row, r, &page),
 				 ERR_OK);
 		assert_int_equal(page.rows, r->n);
 		assert_true(r->n <= f.limit);
@@ -177,7 +79,7 @@ static size_t page_through(struct ledger_view *v, struct search_filter f,
 	return n;
 }
 
-static void check(struct ledger_view *v, const struct rows *all,
+static void check(struct ledger_view *v, const struct search_rows *all,
 		  struct search_filter f)
 {
 	uint64_t want[1000], got[1000];
@@ -193,16 +95,6 @@ static void check(struct ledger_view *v, const struct rows *all,
 		assert_int_equal(got[n - 1 - i], want[i]);
 }
 
-static struct rows *everything(struct ledger_view *v)
-{
-	struct view_filter q = {.any_state = true};
-	struct rows *all = calloc(1, sizeof(*all));
-
-	assert_non_null(all);
-	assert_int_equal(ledger_view_deliveries(v, &q, on_row, all), ERR_OK);
-	return all;
-}
-
 /* ---- transfers ---------------------------------------------------------- */
 
 static struct search_filter combined(unsigned bits, unsigned salt)
@@ -210,17 +102,17 @@ static struct search_filter combined(unsigned bits, unsigned salt)
 	struct search_filter f = {.limit = 1 + salt % 17};
 
 	if ((bits & 1) != 0)
-		f.device = devices[salt % 3];
+		f.device = search_devices[salt % 3];
 	if ((bits & 2) != 0)
-		f.calling_ae = aes[salt / 3 % 2];
+		f.calling_ae = search_aes[salt / 3 % 2];
 	if ((bits & 4) != 0)
-		f.destination = places[salt / 2 % 3];
+		f.destination = search_places[salt / 2 % 3];
 	if ((bits & 8) != 0)
-		f.study = studies[salt % 5];
+		f.study = search_study_uids[salt % 5];
 	if ((bits & 16) != 0)
-		f.from_ms = T0 + 1000 * (salt * 13 % N);
+		f.from_ms = SEARCH_T0 + 1000 * (salt * 13 % SEARCH_N);
 	if ((bits & 32) != 0)
-		f.to_ms = T0 + 1000 * (salt * 29 % N);
+		f.to_ms = SEARCH_T0 + 1000 * (salt * 29 % SEARCH_N);
 	if ((bits & 64) != 0) {
 		f.has_state = true;
 		f.state = (enum delivery_state)(salt % DELIVERY_N_STATES);
@@ -232,12 +124,12 @@ static void every_filter_finds_what_a_plain_listing_has(void **state)
 {
 	struct fixture *f = *state;
 	struct ledger_view *v;
-	struct rows *all;
+	struct search_rows *all;
 
-	fill(f);
-	v = view(f);
-	all = everything(v);
-	assert_true(all->n > N);
+	search_fill(f);
+	v = search_view(f);
+	all = search_everything(v);
+	assert_true(all->n > SEARCH_N);
 	for (unsigned bits = 0; bits < 128; bits++)
 		for (unsigned salt = 0; salt < 10; salt++)
 			check(v, all, combined(bits, salt * 11 + bits));
@@ -249,16 +141,17 @@ static void what_does_not_exist_is_found_nowhere(void **state)
 {
 	struct fixture *f = *state;
 	struct ledger_view *v;
-	struct rows *all;
+	struct search_rows *all;
 
-	fill(f);
-	v = view(f);
-	all = everything(v);
+	search_fill(f);
+	v = search_view(f);
+	all = search_everything(v);
 	check(v, all, (struct search_filter){.device = "no", .limit = 5});
 	check(v, all, (struct search_filter){.calling_ae = "no", .limit = 5});
 	check(v, all, (struct search_filter){.destination = "no", .limit = 5});
 	check(v, all, (struct search_filter){.study = "9.9", .limit = 5});
-	check(v, all, (struct search_filter){.from_ms = T0 * 9, .limit = 5});
+	check(v, all,
+	      (struct search_filter){.from_ms = SEARCH_T0 * 9, .limit = 5});
 	check(v, all, (struct search_filter){.to_ms = 5, .limit = 5});
 	free(all);
 	ledger_view_close(v);
@@ -288,14 +181,14 @@ static void blocks_are_stepped_over_without_losing_a_row(void **state)
 {
 	struct fixture *f = *state;
 	struct ledger_view *v;
-	struct rows *all;
+	struct search_rows *all;
 
-	fill(f);
+	search_fill(f);
 	fixture_close(f);
 	spread(f);
-	v = view(f);
-	all = everything(v);
-	assert_true(all->n > N);
+	v = search_view(f);
+	all = search_everything(v);
+	assert_true(all->n > SEARCH_N);
 	for (unsigned bits = 0; bits < 128; bits++)
 		for (unsigned salt = 0; salt < 3; salt++)
 			check(v, all, combined(bits, salt * 17 + bits));
@@ -311,13 +204,13 @@ static void a_search_that_finds_hardly_anything_is_cut(void **state)
 	struct search_filter q = {
 	    .device = "ct", .calling_ae = "A2", .limit = 10};
 	struct search_page page;
-	struct rows *r = calloc(1, sizeof(*r));
+	struct search_rows *r = calloc(1, sizeof(*r));
 	struct ledger_view *v;
 	char sql[512];
 	unsigned calls = 0;
 
 	assert_non_null(r);
-	fill(f);
+	search_fill(f);
 	fixture_close(f);
 	change(f, "UPDATE origins SET calling_ae='A1' WHERE device='ct';");
 	spread(f);
@@ -327,11 +220,11 @@ static void a_search_that_finds_hardly_anything_is_cut(void **state)
 		 " FROM n WHERE i<%d) SELECT i,%d,%d FROM n;"
 		 "INSERT OR IGNORE INTO marks SELECT 1,'ct',block FROM blocks;"
 		 "INSERT OR IGNORE INTO marks SELECT 2,'A2',block FROM blocks;",
-		 4 * SEARCH_BLOCKS, T0, T0);
+		 4 * SEARCH_BLOCKS, SEARCH_T0, SEARCH_T0);
 	change(f, sql);
-	v = view(f);
+	v = search_view(f);
 	do {
-		assert_int_equal(ledger_search(v, &q, on_row, r, &page),
+		assert_int_equal(ledger_search(v, &q, search_on_row, r, &page),
 				 ERR_OK);
 		assert_int_equal(page.cut, page.older != 0);
 		q.place = page.older;
@@ -348,21 +241,24 @@ static void one_can_go_back_to_the_page_before(void **state)
 	struct fixture *f = *state;
 	struct search_filter q = {.limit = 10};
 	struct search_page first, second, back;
-	struct rows *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+	struct search_rows *a = calloc(1, sizeof(*a)),
+			   *b = calloc(1, sizeof(*b));
 	struct ledger_view *v;
 
 	assert_non_null(a);
 	assert_non_null(b);
-	fill(f);
-	v = view(f);
-	assert_int_equal(ledger_search(v, &q, on_row, a, &first), ERR_OK);
+	search_fill(f);
+	v = search_view(f);
+	assert_int_equal(ledger_search(v, &q, search_on_row, a, &first),
+			 ERR_OK);
 	assert_int_equal(first.newer, 0);
 	q.place = first.older;
-	assert_int_equal(ledger_search(v, &q, on_row, b, &second), ERR_OK);
+	assert_int_equal(ledger_search(v, &q, search_on_row, b, &second),
+			 ERR_OK);
 	q.way = SEARCH_NEWER;
 	q.place = second.newer;
 	b->n = 0;
-	assert_int_equal(ledger_search(v, &q, on_row, b, &back), ERR_OK);
+	assert_int_equal(ledger_search(v, &q, search_on_row, b, &back), ERR_OK);
 	assert_int_equal(b->n, 10);
 	for (size_t i = 0; i < 10; i++)
 		assert_int_equal(a->d[i].delivery, b->d[i].delivery);
@@ -378,17 +274,17 @@ static void identifiers_are_found_by_their_key_only(void **state)
 	struct fixture *f = *state;
 	struct search_filter q = {.limit = LEDGER_PAGE_MAX};
 	struct search_page page;
-	struct rows *r = calloc(1, sizeof(*r));
+	struct search_rows *r = calloc(1, sizeof(*r));
 	struct ledger_view *v;
 	int64_t accession, other;
 
 	assert_non_null(r);
-	fill(f);
-	v = view(f);
+	search_fill(f);
+	v = search_view(f);
 	assert_int_equal(
 	    ledger_search_key(f->l, SEARCH_ACCESSION, " aCC3  ", &q.accession),
 	    ERR_OK);
-	assert_int_equal(ledger_search(v, &q, on_row, r, &page), ERR_OK);
+	assert_int_equal(ledger_search(v, &q, search_on_row, r, &page), ERR_OK);
 	assert_true(r->n > 5);
 	for (size_t i = 0; i < r->n; i++)
 		assert_string_equal(r->d[i].study, "1.4");
@@ -398,7 +294,7 @@ static void identifiers_are_found_by_their_key_only(void **state)
 	assert_int_equal(
 	    ledger_search_key(f->l, SEARCH_PATIENT, "PID0", &q.patient),
 	    ERR_OK);
-	assert_int_equal(ledger_search(v, &q, on_row, r, &page), ERR_OK);
+	assert_int_equal(ledger_search(v, &q, search_on_row, r, &page), ERR_OK);
 	assert_true(r->n > 10);
 	for (size_t i = 0; i < r->n; i++)
 		assert_true(strcmp(r->d[i].study, "1.1") == 0 ||
@@ -406,7 +302,7 @@ static void identifiers_are_found_by_their_key_only(void **state)
 	/* Both must fit, and one is no other. */
 	q.accession = accession;
 	r->n = 0;
-	assert_int_equal(ledger_search(v, &q, on_row, r, &page), ERR_OK);
+	assert_int_equal(ledger_search(v, &q, search_on_row, r, &page), ERR_OK);
 	assert_int_equal(r->n, 0);
 	assert_int_equal(
 	    ledger_search_key(f->l, SEARCH_PATIENT, "Acc3", &other), ERR_OK);
@@ -418,214 +314,6 @@ static void identifiers_are_found_by_their_key_only(void **state)
 	ledger_view_close(v);
 }
 
-/* ---- studies ------------------------------------------------------------ */
-
-struct studies {
-	size_t n;
-	struct view_study s[16];
-};
-
-static bool on_study(void *arg, const struct view_study *s)
-{
-	struct studies *all = arg;
-
-	assert_true(all->n < ARRAY_LEN(all->s));
-	all->s[all->n++] = *s;
-	return true;
-}
-
-static void a_study_is_summed_up(void **state)
-{
-	struct fixture *f = *state;
-	struct study_filter q = {.study = "1.2", .limit = 10};
-	struct search_page page;
-	struct studies got = {0};
-	struct ledger_view *v;
-	struct rows *all;
-	uint64_t n = 0, bytes = 0, seq = 0, count[DELIVERY_N_STATES] = {0};
-
-	fill(f);
-	v = view(f);
-	all = everything(v);
-	assert_int_equal(ledger_search_studies(v, &q, on_study, &got, &page),
-			 ERR_OK);
-	for (size_t i = 0; i < all->n; i++) {
-		if (strcmp(all->d[i].study, "1.2") != 0)
-			continue;
-		count[all->d[i].state]++;
-		if (all->d[i].seq == seq)
-			continue;
-		seq = all->d[i].seq;
-		n++;
-		bytes += all->d[i].length;
-	}
-	assert_int_equal(got.n, 1);
-	assert_int_equal(got.s[0].instances, n);
-	assert_int_equal(got.s[0].bytes, bytes);
-	assert_int_equal(got.s[0].series, 2);
-	assert_string_equal(got.s[0].modality, "CT/SR");
-	assert_false(got.s[0].partly_counted);
-	for (unsigned s = 0; s < DELIVERY_N_STATES; s++)
-		assert_int_equal(got.s[0].count[s], count[s]);
-	free(all);
-	ledger_view_close(v);
-}
-
-static void studies_are_listed_by_their_first_instance(void **state)
-{
-	struct fixture *f = *state;
-	struct study_filter q = {.limit = 2};
-	struct search_page page;
-	struct studies got = {0}, back = {0};
-	struct ledger_view *v;
-
-	fill(f);
-	v = view(f);
-	do {
-		assert_int_equal(
-		    ledger_search_studies(v, &q, on_study, &got, &page),
-		    ERR_OK);
-		q.place = page.older;
-	} while (page.older != 0);
-	assert_int_equal(got.n, 5);
-	for (size_t i = 0; i < 5; i++)
-		assert_string_equal(got.s[i].study, studies[4 - i]);
-	for (size_t i = 1; i < 5; i++)
-		assert_true(got.s[i].first_ms < got.s[i - 1].first_ms);
-	q = (struct study_filter){.limit = 5, .way = SEARCH_NEWER};
-	assert_int_equal(ledger_search_studies(v, &q, on_study, &back, &page),
-			 ERR_OK);
-	assert_int_equal(back.n, 5);
-	assert_memory_equal(back.s, got.s, sizeof(got.s[0]) * 5);
-	ledger_view_close(v);
-}
-
-static void studies_are_filtered(void **state)
-{
-	struct fixture *f = *state;
-	struct study_filter q = {.limit = 10};
-	struct search_page page;
-	struct studies all = {0}, got = {0};
-	struct ledger_view *v;
-
-	fill(f);
-	v = view(f);
-	assert_int_equal(ledger_search_studies(v, &q, on_study, &all, &page),
-			 ERR_OK);
-	q.from_ms = all.s[3].first_ms;
-	q.to_ms = all.s[1].first_ms;
-	assert_int_equal(ledger_search_studies(v, &q, on_study, &got, &page),
-			 ERR_OK);
-	assert_int_equal(got.n, 2);
-	assert_string_equal(got.s[0].study, all.s[2].study);
-	q = (struct study_filter){.device = all.s[2].device, .limit = 10};
-	got.n = 0;
-	assert_int_equal(ledger_search_studies(v, &q, on_study, &got, &page),
-			 ERR_OK);
-	assert_true(got.n >= 1 && got.n < 5);
-	for (size_t i = 0; i < got.n; i++)
-		assert_string_equal(got.s[i].device, q.device);
-	q = (struct study_filter){.limit = 10};
-	assert_int_equal(
-	    ledger_search_key(f->l, SEARCH_PATIENT, "Pid1", &q.patient),
-	    ERR_OK);
-	got.n = 0;
-	assert_int_equal(ledger_search_studies(v, &q, on_study, &got, &page),
-			 ERR_OK);
-	assert_int_equal(got.n, 2);
-	assert_string_equal(got.s[0].study, "1.4");
-	assert_string_equal(got.s[1].study, "1.3");
-	assert_int_equal(
-	    ledger_search_key(f->l, SEARCH_ACCESSION, "Acc3", &q.accession),
-	    ERR_OK);
-	got.n = 0;
-	assert_int_equal(ledger_search_studies(v, &q, on_study, &got, &page),
-			 ERR_OK);
-	assert_int_equal(got.n, 1);
-	ledger_view_close(v);
-}
-
-struct detail {
-	size_t n;
-	uint64_t last;
-	struct view_delivery d[1000];
-	struct view_outgoing out[1000];
-};
-
-static bool on_detail(void *arg, const struct view_delivery *d,
-		      const struct view_outgoing *out)
-{
-	struct detail *t = arg;
-
-	assert_true(t->n == 0 || d->delivery > t->last);
-	t->last = d->delivery;
-	t->out[t->n] = *out;
-	t->d[t->n++] = *d;
-	return true;
-}
-
-static void associate(struct fixture *f, int64_t begun, int64_t ended,
-		      const char *suite)
-{
-	struct ledger_association a = {.direction = LEDGER_OUT,
-				       .party = "cloud",
-				       .tls_version = "TLSv1.3",
-				       .begun_ms = begun};
-	struct ledger_association_end end = {.ended_ms = ended};
-
-	a.id = end.id = ledger_association_id(f->l);
-	INSTANCE_SET(a.tls_suite, suite);
-	ledger_association_begin(f->l, &a);
-	if (ended != 0)
-		ledger_association_end(f->l, &end);
-}
-
-static void a_study_shows_every_instance_and_how_it_was_sent(void **state)
-{
-	struct fixture *f = *state;
-	struct detail *t = calloc(1, sizeof(*t));
-	struct ledger_view *v;
-	struct rows *all;
-	size_t n = 0, sent = 0, page;
-	uint64_t after = 0;
-	int64_t now = clock_wall_ms();
-
-	assert_non_null(t);
-	fixture_open(f);
-	associate(f, now - 100000, now - 50000, "too early");
-	associate(f, now - 10000, 0, "right");
-	associate(f, now - 5000, now - 4000, "over");
-	fixture_close(f);
-	fill(f);
-	v = view(f);
-	all = everything(v);
-	do {
-		page = t->n;
-		assert_int_equal(
-		    ledger_search_study(v, "1.3", after, 7, on_detail, t),
-		    ERR_OK);
-		after = t->last;
-	} while (t->n > page);
-	for (size_t i = 0; i < all->n; i++) {
-		if (strcmp(all->d[i].study, "1.3") != 0)
-			continue;
-		assert_int_equal(t->d[n].delivery, all->d[i].delivery);
-		if (strcmp(t->d[n].destination, "cloud") == 0 &&
-		    t->d[n].state == DELIVERY_DELIVERED) {
-			assert_string_equal(t->out[n].tls_suite, "right");
-			sent++;
-		} else if (t->d[n].state == DELIVERY_QUEUED) {
-			assert_int_equal(t->out[n].association, 0);
-		}
-		n++;
-	}
-	assert_int_equal(t->n, n);
-	assert_true(sent > 0);
-	free(all);
-	free(t);
-	ledger_view_close(v);
-}
-
 /* ---- rebuilding, upgrading ---------------------------------------------- */
 
 static void a_rebuilt_ledger_is_searched_the_same(void **state)
@@ -633,13 +321,13 @@ static void a_rebuilt_ledger_is_searched_the_same(void **state)
 	struct fixture *f = *state;
 	struct search_filter q = {.limit = 1000};
 	struct ledger_view *v;
-	struct rows *all;
+	struct search_rows *all;
 	uint64_t instances;
 	char why[LEDGER_WHY_LEN];
 
 	fixture_open(f);
 	for (unsigned i = 0; i < 30; i++) {
-		struct instance in = made(i);
+		struct instance in = search_made(i);
 
 		fixture_put(f, &in, 10);
 	}
@@ -652,8 +340,8 @@ static void a_rebuilt_ledger_is_searched_the_same(void **state)
 	    ledger_rebuild(&f->ledger_options, f->spool, &instances, why),
 	    ERR_OK);
 	assert_int_equal(instances, 30);
-	v = view(f);
-	all = everything(v);
+	v = search_view(f);
+	all = search_everything(v);
 	for (unsigned bits = 0; bits < 128; bits++)
 		check(v, all, combined(bits, bits));
 	q.study = "1.2";
@@ -661,8 +349,8 @@ static void a_rebuilt_ledger_is_searched_the_same(void **state)
 	{
 		struct search_page page;
 
-		assert_int_equal(ledger_search(v, &q, on_row, all, &page),
-				 ERR_OK);
+		assert_int_equal(
+		    ledger_search(v, &q, search_on_row, all, &page), ERR_OK);
 	}
 	assert_true(all->n > 0);
 	free(all);
@@ -695,35 +383,37 @@ static void a_ledger_of_an_older_release_becomes_searchable(void **state)
 	struct search_filter q = {.limit = 1000};
 	struct search_page page;
 	struct ledger_view *v;
-	struct studies before = {0}, after = {0};
+	struct search_studies before = {0}, after = {0};
 	struct study_filter s = {.limit = 10};
-	struct rows *all, *r = calloc(1, sizeof(*r));
+	struct search_rows *all, *r = calloc(1, sizeof(*r));
 	uint64_t left;
 
 	assert_non_null(r);
-	fill(f);
-	v = view(f);
-	assert_int_equal(ledger_search_studies(v, &s, on_study, &before, &page),
-			 ERR_OK);
+	search_fill(f);
+	v = search_view(f);
+	assert_int_equal(
+	    ledger_search_studies(v, &s, search_on_study, &before, &page),
+	    ERR_OK);
 	ledger_view_close(v);
 	fixture_close(f);
 	make_older(f);
 	fixture_open(f);
 	fixture_await(f, "SELECT unready=0 FROM search_state", 1);
-	v = view(f);
+	v = search_view(f);
 	assert_int_equal(ledger_search_unready(v, &left), ERR_OK);
 	assert_int_equal(left, 0);
-	all = everything(v);
+	all = search_everything(v);
 	for (unsigned bits = 0; bits < 128; bits++)
 		check(v, all, combined(bits, bits));
-	assert_int_equal(ledger_search_studies(v, &s, on_study, &after, &page),
-			 ERR_OK);
+	assert_int_equal(
+	    ledger_search_studies(v, &s, search_on_study, &after, &page),
+	    ERR_OK);
 	assert_int_equal(after.n, before.n);
 	assert_memory_equal(after.s, before.s, sizeof(after.s[0]) * after.n);
 	assert_int_equal(
 	    ledger_search_key(f->l, SEARCH_ACCESSION, "Acc3", &q.accession),
 	    ERR_OK);
-	assert_int_equal(ledger_search(v, &q, on_row, r, &page), ERR_OK);
+	assert_int_equal(ledger_search(v, &q, search_on_row, r, &page), ERR_OK);
 	assert_true(r->n > 5);
 	free(all);
 	free(r);
@@ -732,7 +422,8 @@ static void a_ledger_of_an_older_release_becomes_searchable(void **state)
 
 int main(int argc, char **argv)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name)                                                                \
+	cmocka_unit_test_setup_teardown(name, search_setup, search_teardown)
 	const struct CMUnitTest tests[] = {
 	    T(every_filter_finds_what_a_plain_listing_has),
 	    T(what_does_not_exist_is_found_nowhere),
@@ -740,10 +431,6 @@ int main(int argc, char **argv)
 	    T(a_search_that_finds_hardly_anything_is_cut),
 	    T(one_can_go_back_to_the_page_before),
 	    T(identifiers_are_found_by_their_key_only),
-	    T(a_study_is_summed_up),
-	    T(studies_are_listed_by_their_first_instance),
-	    T(studies_are_filtered),
-	    T(a_study_shows_every_instance_and_how_it_was_sent),
 	    T(a_rebuilt_ledger_is_searched_the_same),
 	    T(a_ledger_of_an_older_release_becomes_searchable),
 	};
