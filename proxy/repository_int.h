@@ -39,6 +39,7 @@ struct repository_queue {
 	struct audit_reader *reader; /* NULL: nothing is being read */
 	struct stat seen;            /* of the month's log, when last read */
 	uint64_t look_at_ms;         /* read anyway; 0: now */
+	uint64_t rest_until_ms;      /* do not look before */
 	int64_t next;
 	int64_t newest;
 	int64_t head_number, head_seq; /* of the last head given out */
@@ -59,6 +60,9 @@ enum err repository_queue_next(struct repository_queue *q, size_t want,
 			       int64_t *seq) MUST_CHECK;
 /* Go on, or back, to the row next. */
 void repository_queue_seek(struct repository_queue *q, int64_t next);
+/* No more for this tick: hold no transaction meanwhile, or the audit's log
+ * could not be cut for as long as the repository is slow. */
+void repository_queue_pause(struct repository_queue *q);
 /* Look at the audit with the next call, whatever its file's times say. */
 void repository_queue_hurry(struct repository_queue *q);
 /* Bring newest up to date while nothing is sent. */

@@ -1,7 +1,8 @@
 /* repository_queue.c - rows out of the audit, messages out of rows.
  *
  * A reader is opened when the newest month's file has changed, or LOOK_MS have
- * passed; it gives what was there at that moment, and is closed at its end. */
+ * passed, but not more often than every SOON_MS; it gives what was there at
+ * that moment, and is closed at its end. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 
 enum {
 	LOOK_MS = 5000,
+	SOON_MS = 300,  /* a look opens all months' files */
 	HEAD_MS = 5000, /* between looks for a new one */
 	DAMAGE_MS = 3600 * 1000,
 };
@@ -70,10 +72,11 @@ static enum err begin_reading(struct repository_queue *q)
 	int64_t first, last;
 	enum err e;
 
-	if (!changed(q, &st) && now < q->look_at_ms)
+	if (now < q->rest_until_ms || (!changed(q, &st) && now < q->look_at_ms))
 		return ERR_AGAIN;
 	q->seen = st;
 	q->look_at_ms = now + LOOK_MS;
+	q->rest_until_ms = now + SOON_MS;
 	e = audit_read_open(q->dir, &f, &q->reader, why);
 	if (e == ERR_NOTFOUND)
 		return ERR_AGAIN;
@@ -254,11 +257,19 @@ void repository_queue_seek(struct repository_queue *q, int64_t next)
 	end_reading(q);
 	q->next = next > 1 ? next : 1;
 	q->look_at_ms = 0;
+	q->rest_until_ms = 0;
+}
+
+void repository_queue_pause(struct repository_queue *q)
+{
+	if (q->reader != NULL)
+		audit_read_pause(q->reader);
 }
 
 void repository_queue_hurry(struct repository_queue *q)
 {
 	q->look_at_ms = 0;
+	q->rest_until_ms = 0;
 	q->head_at_ms = 0;
 }
 

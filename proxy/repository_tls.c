@@ -149,6 +149,7 @@ static void fill(struct repository *r)
 		if (len > 0 && !send_batch(r, len, seq, count))
 			break;
 	}
+	repository_queue_pause(&r->queue);
 	if (r->config->identity != 0)
 		mem_wipe(r->batch, REPOSITORY_BATCH);
 	if (e == ERR_OK)

@@ -170,6 +170,7 @@ static void send_some(struct repository *r)
 	r->back = r->queue.next;
 	while (most-- > 0 && r->state == REPOSITORY_CONNECTED && send_one(r))
 		;
+	repository_queue_pause(&r->queue);
 }
 
 void repository_udp_tick(struct repository *r)
