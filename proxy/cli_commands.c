@@ -24,7 +24,7 @@
 	}
 #define EXPORT                                                                 \
 	{"--format", "csv|jsonl|dicom"}, {"--bom", NULL}, {"--reveal", NULL},  \
-	    {"--output", "FILE"}, {"--manifest", "FILE"}, {"--force", NULL},   \
+	    {"-o", "FILE"}, {"--manifest", "FILE"}, {"--force", NULL},         \
 	{                                                                      \
 		"--columns", NULL                                              \
 	}
@@ -164,13 +164,17 @@ static const struct cli_command table[] = {
       {"--dir", "DIR"},
       {"--key", "FILE"},
       {"--head", "FILE"},
+      {"--of", "DEVICE"},
       {"--all", NULL},
       {"--before", "DATE"},
       {"--yes", NULL},
       {"--export", "FILE"},
       {"--from", "TIME"},
       {"--to", "TIME"},
+      {"--from-seq", "N"},
+      {"--to-seq", "N"},
       {"--device", "NAME"},
+      {"--destination", "NAME"},
       {"--study", "UID"},
       {"--event", "EVENT"},
       {"--user", "NAME"},
