@@ -18,6 +18,7 @@
 #include "proxy/recent.h"
 #include "proxy/sender.h"
 #include "tests/unit/delivery_kit.h"
+#include "tests/unit/fake_commitment.h"
 
 #define MPPS_INSTANCE "1.2.3.4.5"
 #define TRANSACTION   "1.2.3.999"
@@ -29,56 +30,6 @@ static const char config[] =
     "      timeouts: {connect: 1s, associate: 1s, response: 1500ms,\n"
     "                 idle: 150ms}}\n"
     "routes: [{service: storage, forward: [a]}]\n";
-
-/* ---- an engine that does what the test says ---------------------------- */
-
-struct commitment {
-	pthread_mutex_t lock;
-	enum err e; /* of commitment_report() */
-	uint16_t status;
-	bool keep; /* the answer comes when the test gives it */
-	commitment_done_fn *done;
-	void *arg;
-	_Atomic unsigned n;
-	uint8_t *data;
-	size_t len;
-	uint16_t event_type;
-	char from[33], transfer_syntax[65];
-};
-
-static struct commitment engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-enum err commitment_report(struct commitment *c,
-			   const struct commitment_report *r,
-			   commitment_done_fn *done, void *arg)
-{
-	bool keep;
-
-	if (c->e != ERR_OK)
-		return c->e;
-	pthread_mutex_lock(&c->lock);
-	free(c->data);
-	c->data = malloc(r->len + 1);
-	memcpy(c->data, r->data, r->len);
-	c->len = r->len;
-	c->event_type = r->event_type;
-	(void)snprintf(c->from, sizeof(c->from), "%s", r->from);
-	(void)snprintf(c->transfer_syntax, sizeof(c->transfer_syntax), "%s",
-		       r->transfer_syntax);
-	c->done = done;
-	c->arg = arg;
-	keep = c->keep;
-	c->n++;
-	pthread_mutex_unlock(&c->lock);
-	if (!keep)
-		done(arg, c->status);
-	return ERR_OK;
-}
-
-void commitment_wake(struct commitment *c)
-{
-	(void)c;
-}
 
 /* ---- fixture ----------------------------------------------------------- */
 

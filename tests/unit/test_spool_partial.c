@@ -16,78 +16,8 @@
 #include "proxy/lib/clock.h"
 #include "proxy/lib/mem.h"
 #include "tests/unit/partial_kit.h"
+#include "tests/unit/partial_one_kit.h"
 #include "tests/unit/spool_one_kit.h"
-
-enum { LENGTH = 4 * CHUNK_LEN + 12345, CHUNKS = 5, ALL = 0x1f };
-
-static struct peer peer;
-
-static int open_both(void **state)
-{
-	int failed = one_open(state);
-
-	peer_init(&peer, 1, one.data, LENGTH);
-	return failed;
-}
-
-static int close_both(void **state)
-{
-	peer_free(&peer);
-	return one_close(state);
-}
-
-/* Close its put and the spool, as a daemon that ends; open the spool again. */
-static void restart(void)
-{
-	spool_partial_close(peer.put);
-	peer.put = NULL;
-	one_reopen();
-}
-
-static void open_peer(bool resumed)
-{
-	bool was;
-
-	assert_int_equal(peer_open(&peer, one.spool, &was), ERR_OK);
-	assert_int_equal(was, resumed);
-}
-
-static void put_some(uint64_t bits)
-{
-	for (uint32_t i = CHUNKS; i > 0; i--)
-		if (bits & 1u << (i - 1))
-			assert_int_equal(peer_put(&peer, i - 1), ERR_OK);
-	for (uint32_t i = 0; i < CHUNKS; i++)
-		if (bits & 1u << i)
-			assert_int_equal(peer_wait(&peer, i, 1), ERR_OK);
-}
-
-static void expect_instance(void)
-{
-	struct kit_records r;
-	const struct tail_record *f;
-
-	kit_tail(one.spool, 0, &r);
-	f = kit_final(&r, 1);
-	assert_non_null(f);
-	assert_true(f->partial);
-	assert_int_equal(f->index, CHUNKS);
-	assert_int_equal(f->instance.length, LENGTH);
-	assert_int_equal(f->instance.chunks, CHUNKS);
-	assert_true(
-	    instance_origin_equal(&f->instance.origin, &peer.in.origin));
-	assert_int_equal(kit_verify(one.spool, &r, &f->instance, 1), ERR_OK);
-	kit_records_free(&r);
-}
-
-static void expect_no_instance(void)
-{
-	struct kit_records r;
-
-	kit_tail(one.spool, 0, &r);
-	assert_null(kit_final(&r, 1));
-	kit_records_free(&r);
-}
 
 /* ---- whole ------------------------------------------------------------- */
 
@@ -97,9 +27,9 @@ static void chunks_in_any_order_become_an_instance(void **state)
 	struct instance plain;
 
 	(void)state;
-	open_peer(false);
-	put_some(ALL);
-	expect_no_instance();
+	partial_open_peer(false);
+	partial_put(ALL);
+	partial_expect_no_instance();
 	assert_int_equal(peer_have(&peer, one.spool), ALL);
 	assert_int_equal(peer_finish(&peer), ERR_OK);
 	assert_int_equal(peer.stored.length, LENGTH);
@@ -109,28 +39,28 @@ static void chunks_in_any_order_become_an_instance(void **state)
 	spool_stats(one.spool, &st);
 	assert_int_equal(st.stored, 2);
 	assert_int_equal(st.partials, 0);
-	expect_instance();
+	partial_expect_instance();
 	one_reopen();
 	assert_int_equal(spool_partial_list(one.spool, NULL, 0), 0);
-	expect_instance();
+	partial_expect_instance();
 }
 
 static void finishing_does_not_wait_for_the_flush(void **state)
 {
 	(void)state;
-	open_peer(false);
+	partial_open_peer(false);
 	for (uint32_t i = 0; i < CHUNKS; i++)
 		assert_int_equal(peer_put(&peer, i), ERR_OK);
 	assert_int_equal(peer_finish(&peer), ERR_OK);
 	assert_int_equal(peer_wait(&peer, 0, CHUNKS), ERR_OK);
-	expect_instance();
+	partial_expect_instance();
 }
 
 static void an_empty_instance_has_no_chunks(void **state)
 {
 	(void)state;
 	peer.length = 0;
-	open_peer(false);
+	partial_open_peer(false);
 	assert_int_equal(peer_finish(&peer), ERR_OK);
 	assert_int_equal(peer.stored.chunks, 0);
 	assert_int_equal(peer.stored.length, 0);
@@ -144,10 +74,10 @@ static void what_was_told_is_there_after_a_restart(void **state)
 	struct transfer_id id;
 
 	(void)state;
-	open_peer(false);
+	partial_open_peer(false);
 	id = *spool_partial_id(peer.put);
-	put_some(0x15);
-	restart();
+	partial_put(0x15);
+	partial_restart();
 	assert_int_equal(spool_partial_list(one.spool, &info, 1), 1);
 	assert_true(transfer_id_equal(&info.id, &id));
 	assert_int_equal(info.chunks, 3);
@@ -156,38 +86,38 @@ static void what_was_told_is_there_after_a_restart(void **state)
 	assert_string_equal(info.sop_instance, peer.in.sop_instance);
 	assert_true(clock_wall_ms() - info.touched_ms < 600000);
 	assert_int_equal(peer_have(&peer, one.spool), 0x15);
-	expect_no_instance();
+	partial_expect_no_instance();
 
-	open_peer(true);
+	partial_open_peer(true);
 	assert_true(transfer_id_equal(spool_partial_id(peer.put), &id));
-	put_some(0x02);
-	restart();
+	partial_put(0x02);
+	partial_restart();
 	assert_int_equal(peer_have(&peer, one.spool), 0x17);
-	restart();
+	partial_restart();
 	assert_int_equal(peer_have(&peer, one.spool), 0x17);
-	open_peer(true);
-	put_some(0x08);
+	partial_open_peer(true);
+	partial_put(0x08);
 	assert_int_equal(peer_finish(&peer), ERR_OK);
-	expect_instance();
-	restart();
+	partial_expect_instance();
+	partial_restart();
 	assert_int_equal(spool_partial_list(one.spool, NULL, 0), 0);
-	expect_instance();
+	partial_expect_instance();
 }
 
 /* Its first chunk stands many segments before the last record. */
 static void the_oldest_segment_is_found_again(void **state)
 {
 	(void)state;
-	open_peer(false);
-	put_some(0x01);
+	partial_open_peer(false);
+	partial_put(0x01);
 	for (unsigned i = 10; i < 16; i++)
 		assert_int_equal(one_put(i, CHUNK_LEN + 5000, NULL), ERR_OK);
-	put_some(0x10);
-	restart();
+	partial_put(0x10);
+	partial_restart();
 	assert_int_equal(peer_have(&peer, one.spool), 0x11);
 	for (unsigned i = 20; i < 23; i++)
 		assert_int_equal(one_put(i, CHUNK_LEN + 5000, NULL), ERR_OK);
-	restart();
+	partial_restart();
 	assert_int_equal(peer_have(&peer, one.spool), 0x11);
 }
 
@@ -230,7 +160,7 @@ static void a_copy_at_any_moment_has_every_chunk_that_was_told(void **state)
 	kit_dir(copy);
 	o = one.options;
 	o.path = copy;
-	open_peer(false);
+	partial_open_peer(false);
 	for (uint32_t i = 0; i < CHUNKS; i++) {
 		assert_int_equal(peer_put(&peer, i), ERR_OK);
 		assert_int_equal(peer_wait(&peer, i, 1), ERR_OK);
@@ -244,137 +174,12 @@ static void a_copy_at_any_moment_has_every_chunk_that_was_told(void **state)
 	kit_remove(copy);
 }
 
-/* ---- refusing ------------------------------------------------------------ */
-
-static void a_chunk_that_is_not_its_leaf_is_refused(void **state)
-{
-	struct spool_partial_chunk c;
-	uint8_t right[SEAL_HASH_LEN];
-
-	(void)state;
-	open_peer(false);
-	peer_chunk(&peer, 1, &c);
-	memcpy(right, c.leaf, sizeof(right));
-	c.leaf[5] ^= 1;
-	assert_int_equal(spool_partial_put(peer.put, &c), ERR_CORRUPT);
-	assert_memory_equal(c.got, right, sizeof(right));
-	assert_int_equal(peer_have(&peer, one.spool), 0);
-	put_some(ALL);
-	assert_int_equal(peer_finish(&peer), ERR_OK);
-	expect_instance();
-}
-
-static void a_chunk_may_come_again_but_not_another(void **state)
-{
-	struct spool_partial_chunk c;
-	struct spool_stats a, b;
-
-	(void)state;
-	open_peer(false);
-	put_some(0x02);
-	spool_stats(one.spool, &a);
-	peer_chunk(&peer, 1, &c);
-	assert_int_equal(spool_partial_put(peer.put, &c), ERR_OK);
-	assert_true(c.durable);
-	c.leaf[0] ^= 1;
-	assert_int_equal(spool_partial_put(peer.put, &c), ERR_EXISTS);
-	c.leaf[0] ^= 1;
-	c.length--;
-	assert_int_equal(spool_partial_put(peer.put, &c), ERR_EXISTS);
-	spool_stats(one.spool, &b);
-	assert_int_equal(a.records, b.records);
-}
-
-static enum err put_shape(uint32_t index, uint32_t length)
-{
-	struct spool_partial_chunk c;
-
-	peer_chunk(&peer, 0, &c);
-	c.index = index;
-	c.length = length; /* the leaf is wrong: ERR_CORRUPT if it fits */
-	return spool_partial_put(peer.put, &c);
-}
-
-static void only_the_last_chunk_is_short(void **state)
-{
-	(void)state;
-	open_peer(false);
-	assert_int_equal(put_shape(0, 0), ERR_INVAL);
-	assert_int_equal(put_shape(0, CHUNK_LEN + 1), ERR_INVAL);
-	assert_int_equal(put_shape(SPOOL_PARTIAL_CHUNKS, 1), ERR_INVAL);
-	assert_int_equal(put_shape(UINT32_MAX, CHUNK_LEN), ERR_INVAL);
-	put_some(0x04);
-	assert_int_equal(put_shape(1, 5), ERR_INVAL);
-	assert_int_equal(put_shape(3, 5), ERR_CORRUPT);
-	put_some(0x10); /* the short one */
-	assert_int_equal(put_shape(5, 5), ERR_INVAL);
-	assert_int_equal(put_shape(6, CHUNK_LEN - 1), ERR_INVAL);
-}
-
-static void the_whole_must_agree(void **state)
-{
-	struct spool_partial_whole w, right;
-	uint32_t missing = 99;
-
-	(void)state;
-	open_peer(false);
-	put_some(ALL & ~4u);
-	peer_whole(&peer, &right);
-	assert_int_equal(
-	    spool_partial_finish(peer.put, &peer.in, &right, &missing),
-	    ERR_AGAIN);
-	assert_int_equal(missing, 2);
-	put_some(0x04);
-	w = right;
-	w.root[31] ^= 1;
-	assert_int_equal(spool_partial_finish(peer.put, &peer.in, &w, NULL),
-			 ERR_CORRUPT);
-	w = right;
-	w.length++;
-	assert_int_equal(spool_partial_finish(peer.put, &peer.in, &w, NULL),
-			 ERR_INVAL);
-	w = right;
-	w.chunks--;
-	assert_int_equal(spool_partial_finish(peer.put, &peer.in, &w, NULL),
-			 ERR_INVAL);
-	w.length = (uint64_t)w.chunks * CHUNK_LEN;
-	assert_int_equal(spool_partial_finish(peer.put, &peer.in, &w, NULL),
-			 ERR_INVAL);
-	w.length = UINT64_MAX;
-	w.chunks = UINT32_MAX;
-	assert_int_equal(spool_partial_finish(peer.put, &peer.in, &w, NULL),
-			 ERR_INVAL);
-	assert_int_equal(peer_finish(&peer), ERR_OK);
-	expect_instance();
-}
-
-static void one_put_at_a_time_has_a_transfer(void **state)
-{
-	struct peer other;
-
-	(void)state;
-	peer_init(&other, 1, one.data, LENGTH);
-	open_peer(false);
-	assert_int_equal(peer_open(&other, one.spool, NULL), ERR_BUSY);
-	assert_int_equal(spool_partial_abandon(one.spool, &peer.in.origin),
-			 ERR_BUSY);
-	other.in.origin.peer[0] ^= 1; /* another peer's of the same name */
-	assert_int_equal(peer_open(&other, one.spool, NULL), ERR_OK);
-	assert_int_equal(peer_put(&other, 0), ERR_OK);
-	assert_int_equal(peer_wait(&other, 0, 1), ERR_OK);
-	assert_int_equal(peer_have(&peer, one.spool), 0);
-	peer_free(&other);
-	assert_int_equal(spool_partial_list(one.spool, NULL, 0), 2);
-	other.in.has_origin = false;
-	assert_int_equal(peer_open(&other, one.spool, NULL), ERR_INVAL);
-}
-
 /* ---- ending ------------------------------------------------------------- */
 
 static void what_was_never_put_leaves_nothing(void **state)
 {
 	(void)state;
-	open_peer(false);
+	partial_open_peer(false);
 	spool_partial_close(peer.put);
 	peer.put = NULL;
 	assert_int_equal(spool_partial_list(one.spool, NULL, 0), 0);
@@ -386,9 +191,9 @@ static void the_abandoned_is_gone_for_good(void **state)
 	struct transfer_id id;
 
 	(void)state;
-	open_peer(false);
+	partial_open_peer(false);
 	id = *spool_partial_id(peer.put);
-	put_some(0x03);
+	partial_put(0x03);
 	spool_partial_close(peer.put);
 	peer.put = NULL;
 	assert_int_equal(spool_partial_abandon(one.spool, &peer.in.origin),
@@ -396,9 +201,9 @@ static void the_abandoned_is_gone_for_good(void **state)
 	assert_int_equal(spool_partial_abandon(one.spool, &peer.in.origin),
 			 ERR_NOTFOUND);
 	assert_true(one_wait_outcome(OUTCOME_ABANDONED, &id));
-	restart();
+	partial_restart();
 	assert_int_equal(spool_partial_list(one.spool, NULL, 0), 0);
-	open_peer(false);
+	partial_open_peer(false);
 	assert_false(transfer_id_equal(spool_partial_id(peer.put), &id));
 }
 
@@ -407,10 +212,10 @@ static void what_nobody_touches_expires(void **state)
 	int64_t now = clock_wall_ms();
 
 	(void)state;
-	open_peer(false);
-	put_some(0x01);
+	partial_open_peer(false);
+	partial_put(0x01);
 	assert_int_equal(spool_partial_expire(one.spool, now + 60000), 0);
-	restart();
+	partial_restart();
 	assert_int_equal(spool_partial_expire(one.spool, now - 60000), 0);
 	assert_int_equal(spool_partial_list(one.spool, NULL, 0), 1);
 	assert_int_equal(spool_partial_expire(one.spool, now + 60000), 1);
@@ -420,14 +225,14 @@ static void what_nobody_touches_expires(void **state)
 static void a_new_put_is_told_of_what_the_old_one_left(void **state)
 {
 	(void)state;
-	open_peer(false);
+	partial_open_peer(false);
 	for (uint32_t i = 0; i < CHUNKS - 1; i++)
 		assert_int_equal(peer_put(&peer, i), ERR_OK);
 	spool_partial_close(peer.put); /* some are in the queue */
-	open_peer(true);
-	put_some(ALL); /* told either as durable or by on_chunks */
+	partial_open_peer(true);
+	partial_put(ALL); /* told either as durable or by on_chunks */
 	assert_int_equal(peer_finish(&peer), ERR_OK);
-	expect_instance();
+	partial_expect_instance();
 }
 
 static void the_abandoned_ends_after_its_queue(void **state)
@@ -437,7 +242,7 @@ static void the_abandoned_ends_after_its_queue(void **state)
 	bool over = false;
 
 	(void)state;
-	open_peer(false);
+	partial_open_peer(false);
 	id = *spool_partial_id(peer.put);
 	for (uint32_t i = 0; i < 4; i++)
 		assert_int_equal(peer_put(&peer, i), ERR_OK);
@@ -458,22 +263,22 @@ static void the_abandoned_ends_after_its_queue(void **state)
 			over = false; /* that was the RESTART */
 	}
 	kit_records_free(&r);
-	restart();
+	partial_restart();
 	assert_int_equal(spool_partial_list(one.spool, NULL, 0), 0);
 }
 
 static void a_recycled_segment_takes_its_chunks_along(void **state)
 {
 	(void)state;
-	open_peer(false);
-	put_some(0x03); /* two of them: no segment of 2 MiB holds both */
+	partial_open_peer(false);
+	partial_put(0x03); /* two of them: no segment of 2 MiB holds both */
 	for (unsigned i = 10; i < 14; i++)
 		assert_int_equal(one_put(i, CHUNK_LEN + 5000, NULL), ERR_OK);
 	assert_true(one_recycle() > 0);
 	assert_int_equal(peer_have(&peer, one.spool), 0);
-	put_some(ALL);
+	partial_put(ALL);
 	assert_int_equal(peer_finish(&peer), ERR_OK);
-	expect_instance();
+	partial_expect_instance();
 }
 
 /* ---- threads and buffers ---------------------------------------------------
@@ -502,7 +307,7 @@ static void four_threads_may_put_the_same(void **state)
 	void *failed;
 
 	(void)state;
-	open_peer(false);
+	partial_open_peer(false);
 	for (unsigned i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, put_all_of_them, NULL);
 	for (unsigned i = 0; i < 4; i++) {
@@ -512,7 +317,7 @@ static void four_threads_may_put_the_same(void **state)
 	assert_int_equal(peer_finish(&peer), ERR_OK);
 	spool_stats(one.spool, &st);
 	assert_int_equal(st.stored_bytes, LENGTH);
-	expect_instance();
+	partial_expect_instance();
 }
 
 /* 4 MiB of buffers, half of them in the hands of slow peers. */
@@ -534,14 +339,14 @@ static void a_small_pool_makes_it_wait_not_fail(void **state)
 		assert_int_equal(spool_put_data(slow[i], one.data, 1000),
 				 ERR_OK);
 	}
-	open_peer(false);
-	put_some(ALL);
+	partial_open_peer(false);
+	partial_put(ALL);
 	spool_stats(one.spool, &st);
 	assert_true(st.buffers_used <= st.buffers_limit);
 	for (unsigned i = 0; i < N; i++)
 		spool_put_abort(slow[i]);
 	assert_int_equal(peer_finish(&peer), ERR_OK);
-	expect_instance();
+	partial_expect_instance();
 	spool_stats(one.spool, &st);
 	assert_int_equal(st.buffers_used, 0);
 }
@@ -570,8 +375,8 @@ static void a_full_spool_refuses_chunks_and_goes_on_later(void **state)
 	assert_int_equal(spool_partial_abandon(one.spool, &big.in.origin),
 			 ERR_OK);
 	one_recycle();
-	open_peer(false);
-	put_some(0x03);
+	partial_open_peer(false);
+	partial_put(0x03);
 	peer_free(&big);
 	mem_free(data);
 }
@@ -585,8 +390,8 @@ static void unfinished_ones_that_fill_the_spool_give_way(void **state)
 	one.options.quota = 6 * KIT_SEGMENT;
 	one_reopen();
 	peer_init(&more, 7, one.data, LENGTH);
-	open_peer(false);
-	put_some(0x01);
+	partial_open_peer(false);
+	partial_put(0x01);
 	assert_int_equal(peer_open(&more, one.spool, NULL), ERR_OK);
 	assert_false(spool_partial_make_room(one.spool)); /* both are open */
 	for (uint32_t i = 0; i < 2; i++) {
@@ -620,8 +425,8 @@ static void a_chunk_that_fails_may_come_again(void **state)
 
 	(void)state;
 	assert_true(one_wait_outcome(OUTCOME_RESTART, &none));
-	open_peer(false);
-	put_some(0x01);
+	partial_open_peer(false);
+	partial_put(0x01);
 	let_writes_fail(true);
 	assert_int_equal(peer_put(&peer, 1), ERR_OK);
 	assert_int_equal(peer_wait(&peer, 1, 1), ERR_NOSPACE);
@@ -629,9 +434,9 @@ static void a_chunk_that_fails_may_come_again(void **state)
 	assert_int_equal(peer.failed, 1);
 	assert_int_equal(peer_have(&peer, one.spool), 0x01);
 	peer.failed = 0;
-	put_some(ALL);
+	partial_put(ALL);
 	assert_int_equal(peer_finish(&peer), ERR_OK);
-	expect_instance();
+	partial_expect_instance();
 }
 
 /* The final record must not outlive a chunk before it. */
@@ -642,21 +447,21 @@ static void a_finish_fails_with_its_last_chunk(void **state)
 
 	(void)state;
 	assert_true(one_wait_outcome(OUTCOME_RESTART, &none));
-	open_peer(false);
-	put_some(ALL & ~4u);
+	partial_open_peer(false);
+	partial_put(ALL & ~4u);
 	let_writes_fail(true);
 	assert_int_equal(peer_put(&peer, 2), ERR_OK);
 	e = peer_finish(&peer); /* perhaps it was told by now */
 	let_writes_fail(false);
 	assert_true(e == ERR_NOSPACE || e == ERR_AGAIN);
 	assert_int_equal(peer_have(&peer, one.spool), ALL & ~4u);
-	expect_no_instance();
-	restart();
+	partial_expect_no_instance();
+	partial_restart();
 	assert_int_equal(peer_have(&peer, one.spool), ALL & ~4u);
-	open_peer(true);
-	put_some(0x04);
+	partial_open_peer(true);
+	partial_put(0x04);
 	assert_int_equal(peer_finish(&peer), ERR_OK);
-	expect_instance();
+	partial_expect_instance();
 }
 
 /* ---- checking ----------------------------------------------------------- */
@@ -666,18 +471,18 @@ static void a_check_counts_what_is_partial(void **state)
 	struct spool_check_report report;
 
 	(void)state;
-	open_peer(false);
-	put_some(0x07);
-	restart();
-	open_peer(true);
-	put_some(0x08);
+	partial_open_peer(false);
+	partial_put(0x07);
+	partial_restart();
+	partial_open_peer(true);
+	partial_put(0x08);
 	assert_int_equal(one_put(2, 5000, NULL), ERR_OK);
 	assert_int_equal(spool_check(one.spool, NULL, NULL, &report), ERR_OK);
 	assert_int_equal(report.partials, 1);
 	assert_int_equal(report.partial_chunks, 4);
 	assert_int_equal(report.unfinished, 0);
 	assert_int_equal(report.damaged, 0);
-	put_some(ALL);
+	partial_put(ALL);
 	assert_int_equal(peer_finish(&peer), ERR_OK);
 	assert_int_equal(spool_check(one.spool, NULL, NULL, &report), ERR_OK);
 	assert_int_equal(report.partials, 0);
@@ -685,7 +490,7 @@ static void a_check_counts_what_is_partial(void **state)
 	assert_int_equal(report.instances, 2);
 }
 
-#define BOTH(f) cmocka_unit_test_setup_teardown(f, open_both, close_both)
+#define BOTH(f) cmocka_unit_test_setup_teardown(f, partial_begin, partial_end)
 
 int main(void)
 {
@@ -697,11 +502,6 @@ int main(void)
 	    BOTH(the_oldest_segment_is_found_again),
 	    BOTH(many_live_through_a_restart_together),
 	    BOTH(a_copy_at_any_moment_has_every_chunk_that_was_told),
-	    BOTH(a_chunk_that_is_not_its_leaf_is_refused),
-	    BOTH(a_chunk_may_come_again_but_not_another),
-	    BOTH(only_the_last_chunk_is_short),
-	    BOTH(the_whole_must_agree),
-	    BOTH(one_put_at_a_time_has_a_transfer),
 	    BOTH(what_was_never_put_leaves_nothing),
 	    BOTH(the_abandoned_is_gone_for_good),
 	    BOTH(what_nobody_touches_expires),
