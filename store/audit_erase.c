@@ -111,7 +111,8 @@ static enum err erase_all(sqlite3 *db, const int64_t *seqs, size_t n,
 	return e;
 }
 
-/* Overwritten, and not left in the log either. */
+/* Overwritten, and not left in the log either, unless somebody reads it at this
+ * moment: then until the next batch, or until nobody has the file open. */
 static enum err erase_batch(sqlite3 *db, const int64_t *seqs, size_t n,
 			    int64_t by)
 {
@@ -217,11 +218,13 @@ enum err audit_erase_some(struct audit *a, const struct audit_erase *what,
 			return ERR_OK;
 		memcpy(at->name, s.name, sizeof(at->name));
 		at->inside = true;
-		b.seq = 0;
+		b.seq = at->seq = 0;
 	}
 	snprintf(path, sizeof(path), "%s/%s", a->dir, at->name);
 	e = work_in(&b, path, &end);
+	if (e != ERR_OK)
+		return e; /* the same batch again */
 	at->seq = end;
 	at->inside = end != 0;
-	return e;
+	return ERR_OK;
 }

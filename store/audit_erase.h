@@ -39,7 +39,8 @@ enum { AUDIT_ERASE_BATCH = 1000 };
  * that fit are counted in *values and, unless by is 0, erased in the name of
  * row by. *more false: that was the last. Files from before there was a chain
  * are left alone: what they sealed cannot be erased by itself. Errors as
- * audit_append(). */
+ * audit_append(), ERR_BUSY (somebody else writes there); after any of them the
+ * next call does the same batch. */
 enum err audit_erase_some(struct audit *a, const struct audit_erase *what,
 			  int64_t by, struct audit_erase_place *at,
 			  uint64_t *values, bool *more) MUST_CHECK;

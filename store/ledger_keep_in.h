@@ -59,7 +59,7 @@ struct ledger_keeper {
 	struct prune_place rows;
 	struct erase_place series;
 	uint64_t total;     /* values to erase */
-	uint64_t settle_ns; /* since when a reader stands in the log */
+	uint64_t settle_ns; /* since when somebody is in the way; 0: nobody */
 	uint64_t next_ns;   /* of the hourly one */
 	bool told;          /* that pruning waits */
 

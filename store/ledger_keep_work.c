@@ -6,7 +6,7 @@
 #include "proxy/lib/log.h"
 #include "store/ledger_keep_in.h"
 
-enum { SETTLE_S = 30 /* longest wait for readers of the ledger */ };
+enum { SETTLE_S = 30 /* longest wait for others, readers or writers */ };
 
 enum err keep_record(struct ledger *l, struct audit_event *e, int64_t *seq)
 {
@@ -117,6 +117,7 @@ static void erase_begin(struct ledger *l)
 	k->what.before_ms = k->order.before_ms;
 	k->by = 0;
 	k->total = 0;
+	k->settle_ns = 0;
 	k->step = KEEP_ERASE_COUNT;
 }
 
@@ -150,6 +151,21 @@ static void erase_counted(struct ledger *l)
 	k->step = KEEP_ERASE;
 }
 
+/* Somebody else writes there: again, but not for ever. */
+static void erase_waits(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	uint64_t now = clock_mono_ns();
+
+	if (k->settle_ns == 0)
+		k->settle_ns = now;
+	else if (now - k->settle_ns > SETTLE_S * 1000000000ULL)
+		keep_finish(l, ERR_BUSY,
+			    "somebody else writes to the files of the audit "
+			    "all the time; end that, and give the order again, "
+			    "it goes on from where it is");
+}
+
 static void erase_step(struct ledger *l)
 {
 	struct ledger_keeper *k = l->keeper;
@@ -157,8 +173,11 @@ static void erase_step(struct ledger *l)
 	enum err e = audit_erase_some(l->audit, &k->what, k->by, &k->place,
 				      &k->r->values, &more);
 
-	if (e == ERR_BUSY)
-		return; /* somebody else writes there: again */
+	if (e == ERR_BUSY) {
+		erase_waits(l);
+		return;
+	}
+	k->settle_ns = 0;
 	if (e != ERR_OK) {
 		keep_finish(l, e, audit_why(l->audit));
 	} else if (!more) {

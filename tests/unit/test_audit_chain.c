@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include <sqlite3.h>
 /* clang-format on */
 #include <stdio.h>
 #include <stdlib.h>
@@ -510,6 +512,37 @@ static void an_erased_value_leaves_the_chain_whole(void **state)
 	assert_int_equal(k->report.erased, 3);
 }
 
+/* A month that somebody else writes to is not passed over. */
+static void what_cannot_be_erased_now_is_not_skipped(void **state)
+{
+	struct audit_kit *k = *state;
+	struct audit_erase study = {.study = "1.2"};
+	struct audit_erase_place at = {.name = ""};
+	char path[128];
+	uint64_t values = 0;
+	bool more = true;
+	sqlite3 *db;
+
+	audit_kit_open(k);
+	audit_kit_sealed(k, KIT_MAY, "1.2");
+	audit_kit_sealed(k, KIT_JUNE, "1.2");
+	snprintf(path, sizeof(path), "%s/" MAY_FILE, k->dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL),
+			 SQLITE_OK);
+	assert_int_equal(
+	    audit_erase_some(k->audit, &study, 2, &at, &values, &more),
+	    ERR_BUSY);
+	assert_true(more);
+	sqlite3_close(db);
+	while (more)
+		assert_int_equal(
+		    audit_erase_some(k->audit, &study, 2, &at, &values, &more),
+		    ERR_OK);
+	assert_int_equal(values, 2);
+	assert_int_equal(erase(k, &study, 0), 0);
+}
+
 static void an_erasure_covers_only_what_it_names(void **state)
 {
 	struct audit_kit *k = *state;
@@ -637,6 +670,7 @@ int main(int argc, char **argv)
 	    T(signatures_are_what_openssl_checks),
 	    T(a_key_that_others_read_or_that_is_none_is_refused),
 	    T(an_erased_value_leaves_the_chain_whole),
+	    T(what_cannot_be_erased_now_is_not_skipped),
 	    T(an_erasure_covers_only_what_it_names),
 	    T(a_pruned_month_leaves_signed_runs),
 	    T(a_month_that_was_edited_or_is_held_is_not_pruned),
