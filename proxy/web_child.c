@@ -25,6 +25,7 @@ struct web_child {
 	const struct config *config;
 	uv_loop_t *loop;
 	enum state state;
+	bool alive; /* its number is its own, and may be signalled */
 	uv_process_t process;
 	uv_timer_t timer;
 	uint64_t began_ms, pause_ms;
@@ -80,6 +81,7 @@ static void on_exit_(uv_process_t *p, int64_t status, int sig)
 {
 	struct web_child *c = p->data;
 
+	c->alive = false;
 	if (c->state == CHILD_ENDING)
 		log_event(LOG_INFO, "web-gone", "status=%d signal=%d",
 			  (int)status, sig);
@@ -111,7 +113,8 @@ static void spawn(struct web_child *c)
 	c->state = CHILD_RUNNING;
 	c->process.data = c;
 	rc = uv_spawn(c->loop, &c->process, &o);
-	if (rc == 0) {
+	c->alive = rc == 0;
+	if (c->alive) {
 		log_event(LOG_INFO, "web-started", "pid=%d", c->process.pid);
 		return;
 	}
@@ -140,17 +143,23 @@ enum err web_child_start(uv_loop_t *loop, const struct config *config,
 	return ERR_OK;
 }
 
+/* Not one that has ended, or never was, while its handle closes: its number is
+ * another's by now, or 0, which is all of us. */
+static void signal_child(struct web_child *c, int number)
+{
+	if (c->alive)
+		uv_process_kill(&c->process, number);
+}
+
 void web_child_reload(struct web_child *c)
 {
 	if (c != NULL && c->state == CHILD_RUNNING)
-		uv_process_kill(&c->process, SIGHUP);
+		signal_child(c, SIGHUP);
 }
 
 static void on_patience(uv_timer_t *t)
 {
-	struct web_child *c = t->data;
-
-	uv_process_kill(&c->process, SIGKILL);
+	signal_child(t->data, SIGKILL);
 }
 
 void web_child_stop(struct web_child *c)
@@ -163,6 +172,6 @@ void web_child_stop(struct web_child *c)
 		return;
 	}
 	c->state = CHILD_ENDING;
-	uv_process_kill(&c->process, SIGTERM);
+	signal_child(c, SIGTERM);
 	uv_timer_start(&c->timer, on_patience, KILL_MS, 0);
 }
