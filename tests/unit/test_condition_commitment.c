@@ -81,7 +81,9 @@ static void a_full_spool_holds_reports_up(void **state)
 	fill_spool(w, &b);
 	assert_int_not_equal(report(w, T1, 1, "."), 0);
 	says("commitment-unstored", "CV6008", "report cannot be taken");
+	stop(w); /* its threads read the configuration */
 	w->cfg->commitment.deadline = 1;
+	start(w);
 	says("commitment-waits", "CV6002", "cannot be made durable");
 	for (unsigned i = 0; i < b.n; i++)
 		delivered(w, &b.ids[i]);

@@ -139,7 +139,7 @@ static void every_refusal_of_a_link_has_its_condition(void **state)
 {
 	(void)state;
 	says(link_verdict_of_refusal(LINK_REFUSED_NO_SPACE), "CV5001",
-	     "no space in the far spool");
+	     "no space in the spool of the far end");
 	says(link_verdict_of_refusal(LINK_REFUSED_STORE), "CV5002",
 	     "cannot write");
 	says(link_verdict_of_refusal(LINK_REFUSED_BUSY), "CV5003", "too many");
@@ -150,7 +150,8 @@ static void every_refusal_of_a_link_has_its_condition(void **state)
 	says(link_verdict_of_refusal(LINK_REFUSED_TOO_LARGE), "CV5006",
 	     "larger");
 	says(link_verdict_of_refusal(LINK_REFUSED_META), "CV5007", "metadata");
-	says(link_verdict_of_refusal(LINK_REFUSED_ROOT), "CV5008", "root");
+	says(link_verdict_of_refusal(LINK_REFUSED_ROOT), "CV5008",
+	     "hash that was announced");
 	says(link_verdict_of_refusal(LINK_REFUSED_CONFLICT), "CV5009",
 	     "other content");
 	says(link_verdict_of_refusal(LINK_REFUSED_EXPIRED), "CV5010",

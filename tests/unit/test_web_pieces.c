@@ -69,7 +69,8 @@ static void an_error_is_taken_apart_in_both_languages(void **state)
 	struct error_parts e;
 	const char *text =
 	    "no connection to the destination (10.0.0.1:104: refused): check "
-	    "that the archive runs, its port, and firewalls between [CV3002]";
+	    "that the archive runs, its port, and firewalls between; culvert "
+	    "echo DESTINATION tries it [CV3002]";
 
 	(void)state;
 	error_split(&p, text, &e);
