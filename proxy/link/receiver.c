@@ -192,7 +192,11 @@ enum err link_receiver_new(const struct link_receiver_options *o,
 	if (r == NULL)
 		return ERR_NOMEM;
 	r->homes = mem_zarray(o->n_workers, sizeof(*r->homes));
-	if (r->homes == NULL) {
+	r->heads_ns =
+	    mem_zarray(o->config->n_devices + 1, sizeof(*r->heads_ns));
+	if (r->homes == NULL || r->heads_ns == NULL) {
+		mem_free(r->heads_ns);
+		mem_free(r->homes);
 		mem_free(r);
 		return ERR_NOMEM;
 	}
@@ -221,6 +225,7 @@ void link_receiver_free(struct link_receiver *r)
 	for (size_t i = 0; i < r->opt.n_workers; i++)
 		pthread_mutex_destroy(&r->homes[i].lock);
 	pthread_mutex_destroy(&r->lock);
+	mem_free(r->heads_ns);
 	mem_free(r->homes);
 	mem_free(r);
 }

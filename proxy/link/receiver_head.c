@@ -33,10 +33,24 @@ static void write_down(const struct rx_session *s, const struct audit_head *h)
 	ledger_audit(s->home->receiver->opt.ledger, &e);
 }
 
+/* Of the device, whatever its sessions: a new one makes no new room. */
+static bool is_time(struct link_receiver *r, size_t device)
+{
+	uint64_t now = clock_mono_ns();
+	uint64_t *last = &r->heads_ns[device];
+	bool yes;
+
+	(void)pthread_mutex_lock(&r->lock);
+	yes = *last == 0 || now - *last >= LINK_HEAD_LEAST_MS * 1000000ull;
+	if (yes)
+		*last = now;
+	(void)pthread_mutex_unlock(&r->lock);
+	return yes;
+}
+
 void rx_on_head(struct rx_wire *w, const struct link_frame *f)
 {
 	struct rx_session *s = w->session;
-	uint64_t now = clock_mono_ns();
 	struct audit_head h;
 
 	if (audit_head_parse((const char *)f->head.p, f->head.len, &h) !=
@@ -44,9 +58,6 @@ void rx_on_head(struct rx_wire *w, const struct link_frame *f)
 		rx_wire_broken(w, "HEAD: not a head of an audit");
 		return;
 	}
-	if (s->head_ns != 0 &&
-	    now - s->head_ns < LINK_HEAD_LEAST_MS * 1000000ull)
-		return;
-	s->head_ns = now;
-	write_down(s, &h);
+	if (is_time(s->home->receiver, s->device))
+		write_down(s, &h);
 }

@@ -94,6 +94,7 @@ struct link_receiver {
 	struct list directory; /* struct rx_session.entry */
 	struct list finishing; /* struct rx_transfer.node: their link ended */
 	uint64_t serial;
+	uint64_t *heads_ns; /* by device: its last HEAD; 0: none yet */
 	uint8_t epoch[LINK_ID_LEN];
 };
 
@@ -176,7 +177,6 @@ struct rx_session {
 
 	struct association_facts facts;
 	uint64_t begun_ns, studies_ns;
-	uint64_t head_ns; /* the last HEAD; 0: none yet */
 	char why[LINK_CONN_TEXT_LEN];
 	uint64_t bytes_in, bytes_out; /* of connections that have ended */
 	struct {

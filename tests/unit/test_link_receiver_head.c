@@ -102,6 +102,22 @@ static void a_flood_of_heads_is_one_row(void **state)
 	assert_non_null(strstr(detail, "\"number\":1,"));
 }
 
+static void a_new_session_makes_no_new_room(void **state)
+{
+	char detail[AUDIT_DETAIL_LEN] = "";
+	struct edge e;
+
+	(void)state;
+	for (int64_t i = 1; i <= 5; i++) {
+		edge_open(&e);
+		send_head(&e, i);
+		settle(&e);
+		edge_close(&e);
+	}
+	assert_int_equal(count(detail), 1);
+	assert_non_null(strstr(detail, "\"number\":1,"));
+}
+
 static void what_is_no_head_costs_the_connection(void **state)
 {
 	char text[LINK_HEAD_MAX], detail[AUDIT_DETAIL_LEN];
@@ -121,6 +137,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    RK_TEST(a_head_is_on_record_as_it_came),
 	    RK_TEST(a_flood_of_heads_is_one_row),
+	    RK_TEST(a_new_session_makes_no_new_room),
 	    RK_TEST(what_is_no_head_costs_the_connection),
 	};
 
