@@ -92,7 +92,6 @@ static const struct right rights[] = {
     {RIGHT_PAGE, "/", ANY, false, "", "now"},
     {RIGHT_PAGE, "/wall", ANY, false, "", "now, on a wall"},
     {RIGHT_PAGE, "/events", ANY, false, "", "now, as it changes"},
-    {RIGHT_PAGE, "/status.json", ANY, false, "", "now, for machines"},
     {RIGHT_PAGE, "/metrics", ANY, false, "", "metrics"},
     {RIGHT_PAGE, "/series", ANY, false, "", "figures of the charts"},
     {RIGHT_PAGE, "/transfers", OPERATOR | AUDITOR, false, "", "transfers"},

@@ -35,7 +35,6 @@ static const struct {
     {RIGHT_PAGE, "/", "当前"},
     {RIGHT_PAGE, "/wall", "大屏"},
     {RIGHT_PAGE, "/events", "当前，实时"},
-    {RIGHT_PAGE, "/status.json", "当前，供程序读取"},
     {RIGHT_PAGE, "/metrics", "指标"},
     {RIGHT_PAGE, "/series", "图表数据"},
     {RIGHT_PAGE, "/transfers", "传输"},

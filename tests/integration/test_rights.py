@@ -360,12 +360,13 @@ def test_strangers_do_not_keep_the_others_out(daemon, users):
         os.waitpid(pid, 0)
 
 
-def status_of(viewer, path):
+def status_of(viewer, path, method='GET'):
     """Of the answer's first line: /events does not end."""
     cookie = '; '.join('%s=%s' % c for c in viewer.cookies.items())
     with viewer.dial() as sock:
-        sock.sendall(('GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n'
-                      'Cookie: %s\r\n\r\n' % (path, viewer.port, cookie)
+        sock.sendall(('%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n'
+                      'Cookie: %s\r\nContent-Length: 0\r\n\r\n' % (
+                          method, path, viewer.port, cookie)
                       ).encode())
         with sock.makefile('rb') as answer:
             return int(answer.readline().split()[1])
@@ -388,7 +389,14 @@ def test_every_address_of_the_page_asks_for_the_role_in_the_table(
                 v, path if path[-1] != '/' or path == '/' else path + 'x')
             assert (status == 403) == (role not in roles), (role, path, status)
             assert status != 401 and status != 303, (role, path, status)
+            if role in roles and (path[-1] != '/' or path == '/'):
+                # it is there, not in the table alone
+                if path == '/logout':
+                    status = status_of(v, path, 'POST')
+                assert status != 404, (role, path)
     stranger = webclient.Viewer(port)
+    for path in ('/healthz', '/readyz', '/login'):
+        assert status_of(stranger, path) != 404, path
     for path in table('address'):
         assert status_of(stranger, path) in (303, 401, 403, 405), path
 
