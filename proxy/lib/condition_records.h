@@ -83,11 +83,14 @@
 	  "审计拒绝了一行记录",						       \
 	  "连同日志行一起报告；缺口已记录")				       \
 	X(AUDIT_GAP, 8105, ERROR, "audit-gap",				       \
-	  "audit rows were dropped because their queue was full",	       \
-	  "see why the disk under records.path was so slow; the gap is "       \
-	  "on record",							       \
-	  "因队列已满丢弃了审计记录",					       \
-	  "查明 records.path 所在磁盘为何如此缓慢；缺口已记录")		       \
+	  "records were dropped because too many waited to be "	       \
+	  "written: rows of the audit, or attempts, refusals and figures "     \
+	  "of the ledger",						       \
+	  "see whether the disk under records.path is full or slow; how "      \
+	  "many were dropped is on record",				       \
+	  "等待写入的记录过多，丢弃了一部分：审计记录，或台账的投递尝试、"    \
+	  "拒绝与统计数据",						       \
+	  "检查 records.path 所在磁盘是否已满或过慢；丢弃的数量已记录在案")    \
 	X(AUDIT_UNSIGNED, 8106, WARN, "audit-unsigned",			       \
 	  "the head of the audit could not be signed or kept: it is "	       \
 	  "tried again",						       \
