@@ -171,8 +171,10 @@ static void take_tls(struct association_facts *f, const struct tls_info *info)
 
 /* ---- rows -------------------------------------------------------------- */
 
-static void audit(const struct association_facts *f, struct ledger *ledger,
-		  enum audit_kind kind, const char *study, const char *detail)
+static void audit_counted(const struct association_facts *f,
+			  struct ledger *ledger, enum audit_kind kind,
+			  const char *study, const char *detail,
+			  uint64_t instances, uint64_t bytes)
 {
 	struct audit_event *e = mem_zalloc(sizeof(*e));
 
@@ -189,8 +191,16 @@ static void audit(const struct association_facts *f, struct ledger *ledger,
 	SET(e->fingerprint, f->row.fingerprint);
 	SET(e->study, study);
 	SET(e->detail, detail);
+	e->covers.instances = instances;
+	e->covers.bytes = bytes;
 	ledger_audit(ledger, e);
 	mem_free(e);
+}
+
+static void audit(const struct association_facts *f, struct ledger *ledger,
+		  enum audit_kind kind, const char *study, const char *detail)
+{
+	audit_counted(f, ledger, kind, study, detail, 0, 0);
 }
 
 /* The transfer syntaxes a context proposed, joined by spaces, at text. */
@@ -304,8 +314,9 @@ static void audit_studies(const struct association_facts *f,
 			audit_json_number(&j, "more_instances",
 					  (int64_t)f->more_instances);
 		audit_json_end(&j);
-		audit(f, ledger, AUDIT_INSTANCES_RECEIVED, f->studies[i].uid,
-		      detail);
+		audit_counted(f, ledger, AUDIT_INSTANCES_RECEIVED,
+			      f->studies[i].uid, detail,
+			      f->studies[i].instances, f->studies[i].bytes);
 	}
 }
 

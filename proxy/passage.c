@@ -46,8 +46,11 @@ static void record(const struct passage *p, enum audit_kind kind,
 	SET(e->called_ae, s->called_ae);
 	SET(e->study, s->study);
 	j = audit_json_begin(e->detail, sizeof(e->detail));
-	if (kind == AUDIT_INSTANCES_TRANSFERRED)
+	if (kind == AUDIT_INSTANCES_TRANSFERRED) {
 		add_counts(&j, s);
+		e->covers.instances = s->instances;
+		e->covers.bytes = s->bytes;
+	}
 	audit_json_end(&j);
 	ledger_audit(p->ledger, e);
 	mem_free(e);

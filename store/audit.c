@@ -66,6 +66,8 @@ enum err audit_open(const char *dir, struct audit **out,
 	if (a == NULL)
 		return ERR_NOMEM;
 	snprintf(a->dir, sizeof(a->dir), "%s", dir);
+	a->unclean = true; /* of no rows nothing is known */
+	a->began_ms = INT64_MAX;
 	read_boot(a->boot);
 	if (audit_pruned_open(dir, false, &a->pruned, why) != ERR_OK)
 		a->pruned = NULL; /* what is lost with it, look() may find */

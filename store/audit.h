@@ -102,6 +102,9 @@ struct audit_event {
 	const uint8_t *sealed;  /* made by store/seal.h; opaque here. Borrowed
 				 * for the call */
 	uint8_t commitment[32]; /* to what is sealed: audit_row.h */
+	struct {
+		uint64_t instances, bytes;
+	} covers; /* of study, that the row counts; no column */
 };
 
 /* ---- bounded JSON object text --------------------------------------- */
@@ -125,6 +128,7 @@ struct audit_json {
 struct audit_json audit_json_begin(char *out, size_t cap);
 void audit_json_text(struct audit_json *j, const char *key, const char *value);
 void audit_json_number(struct audit_json *j, const char *key, int64_t value);
+void audit_json_true(struct audit_json *j, const char *key);
 void audit_json_end(struct audit_json *j); /* adds the NUL */
 
 /* ---- the database (ledger thread) ------------------------------------ */
@@ -172,6 +176,11 @@ enum err audit_sign_now(struct audit *a) MUST_CHECK;
 /* At the start, before the first row: sign what a daemon that was killed left
  * without a head, and make a gap of its end. */
 enum err audit_sign_found(struct audit *a) MUST_CHECK;
+/* After audit_sign_found(): the rows that were there do not end with a stop
+ * that is signed; when the process that wrote them began, at the latest
+ * (INT64_MAX: there are none). */
+bool audit_unclean(const struct audit *a);
+int64_t audit_began(const struct audit *a);
 struct audit_head;
 /* The newest head; NULL: none. Valid until the next call. */
 const struct audit_head *audit_signed(const struct audit *a);

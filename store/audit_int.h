@@ -40,6 +40,8 @@ struct audit {
 	char
 	    found[AUDIT_MONTH_LEN]; /* of the last row there was at the start */
 	bool stopped; /* those rows end with a stop, or a start that failed */
+	bool unclean; /* not with a stop that is signed */
+	int64_t began_ms; /* the newest start among them */
 	char boot[AUDIT_BOOT_LEN];
 	uint8_t log[AUDIT_LOG_LEN];
 	sqlite3 *db;

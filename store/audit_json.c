@@ -118,6 +118,13 @@ void audit_json_number(struct audit_json *j, const char *key, int64_t value)
 	settle(j, before, put_key(j, key) && put(j, text, (size_t)n));
 }
 
+void audit_json_true(struct audit_json *j, const char *key)
+{
+	size_t before = j->len;
+
+	settle(j, before, put_key(j, key) && put(j, "true", 4));
+}
+
 void audit_json_end(struct audit_json *j)
 {
 	const char *tail = !j->cut       ? "}"

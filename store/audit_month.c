@@ -222,11 +222,12 @@ static void find_log(struct found *f, sqlite3 *db)
 
 /* Whether the newest start or stop is a stop; a few rows may follow it, of what
  * was still under way. A start that is the last row got no further. */
-static bool ends_with_stop(sqlite3 *db)
+static bool ends_with_stop(sqlite3 *db, bool *stop)
 {
 	sqlite3_stmt *st;
 	bool row = false, yes = false;
 
+	*stop = false;
 	if (db_prepare(db,
 		       "SELECT kind,seq=(SELECT max(seq) FROM audit) FROM"
 		       "(SELECT kind,seq FROM audit ORDER BY seq DESC"
@@ -236,18 +237,36 @@ static bool ends_with_stop(sqlite3 *db)
 	db_bind_int(st, 1, STOP_AMONG);
 	db_bind_int(st, 2, AUDIT_START);
 	db_bind_int(st, 3, AUDIT_STOP);
-	if (db_row(st, &row) == ERR_OK && row)
-		yes = sqlite3_column_int(st, 0) == AUDIT_STOP ||
-		      sqlite3_column_int(st, 1) != 0;
+	if (db_row(st, &row) == ERR_OK && row) {
+		*stop = sqlite3_column_int(st, 0) == AUDIT_STOP;
+		yes = *stop || sqlite3_column_int(st, 1) != 0;
+	}
 	(void)sqlite3_finalize(st);
 	return yes;
+}
+
+/* When the newest start was; else the first row of the month. */
+static int64_t newest_start(sqlite3 *db)
+{
+	int64_t ms = 0;
+	char sql[128];
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT wall_ms FROM audit WHERE kind=%d"
+		 " ORDER BY seq DESC LIMIT 1",
+		 (int)AUDIT_START);
+	if (db_integer(db, sql, &ms) != ERR_OK &&
+	    db_integer(db, "SELECT wall_ms FROM audit ORDER BY seq LIMIT 1",
+		       &ms) != ERR_OK)
+		return 0;
+	return ms;
 }
 
 static void find_point(struct audit *a, sqlite3 *db, const char *name)
 {
 	struct audit_point p = {0};
 	sqlite3_stmt *st;
-	bool row = false;
+	bool row = false, stop;
 
 	if (db_prepare(db,
 		       "SELECT seq,chain FROM audit ORDER BY seq DESC LIMIT 1",
@@ -260,7 +279,9 @@ static void find_point(struct audit *a, sqlite3 *db, const char *name)
 	}
 	if (p.seq > a->committed.seq) {
 		a->committed = p;
-		a->stopped = ends_with_stop(db);
+		a->stopped = ends_with_stop(db, &stop);
+		a->unclean = !stop;
+		a->began_ms = newest_start(db);
 		snprintf(a->found, sizeof(a->found), "%.7s",
 			 name + sizeof("audit-") - 1);
 	}

@@ -93,6 +93,8 @@ enum err audit_sign_found(struct audit *a)
 {
 	enum err e;
 
+	if (a->signer != NULL && a->head.seq < a->committed.seq)
+		a->unclean = true;
 	if (a->signer != NULL && a->db == NULL)
 		look_at_end(a);
 	if (a->signer == NULL || a->db != NULL || a->found[0] == '\0' ||
@@ -100,6 +102,16 @@ enum err audit_sign_found(struct audit *a)
 		return ERR_OK;
 	e = audit_month_open(a, a->found);
 	return e == ERR_OK ? audit_sign_now(a) : e;
+}
+
+bool audit_unclean(const struct audit *a)
+{
+	return a->unclean;
+}
+
+int64_t audit_began(const struct audit *a)
+{
+	return a->began_ms;
 }
 
 enum err audit_sign(struct audit *a)

@@ -91,6 +91,7 @@ static enum err commit(struct ledger *l)
 	if (l->m.position > l->m.applied)
 		l->m.applied = l->m.position;
 	free_written(l);
+	ledger_owed_taken(l);
 	ledger_publish(l);
 	tell_queued(l);
 	e = ledger_origins_tell(l);
@@ -231,6 +232,8 @@ static enum err work(struct ledger *l)
 
 	if (e == ERR_OK)
 		e = take_records(l);
+	if (e == ERR_OK)
+		e = ledger_owed_take(l);
 	if (e == ERR_OK && commit_due(l))
 		e = commit(l);
 	if (e == ERR_OK)
@@ -451,6 +454,8 @@ static void round_once(struct ledger *l)
 			e = make_space(l);
 		if (e == ERR_OK)
 			e = tick(l);
+		if (e == ERR_OK)
+			e = ledger_owed_settle(l);
 	} else {
 		(void)tick(l);
 	}
@@ -510,6 +515,7 @@ static void ledger_free(struct ledger *l)
 	seal_free(l->query_seal);
 	seal_mac_free(l->mac);
 	ledger_keeper_free(l);
+	ledger_owed_free(l);
 	audit_close(l->audit);
 	mem_free(l->changed);
 	mem_free(l->devices);
@@ -537,6 +543,9 @@ static enum err init(struct ledger *l, const struct ledger_options *o,
 	list_init(&l->requests);
 	list_init(&l->audit_todo);
 	list_init(&l->audit_written);
+	list_init(&l->owed.committed);
+	list_init(&l->owed.synced);
+	list_init(&l->owed.taken);
 	l->o = *o;
 	l->o.path = l->dir;
 	l->spool = spool;
@@ -571,6 +580,7 @@ static enum err start(struct ledger *l, char why[LEDGER_WHY_LEN])
 	if (audit_sign_found(l->audit) != ERR_OK)
 		log_event(LOG_WARN, "audit-unsigned", "detail=\"%s\"",
 			  audit_why(l->audit));
+	ledger_owed_init(l);
 	e = ledger_connect(l);
 	if (e != ERR_OK) {
 		if (why != NULL)

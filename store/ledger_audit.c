@@ -92,6 +92,7 @@ static enum err commit(struct ledger *l)
 		struct post *p = CONTAINER_OF(it, struct post, node);
 
 		list_remove(it);
+		ledger_owed_row(l, p);
 		ledger_post_free(&l->posts, p);
 	}
 	if (l->audit_failed_ns != 0)
@@ -214,8 +215,10 @@ void ledger_audit_tick(struct ledger *l)
 	e = audit_sign(l->audit);
 	if (e == ERR_OK)
 		e = audit_sync(l->audit);
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
 		ledger_audit_show_head(l);
+		ledger_owed_synced(l);
+	}
 	if (e != ERR_OK && l->audit_failed_ns == 0)
 		failed(l);
 }

@@ -208,6 +208,7 @@ void ledger_disconnect(struct ledger *l)
 	list_splice_back(&all, &l->written);
 	list_splice_back(&all, &l->todo);
 	list_splice_back(&l->todo, &all);
+	ledger_owed_undo(l);
 }
 
 void ledger_failed(struct ledger *l, enum err e)

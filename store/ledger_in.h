@@ -14,6 +14,7 @@
  *   ledger_block.c  what is in each block of sequences, for the search
  *   ledger_blind.c  values to find sealed identifiers by
  *   ledger_rollup.c figures over time
+ *   ledger_owed*.c  instances of which the audit has no row yet
  *   ledger_subject.c rows of an instance and its deliveries
  *   ledger_space.c  which segments are dead; recycling and emptying them
  *   ledger_fetch.c  answers to the scheduler
@@ -39,6 +40,7 @@
 #include "store/ledger_identity.h"
 #include "store/ledger_map.h"
 #include "store/ledger_origin.h"
+#include "store/ledger_owed.h"
 #include "store/ledger_rollup.h"
 #include "store/ledger_sql.h"
 
@@ -81,6 +83,7 @@ struct post {
 	enum post_kind kind;
 	size_t bytes;             /* of this block */
 	struct ledger_sure *sure; /* somebody waits for it; or NULL */
+	uint64_t upto; /* of an audit row: durable in the spool before it */
 	union {
 		struct ledger_association association;
 		struct ledger_association_end end;
@@ -278,6 +281,7 @@ struct unfinished {
 struct mirror {
 	uint64_t applied;  /* committed */
 	uint64_t position; /* last record taken from the tail */
+	uint64_t at;       /* the record that is being taken */
 	uint64_t rebuilt;  /* up to here originals may be missing */
 	uint64_t instances;
 	bool caught_up; /* the tail has once said that it has no more */
@@ -297,6 +301,8 @@ struct mirror {
 	struct mirror_blocks blocks;
 	struct mirror_rollup rollup;
 	struct mirror_refusal refusals[LEDGER_CACHED];
+	struct mirror_owed owed[OWED_SLOTS];
+	size_t n_owed;
 
 	struct ledger_map transfers; /* first half of the id -> seq, if live */
 	struct ledger_map finished;  /* ids done while rebuilding */
@@ -360,6 +366,7 @@ struct ledger {
 
 	struct audit *audit;
 	struct ledger_keeper *keeper;
+	struct ledger_owed owed;
 	struct list audit_todo;
 	struct list audit_written;
 	uint64_t audit_committed_ns;

@@ -377,6 +377,8 @@ static enum err insert_instance(struct ledger *l, const struct instance *in,
 	bind_message(st, in);
 	bind_link(st, in, owner);
 	e = db_run(st);
+	if (e == ERR_OK)
+		e = ledger_owed_received(l, in, origin, series);
 	return e == ERR_OK ? insert_message(l, in, seq) : e;
 }
 

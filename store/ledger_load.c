@@ -453,6 +453,8 @@ enum err ledger_load(struct ledger *l)
 		e = each_row(l, "SELECT transfer FROM instances", row_finished);
 	if (e == ERR_OK)
 		e = load_ids(l);
+	if (e == ERR_OK)
+		e = ledger_owed_load(l);
 	return e == ERR_OK ? ledger_rollup_load(l) : e;
 }
 
@@ -538,5 +540,7 @@ enum err mirror_flush(struct ledger *l)
 		e = ledger_series_flush(l);
 	if (e == ERR_OK)
 		e = ledger_block_flush(l);
+	if (e == ERR_OK)
+		e = ledger_owed_flush(l);
 	return e == ERR_OK ? flush_state(l) : e;
 }

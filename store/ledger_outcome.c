@@ -28,6 +28,13 @@ static bool is_final(enum delivery_state s)
 	return !delivery_state_keeps(s);
 }
 
+/* It is there, or at the far end of a link. */
+static bool is_there(enum delivery_state s)
+{
+	return s == DELIVERY_DELIVERED || s == DELIVERY_UNCOMMITTED ||
+	       s == DELIVERY_COMMITTED || s == DELIVERY_ARRIVED;
+}
+
 /* For the search; what is not final has indexes of its own. */
 static enum err mark_state(struct ledger *l, const struct delivery *d)
 {
@@ -60,6 +67,10 @@ static enum err account(struct ledger *l, struct subject *s,
 	mirror_count(to, was, s->length, false);
 	mirror_count(to, d->state, s->length, true);
 	e = mark_state(l, d);
+	if (e == ERR_OK && !s->is_message && is_there(d->state) &&
+	    !is_there(was))
+		e = ledger_owed_sent(l, d->destination, s->series, s->length,
+				     d->changed_ms);
 	if (e != ERR_OK)
 		return e;
 	if (is_open(was) && !is_open(d->state))

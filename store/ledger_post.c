@@ -242,13 +242,14 @@ void ledger_sample(struct ledger *l, const struct ledger_sample *s)
 	(void)post(l, p);
 }
 
-static struct post *audit_post(const struct audit_event *e)
+static struct post *audit_post(struct ledger *l, const struct audit_event *e)
 {
 	size_t extra = e->sealed_len <= AUDIT_SEALED_LEN ? e->sealed_len
 							 : AUDIT_SEALED_LEN;
 	struct post *p = post_new(POST_AUDIT, sizeof(*e), extra);
 
 	if (p != NULL) {
+		p->upto = spool_durable(l->spool);
 		p->as.audit = *e;
 		p->as.audit.sealed =
 		    extra > 0 ? memcpy(p + 1, e->sealed, extra) : NULL;
@@ -262,14 +263,14 @@ static struct post *audit_post(const struct audit_event *e)
 
 void ledger_audit(struct ledger *l, const struct audit_event *e)
 {
-	(void)post(l, audit_post(e));
+	(void)post(l, audit_post(l, e));
 }
 
 enum err ledger_audit_sure(struct ledger *l, const struct audit_event *e,
 			   unsigned ms)
 {
 	struct ledger_sure *s = ledger_sure_new();
-	struct post *p = s != NULL ? audit_post(e) : NULL;
+	struct post *p = s != NULL ? audit_post(l, e) : NULL;
 
 	if (p == NULL) {
 		mem_free(s);

@@ -46,6 +46,25 @@
 		 "DO UPDATE SET first_ms=min(first_ms,?2),"                    \
 		 "last_ms=max(last_ms,?3)")                                    \
 	X(MARK, "INSERT OR IGNORE INTO marks VALUES(?,?,?)")                   \
+	X(OWED_ADD, "INSERT INTO owed VALUES(?1,?2,?3,?4,?5,?6,?7,?8) "        \
+		    "ON CONFLICT(run,kind,whom,series) DO UPDATE SET "         \
+		    "instances=instances+?5,bytes=bytes+?6,"                   \
+		    "first_ms=min(first_ms,?7),last_ms=max(last_ms,?8)")       \
+	X(OWED_END, "DELETE FROM owed WHERE run=?1 AND kind=0 AND whom IN "    \
+		    "(SELECT id FROM origins WHERE association=?2)")           \
+	X(OWED_RECEIVED, "SELECT w.whom,w.series,w.instances,w.bytes "         \
+			 "FROM owed w CROSS JOIN series s ON s.id=w.series "   \
+			 "WHERE w.run=?1 AND w.kind=0 AND w.whom IN "          \
+			 "(SELECT id FROM origins WHERE association=?2) "      \
+			 "AND s.study=?3 LIMIT 64")                            \
+	X(OWED_SENT, "SELECT w.whom,w.series,w.instances,w.bytes "             \
+		     "FROM owed w CROSS JOIN series s ON s.id=w.series "       \
+		     "WHERE w.run=?1 AND w.kind=1 AND w.whom=?2 "              \
+		     "AND s.study=?3 LIMIT 64")                                \
+	X(OWED_DROP, "DELETE FROM owed "                                       \
+		     "WHERE run=?1 AND kind=?2 AND whom=?3 AND series=?4")     \
+	X(OWED_LESS, "UPDATE owed SET instances=instances-?5,bytes=bytes-?6 "  \
+		     "WHERE run=?1 AND kind=?2 AND whom=?3 AND series=?4")     \
 	X(BLIND_NEXT, "SELECT id,identity FROM series WHERE id<=? "            \
 		      "ORDER BY id DESC LIMIT ?")                              \
 	X(BLIND_SET, "UPDATE series SET accession=?2,patient=?3 WHERE id=?1")  \
@@ -65,7 +84,7 @@
 	X(DEVICE, "INSERT OR REPLACE INTO devices VALUES(?,?,?,?,?)")          \
 	X(INSTANCE, "INSERT INTO instances VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,"  \
 		    "?,?,?,?,?,?)")                                            \
-	X(INSTANCE_GET, "SELECT transfer, length, command, link_owner "        \
+	X(INSTANCE_GET, "SELECT transfer, length, command, link_owner,series " \
 			"FROM instances WHERE seq=?")                          \
 	X(INSTANCE_LAST, "SELECT transfer FROM instances WHERE seq=?")         \
 	X(DELIVERY, "INSERT INTO deliveries(id,destination,state,priority,"    \

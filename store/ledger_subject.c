@@ -22,6 +22,7 @@ static enum err read_instance(struct ledger *l, struct subject *s)
 	s->length = db_u64(st, 1);
 	s->is_message = sqlite3_column_type(st, 2) != SQLITE_NULL;
 	s->of_link = sqlite3_column_type(st, 3) != SQLITE_NULL;
+	s->series = sqlite3_column_int64(st, 4);
 	(void)sqlite3_reset(st);
 	return e;
 }

@@ -27,6 +27,7 @@ struct subject {
 	uint64_t seq;
 	struct transfer_id id;
 	uint64_t length;
+	int64_t series;
 	bool is_message;
 	bool of_link;
 	bool changed; /* a delivery of it */

@@ -400,6 +400,7 @@ enum err ledger_apply(struct ledger *l, const struct tail_record *r)
 {
 	enum err e = ERR_OK;
 
+	l->m.at = r->sequence;
 	switch (r->kind) {
 	case TAIL_CHUNK:
 		e = apply_chunk(l, r);

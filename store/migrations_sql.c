@@ -341,6 +341,16 @@ static const char ledger_4[] =
     " slot INTEGER PRIMARY KEY," /* level, then time: ledger_rollup.c */
     " data BLOB NOT NULL);";
 
+/* What the audit has no row of yet: ledger_owed.h. */
+static const char ledger_5[] =
+    "CREATE TABLE owed("
+    " run INTEGER NOT NULL," /* of the process */
+    " kind INTEGER NOT NULL, whom INTEGER NOT NULL,"
+    " series INTEGER NOT NULL,"
+    " instances INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+    " first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,"
+    " PRIMARY KEY(run,kind,whom,series)) WITHOUT ROWID;";
+
 static const char audit_1[] =
     "CREATE TABLE kinds(kind INTEGER PRIMARY KEY, name TEXT NOT NULL);"
     "CREATE TABLE audit("
@@ -439,7 +449,7 @@ static const char pruned_1[] =
 /* clang-format on */
 
 static const char *const ledger_scripts[] = {ledger_1, ledger_2, ledger_3,
-					     ledger_4};
+					     ledger_4, ledger_5};
 static const char *const audit_scripts[] = {audit_1, audit_2, audit_3};
 static const char *const pruned_scripts[] = {pruned_1};
 

@@ -360,7 +360,8 @@ static void a_rebuilt_ledger_is_searched_the_same(void **state)
 /* As a release wrote it that knew no search. */
 static void make_older(struct fixture *f)
 {
-	change(f, "DROP TABLE rollups; DROP TABLE rollup_names;"
+	change(f, "DROP TABLE owed;"
+		  "DROP TABLE rollups; DROP TABLE rollup_names;"
 		  "DROP TABLE marks; DROP TABLE blocks;"
 		  "DROP TABLE search_state; DROP INDEX associations_out;"
 		  "DROP INDEX series_patient; DROP INDEX series_accession;"
