@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "proxy/cli_ui.h"
 #include "proxy/control.h"
 #include "proxy/export_frames.h"
+#include "proxy/lib/disk.h"
 #include "proxy/lib/mem.h"
 
 enum { PATH_LEN = 4096 };
@@ -56,37 +56,6 @@ static bool aside_open(const struct cli_download *d, const char *path,
 	return a->fd >= 0 ? true : say(d, a->temp);
 }
 
-static bool write_all(int fd, const void *bytes, size_t n)
-{
-	const char *p = bytes;
-
-	while (n > 0) {
-		ssize_t w = write(fd, p, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return false;
-		p += w;
-		n -= (size_t)w;
-	}
-	return true;
-}
-
-static bool flush_directory(const char *path)
-{
-	char copy[PATH_LEN];
-	int fd;
-	bool ok;
-
-	snprintf(copy, sizeof(copy), "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ok = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static bool aside_commit(const struct cli_download *d, struct aside *a)
 {
 	bool ok;
@@ -96,7 +65,8 @@ static bool aside_commit(const struct cli_download *d, struct aside *a)
 	ok = fsync(a->fd) == 0;
 	ok = close(a->fd) == 0 && ok;
 	a->fd = -1;
-	ok = ok && rename(a->temp, a->path) == 0 && flush_directory(a->path);
+	ok = ok && rename(a->temp, a->path) == 0 &&
+	     disk_flush_directory_of(a->path) == ERR_OK;
 	return ok ? true : say(d, a->path);
 }
 
@@ -122,7 +92,7 @@ static bool copy(const struct cli_download *d, struct export_frames *f,
 
 	cli_progress_begin(&progress, "exporting", 0, CLI_PROGRESS_COUNT);
 	while (ok && (n = export_frames_read(f, room, EXPORT_FRAME_MAX)) > 0) {
-		ok = write_all(to->fd, room, (size_t)n);
+		ok = disk_write(to->fd, room, (size_t)n);
 		if (!ok)
 			(void)say(d,
 				  to->to_stdout ? "standard output" : to->path);
@@ -144,7 +114,7 @@ static bool fill(const struct cli_download *d, struct export_frames *f,
 	if (!copy(d, f, data))
 		return false;
 	if (manifest->fd >= 0 &&
-	    !write_all(manifest->fd, f->manifest, f->manifest_len))
+	    !disk_write(manifest->fd, f->manifest, f->manifest_len))
 		return say(d, manifest->path);
 	return aside_commit(d, manifest) && aside_commit(d, data);
 }

@@ -14,6 +14,7 @@
 #include "proxy/cli_ui.h"
 #include "proxy/control.h"
 #include "proxy/dicom/uid.h"
+#include "proxy/lib/disk.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger_view.h"
 
@@ -247,21 +248,6 @@ static int order(const struct config *cfg, const char *op,
 
 /* ---- export ------------------------------------------------------------ */
 
-static bool write_all(int fd, const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t w = write(fd, p, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return false;
-		p += w;
-		n -= (size_t)w;
-	}
-	return true;
-}
-
 /* Copy length bytes from the socket, with progress on a terminal. */
 static bool copy(int from, int to, long long length)
 {
@@ -278,7 +264,7 @@ static bool copy(int from, int to, long long length)
 			continue;
 		if (n <= 0)
 			break;
-		if (!write_all(to, room, (size_t)n)) {
+		if (!disk_write(to, room, (size_t)n)) {
 			fprintf(stderr, "culvert queue: %s\n", strerror(errno));
 			return false;
 		}

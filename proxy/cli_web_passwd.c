@@ -11,6 +11,7 @@
 #include "policy/roles.h"
 #include "proxy/cli.h"
 #include "proxy/cli_web.h"
+#include "proxy/lib/disk.h"
 #include "proxy/lib/mem.h"
 #include "web-status/password.h"
 #include "web-status/users.h"
@@ -167,21 +168,6 @@ static char *read_file(const char *path, struct stat *st)
 	return NULL;
 }
 
-static bool write_all(int fd, const char *text)
-{
-	size_t left = strlen(text);
-
-	while (left > 0) {
-		ssize_t n = write(fd, text, left);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		text += n > 0 ? n : 0;
-		left -= n > 0 ? (size_t)n : 0;
-	}
-	return fsync(fd) == 0;
-}
-
 static bool replace(const char *path, const char *text, const struct stat *st)
 {
 	char beside[4096];
@@ -199,10 +185,11 @@ static bool replace(const char *path, const char *text, const struct stat *st)
 	kept = st->st_nlink == 0 || fchown(fd, st->st_uid, st->st_gid) == 0 ||
 	       fchown(fd, (uid_t)-1, st->st_gid) == 0;
 	done = fchmod(fd, st->st_mode & (kept ? 0640 : 0600)) == 0 &&
-	       write_all(fd, text);
+	       disk_write(fd, text, strlen(text)) && fsync(fd) == 0;
 	close(fd);
 	if (done)
-		done = rename(beside, path) == 0;
+		done = rename(beside, path) == 0 &&
+		       disk_flush_directory_of(path) == ERR_OK;
 	if (!done)
 		unlink(beside);
 	return done;

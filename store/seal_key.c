@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "proxy/lib/condition.h"
+#include "proxy/lib/disk.h"
 #include "proxy/lib/mem.h"
 #include "store/seal.h"
 #include "store/seal_int.h"
@@ -67,20 +67,6 @@ void seal_key_close(struct seal_key *key)
 	mem_free(key);
 }
 
-static enum err flush_directory_of(const char *path)
-{
-	char copy[PATH_LEN];
-	int fd, status;
-
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return ERR_IO;
-	status = fsync(fd);
-	(void)close(fd);
-	return status == 0 ? ERR_OK : ERR_IO;
-}
-
 static enum err write_fresh(int fd)
 {
 	uint8_t key[SEAL_KEY_LEN];
@@ -121,7 +107,7 @@ static enum err make_key(const char *path, char why[SEAL_WHY_LEN])
 		(void)fail(why, e, "cannot write the data key %s: %s", path,
 			   strerror(errno));
 	(void)unlink(temp);
-	if (e == ERR_OK && flush_directory_of(path) != ERR_OK)
+	if (e == ERR_OK && disk_flush_directory_of(path) != ERR_OK)
 		return fail(why, ERR_IO,
 			    "cannot flush the directory of the data key %s: %s",
 			    path, strerror(errno));

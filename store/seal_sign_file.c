@@ -1,31 +1,17 @@
 /* seal_sign_file.c - the signing key's files. */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proxy/lib/disk.h"
 #include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "store/seal_sign_int.h"
 
 enum { PATH_LEN = 4096 };
-
-static enum err flush_directory_of(const char *path)
-{
-	char copy[PATH_LEN];
-	int fd, status;
-
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return ERR_IO;
-	status = fsync(fd);
-	(void)close(fd);
-	return status == 0 ? ERR_OK : ERR_IO;
-}
 
 static bool write_fresh(const char *path, mode_t mode, const char *text,
 			size_t len)
@@ -56,7 +42,7 @@ static enum err make_file(const char *path, char why[SEAL_WHY_LEN])
 	e = sign_make_pem(pem, &len);
 	if (e == ERR_OK &&
 	    (!write_fresh(temp, 0600, pem, len) || link(temp, path) != 0 ||
-	     flush_directory_of(path) != ERR_OK))
+	     disk_flush_directory_of(path) != ERR_OK))
 		e = ERR_IO;
 	if (e != ERR_OK)
 		(void)sign_fail(why, e,

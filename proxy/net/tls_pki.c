@@ -16,6 +16,7 @@
 #include <wolfssl/wolfcrypt/random.h>
 
 #include "proxy/lib/clock.h"
+#include "proxy/lib/disk.h"
 #include "proxy/lib/mem.h"
 #include "proxy/lib/wr.h"
 #include "proxy/net/tls_pki.h"
@@ -69,21 +70,6 @@ static enum err must_not_exist(const char *path, char *why)
 		    path);
 }
 
-static enum err write_all(int fd, const uint8_t *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t k = write(fd, p, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return ERR_IO;
-		p += k;
-		n -= (size_t)k;
-	}
-	return fsync(fd) == 0 ? ERR_OK : ERR_IO;
-}
-
 static enum err write_new(const char *path, mode_t mode, const uint8_t *p,
 			  size_t n, char *why)
 {
@@ -95,7 +81,7 @@ static enum err write_new(const char *path, mode_t mode, const uint8_t *p,
 	if (fd < 0)
 		return fail(why, ERR_IO, "cannot create %.300s: %s", path,
 			    strerror(errno));
-	e = write_all(fd, p, n);
+	e = disk_write(fd, p, n) && fsync(fd) == 0 ? ERR_OK : ERR_IO;
 	if (e != ERR_OK)
 		(void)fail(why, e, "cannot write %.300s: %s", path,
 			   strerror(errno));
