@@ -171,7 +171,8 @@ CSV_EDITS = {
     'an AE title': (lambda b: b.replace(b'@SUM(A1)', b'@SUM(A2)', 1),
                     r'row \d+ \(seq \d+\): row-changed'),
     'a time': (lambda b: edit_lines(lambda x: x.__setitem__(
-        3, re.sub(rb'T\d\d:', b'T03:', x[3], count=1)))(b),
+        3, re.sub(rb'T(\d\d):', lambda m: b'T%02d:' % (
+            (int(m[1]) + 1) % 24), x[3], count=1)))(b),
         r'row 3 \(seq 3\): row-changed'),
     'an outcome': (lambda b: edit_lines(lambda x: x.__setitem__(
         2, re.sub(rb'Z,([a-z-]+),\d+', rb'Z,\1,12', x[2])))(b),
