@@ -6,6 +6,7 @@
 #include "policy/config.h"
 #include "policy/roles.h"
 #include "proxy/control_stream.h"
+#include "proxy/lib/mem.h"
 #include "proxy/receipt.h"
 #include "store/spool.h"
 
@@ -23,6 +24,14 @@ static void send_file(struct control_connection *k, bool html,
 	if (e == ERR_OK)
 		e = control_stream_put(&s, buf_data(file), buf_len(file));
 	control_stream_end(&s, e, "", err_text(e));
+}
+
+/* There may be a patient in it. */
+static void drop(struct buf *b)
+{
+	if (b->base != NULL)
+		mem_wipe(b->base, b->cap);
+	buf_free(b);
 }
 
 static void make(struct control_connection *k, const struct receipt_job *j,
@@ -45,8 +54,8 @@ static void make(struct control_connection *k, const struct receipt_job *j,
 		control_refuse(k, why);
 	else
 		send_file(k, html, html ? &page : &json);
-	buf_free(&page);
-	buf_free(&json);
+	drop(&page);
+	drop(&json);
 }
 
 void control_run_receipt(struct control_connection *k, const json_t *request)
