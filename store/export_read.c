@@ -237,12 +237,13 @@ enum err export_reader_end(struct export_reader *r)
 {
 	struct export_read_row row = {
 	    .why = "cut off: the file ends within this row",
-	    .text = (const char *)buf_data(&r->line),
+	    .text = "", /* of a file of no bytes there is no line at all */
 	    .len = buf_len(&r->line)};
 
 	if (r->state == READ_FAILED)
 		return ERR_CORRUPT;
 	if (row.len > 0 && r->state == READ_ROWS) {
+		row.text = (const char *)buf_data(&r->line);
 		row.row = ++r->rows;
 		r->fn(r->arg, &row);
 	} else if (row.len > 0) {
