@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -40,6 +41,18 @@ static enum err dial(const char *path, int *out, char why[256])
 	return ERR_NOTFOUND;
 }
 
+/* Longest wait for a line. CULVERT_TEST_WAIT_S: another one. */
+static unsigned patience(void)
+{
+#ifdef CULVERT_TEST_HOOKS
+	const char *hook = getenv("CULVERT_TEST_WAIT_S");
+
+	if (hook != NULL)
+		return (unsigned)strtoul(hook, NULL, 10);
+#endif
+	return CONTROL_IO_SECONDS;
+}
+
 /* The answer, past what comes ahead of it. */
 static enum err await(int fd, bool (*ahead)(void *arg, const json_t *line),
 		      void *arg, json_t **answer)
@@ -49,7 +62,7 @@ static enum err await(int fd, bool (*ahead)(void *arg, const json_t *line),
 	enum err e;
 
 	for (;;) {
-		e = control_receive(fd, CONTROL_IO_SECONDS, &line);
+		e = control_receive(fd, patience(), &line);
 		if (e != ERR_OK)
 			return e;
 		if (json_object_get(line, "ok") != NULL) {

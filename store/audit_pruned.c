@@ -80,6 +80,13 @@ enum err audit_pruned_open(const char *dir, bool read_only,
 	if (e == ERR_OK)
 		e = read_only ? migrations_check(p->db, &migrations_pruned, why)
 			      : migrations_run(p->db, &migrations_pruned, why);
+	/* no version of its own: who only reads does not need it */
+	if (e == ERR_OK && !read_only)
+		e = db_exec(p->db,
+			    "CREATE TABLE IF NOT EXISTS pending("
+			    "study TEXT NOT NULL,before_ms INTEGER NOT NULL,"
+			    "user TEXT NOT NULL,by INTEGER NOT NULL,"
+			    "PRIMARY KEY(study,before_ms))");
 	if (e != ERR_OK) {
 		audit_pruned_close(p);
 		return e;
@@ -322,6 +329,66 @@ enum err audit_hold_each(struct audit_pruned *p, audit_hold_fn *fn, void *arg)
 		if (!fn(arg, &h))
 			break;
 	}
+	(void)sqlite3_finalize(st);
+	return e;
+}
+
+/* ---- erasing that is under way --------------------------------------------
+ */
+
+enum err audit_pending_set(struct audit_pruned *p,
+			   const struct audit_pending *o)
+{
+	sqlite3_stmt *st;
+	enum err e = db_prepare(
+	    p->db, "INSERT OR REPLACE INTO pending VALUES(?,?,?,?)", &st);
+
+	if (e != ERR_OK)
+		return e;
+	(void)sqlite3_bind_text(st, 1, o->study, -1, SQLITE_STATIC);
+	db_bind_int(st, 2, o->before_ms);
+	(void)sqlite3_bind_text(st, 3, o->user, -1, SQLITE_STATIC);
+	db_bind_int(st, 4, o->by);
+	e = db_run(st);
+	(void)sqlite3_finalize(st);
+	return e;
+}
+
+enum err audit_pending_get(struct audit_pruned *p, struct audit_pending *out)
+{
+	sqlite3_stmt *st;
+	bool row = false;
+	enum err e = db_prepare(
+	    p->db, "SELECT study,before_ms,user,by FROM pending LIMIT 1", &st);
+
+	if (e != ERR_OK)
+		return e;
+	e = db_row(st, &row);
+	if (e == ERR_OK && !row)
+		e = ERR_NOTFOUND;
+	if (e == ERR_OK) {
+		*out = (struct audit_pending){
+		    .before_ms = sqlite3_column_int64(st, 1),
+		    .by = sqlite3_column_int64(st, 3)};
+		DB_TEXT(st, 0, out->study);
+		DB_TEXT(st, 2, out->user);
+	}
+	(void)sqlite3_finalize(st);
+	return e;
+}
+
+enum err audit_pending_remove(struct audit_pruned *p, const char *study,
+			      int64_t before_ms)
+{
+	sqlite3_stmt *st;
+	enum err e = db_prepare(
+	    p->db, "DELETE FROM pending WHERE study=? AND before_ms=?", &st);
+
+	if (e != ERR_OK)
+		return e;
+	(void)sqlite3_bind_text(st, 1, study, -1, SQLITE_STATIC);
+	db_bind_int(st, 2, before_ms);
+	e = db_run(st);
 	(void)sqlite3_finalize(st);
 	return e;
 }

@@ -7,6 +7,7 @@
  *           shows, and numbers go on behind them
  *   holds   legal holds
  *   clock   whether the clock is fit for pruning
+ *   pending what is being erased, until it is
  *
  * Belongs to the ledger thread; readers open it read-only. */
 #ifndef STORE_AUDIT_PRUNED_H
@@ -89,6 +90,26 @@ enum err audit_hold_remove(struct audit_pruned *p, int64_t id) MUST_CHECK;
 typedef bool audit_hold_fn(void *arg, const struct audit_hold *h);
 enum err audit_hold_each(struct audit_pruned *p, audit_hold_fn *fn,
 			 void *arg) MUST_CHECK;
+
+/* ---- erasing that is under way ---------------------------------------- */
+
+struct audit_pending {
+	char study[65];    /* "": all before */
+	int64_t before_ms; /* 0: of a study */
+	char user[65];
+	int64_t by; /* the row that says so; 0: it may not be written yet */
+};
+
+/* Remember it, safe from power loss; one of the same study and moment is
+ * replaced. */
+enum err audit_pending_set(struct audit_pruned *p,
+			   const struct audit_pending *o) MUST_CHECK;
+/* Any one of them. ERR_NOTFOUND: none. */
+enum err audit_pending_get(struct audit_pruned *p,
+			   struct audit_pending *out) MUST_CHECK;
+/* That of this study and moment, if there is one. */
+enum err audit_pending_remove(struct audit_pruned *p, const char *study,
+			      int64_t before_ms) MUST_CHECK;
 
 /* ---- the clock -------------------------------------------------------- */
 

@@ -2,10 +2,12 @@
 #include "store/ledger_keep.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "proxy/lib/clock.h"
+#include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "store/ledger_keep_in.h"
 
@@ -55,6 +57,17 @@ static void wait_a_little(struct ledger_keeper *k)
 		until.tv_nsec -= 1000000000L;
 	}
 	(void)pthread_cond_timedwait(&k->answered, &k->lock, &until);
+}
+
+bool ledger_keep_is_busy(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	bool yes;
+
+	(void)pthread_mutex_lock(&k->lock);
+	yes = k->ordered && (k->waiting || !k->done);
+	(void)pthread_mutex_unlock(&k->lock);
+	return yes;
 }
 
 /* Without the lock: it may take a while to tell somebody. */
@@ -107,6 +120,12 @@ enum err ledger_keep(struct ledger *l, const struct ledger_keep_order *order,
 /* ---- the ledger's thread ----------------------------------------------------
  */
 
+/* What an order left half done is looked for again. */
+void keep_again_later(struct ledger *l)
+{
+	l->keeper->pending_ns = clock_mono_ns() + HOUR_S * 1000000000ULL;
+}
+
 void keep_finish(struct ledger *l, enum err e, const char *why)
 {
 	struct ledger_keeper *k = l->keeper;
@@ -114,8 +133,13 @@ void keep_finish(struct ledger *l, enum err e, const char *why)
 	k->step = KEEP_IDLE;
 	k->r->e = e;
 	if (e != ERR_OK)
+		keep_again_later(l);
+	if (e != ERR_OK)
 		snprintf(k->r->why, sizeof(k->r->why), "%s",
 			 why != NULL && why[0] != '\0' ? why : err_text(e));
+	if (k->resumed && e != ERR_OK)
+		log_event(LOG_WARN, "audit-erase-unfinished", "detail=\"%s\"",
+			  k->r->why);
 	audit_prune_free(k->prune); /* why may stand in it */
 	k->prune = NULL;
 	if (!k->manual)
@@ -173,16 +197,40 @@ static bool hour_is_over(struct ledger *l)
 	return true;
 }
 
+/* Before any order: what was begun before the start is not held since. */
+static bool resume(struct ledger *l)
+{
+	return l->db != NULL && clock_mono_ns() >= l->keeper->pending_ns &&
+	       keep_resume(l);
+}
+
+/* CULVERT_TEST_KEEP_MS: so long from one piece to the next. */
+static bool rests(struct ledger_keeper *k)
+{
+	uint64_t ms = 0;
+#ifdef CULVERT_TEST_HOOKS
+	const char *hook = getenv("CULVERT_TEST_KEEP_MS");
+
+	if (hook != NULL)
+		ms = strtoul(hook, NULL, 10);
+#endif
+	return k->step != KEEP_IDLE &&
+	       clock_mono_ns() - k->piece_ns < ms * 1000000ULL;
+}
+
 void ledger_keep_work(struct ledger *l)
 {
 	struct ledger_keeper *k = l->keeper;
 
-	if (l->stopping || l->audit_failed_ns != 0)
+	if (l->stopping || l->audit_failed_ns != 0 || rests(k))
 		return;
+	k->piece_ns = clock_mono_ns();
 	give_way(l);
 	if (k->step != KEEP_IDLE) {
 		keep_step(l);
 		keep_tell(l);
+	} else if (resume(l)) {
+		return;
 	} else if (take_order(k)) {
 		keep_begin(l, true);
 	} else if (hour_is_over(l)) {
@@ -194,6 +242,8 @@ bool ledger_keep_busy(const struct ledger *l)
 {
 	enum keep_step step = l->keeper->step;
 
+	if (rests(l->keeper))
+		return false;
 	return step != KEEP_IDLE && step != KEEP_ERASE_SETTLE &&
 	       step != KEEP_TRANSFERS_SETTLE && l->audit_failed_ns == 0;
 }

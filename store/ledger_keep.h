@@ -6,7 +6,9 @@
  * associations and refusals. Nothing is pruned while the clock is not
  * synchronised or has jumped by more than an hour, until LEDGER_KEEP_CLOCK
  * (not after that either, once it jumps again); nothing that is held. Each
- * pruning and erasing is an audit row of its own before it takes effect. */
+ * pruning and erasing is an audit row of its own before it takes effect.
+ * Erasing that the end of the process cut short is gone on with at the next
+ * start, in the name of the same row, before any other order. */
 #ifndef STORE_LEDGER_KEEP_H
 #define STORE_LEDGER_KEEP_H
 
@@ -57,6 +59,9 @@ struct ledger_keep_result {
 /* Whether to wait no longer. so_far rows or values are done of in_all (0: not
  * known). */
 typedef bool ledger_keep_stop_fn(void *arg, uint64_t so_far, uint64_t in_all);
+
+/* Whether an order is under way. Any thread. */
+bool ledger_keep_is_busy(struct ledger *l);
 
 /* Have an order carried out and wait for its end, or until stop (NULL: never)
  * says so, which is asked every 50 ms; what was begun is then carried on to its

@@ -50,9 +50,12 @@ struct ledger_keeper {
 
 	/* The ledger thread's. */
 	enum keep_step step;
-	bool manual;                       /* somebody waits for it */
+	bool manual;  /* somebody waits for it */
+	bool resumed; /* erasing that was begun before the start */
 	struct ledger_keep_result own, *r; /* r: of what is under way */
 	struct audit_erase what;
+	char user[65];       /* who has it erased */
+	uint64_t pending_ns; /* when to look for erasing that is not done */
 	struct audit_erase_place place;
 	int64_t by;
 	struct audit_prune *prune;
@@ -61,6 +64,7 @@ struct ledger_keeper {
 	uint64_t total;     /* values to erase */
 	uint64_t settle_ns; /* since when somebody is in the way; 0: nobody */
 	uint64_t next_ns;   /* of the hourly one */
+	uint64_t piece_ns;  /* the last piece */
 	bool told;          /* that pruning waits */
 
 	int64_t offset_ms; /* wall minus monotonic; 0: not known yet */
@@ -79,6 +83,9 @@ enum err keep_clock_confirm(struct ledger *l) MUST_CHECK;
 /* ledger_keep_work.c: one piece of what is under way. */
 void keep_begin(struct ledger *l, bool manual);
 void keep_step(struct ledger *l);
+/* Erasing that was begun and not ended: on with it. False: there is none. */
+bool keep_resume(struct ledger *l);
+void keep_again_later(struct ledger *l);
 /* How far it is, for the one who waits. */
 void keep_tell(struct ledger *l);
 /* A row, durable; *seq (NULL is fine) is its number. */

@@ -101,24 +101,67 @@ static void do_holds(struct ledger *l, enum ledger_keep_op op)
 /* ---- erasing ----------------------------------------------------------------
  */
 
-static void erase_begin(struct ledger *l)
+/* by: the row that says so, when it is written already. */
+static void erase_begin(struct ledger *l, const struct audit_pending *o)
 {
 	struct ledger_keeper *k = l->keeper;
 
-	if (is_held(l, k->order.study)) {
+	memset(&k->what, 0, sizeof(k->what));
+	memset(&k->place, 0, sizeof(k->place));
+	memcpy(k->what.study, o->study, sizeof(k->what.study));
+	memcpy(k->user, o->user, sizeof(k->user));
+	k->what.before_ms = o->before_ms;
+	k->by = o->by;
+	k->total = 0;
+	k->settle_ns = 0;
+	if (is_held(l, o->study)) {
 		keep_finish(l, ERR_DENIED,
 			    "a legal hold covers it; see culvert audit hold "
 			    "list");
 		return;
 	}
-	memset(&k->what, 0, sizeof(k->what));
-	memset(&k->place, 0, sizeof(k->place));
-	memcpy(k->what.study, k->order.study, sizeof(k->what.study));
-	k->what.before_ms = k->order.before_ms;
-	k->by = 0;
-	k->total = 0;
-	k->settle_ns = 0;
-	k->step = KEEP_ERASE_COUNT;
+	k->step = k->by != 0 ? KEEP_ERASE : KEEP_ERASE_COUNT;
+}
+
+static void erase_ordered(struct ledger *l)
+{
+	const struct ledger_keep_order *order = &l->keeper->order;
+	struct audit_pending o = {.before_ms = order->before_ms};
+
+	memcpy(o.study, order->study, sizeof(o.study));
+	memcpy(o.user, order->user, sizeof(o.user));
+	erase_begin(l, &o);
+}
+
+/* Before the row and behind it: whatever ends the daemon from here on, the next
+ * one goes on, in the name of the same row if it was written. */
+static enum err erase_pending(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	struct audit_pruned *beside = audit_beside(l->audit);
+	struct audit_pending o = {.before_ms = k->what.before_ms, .by = k->by};
+
+	memcpy(o.study, k->what.study, sizeof(o.study));
+	memcpy(o.user, k->user, sizeof(o.user));
+	return beside != NULL ? audit_pending_set(beside, &o) : ERR_IO;
+}
+
+static enum err erase_on_record(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	struct audit_event ev;
+	enum err e = erase_pending(l);
+
+	audit_erase_event(&k->what, k->user, k->r->values, &ev);
+	if (e != ERR_OK)
+		return e;
+	e = keep_record(l, &ev, &k->by);
+	if (e == ERR_OK)
+		return erase_pending(l);
+	/* who ordered it is told that it is not done */
+	(void)!audit_pending_remove(audit_beside(l->audit), k->what.study,
+				    k->what.before_ms);
+	return e;
 }
 
 static void erase_settle(struct ledger *l)
@@ -131,7 +174,6 @@ static void erase_settle(struct ledger *l)
 static void erase_counted(struct ledger *l)
 {
 	struct ledger_keeper *k = l->keeper;
-	struct audit_event ev;
 	enum err e;
 
 	if (k->r->values == 0) {
@@ -139,8 +181,7 @@ static void erase_counted(struct ledger *l)
 		erase_settle(l);
 		return;
 	}
-	audit_erase_event(&k->what, k->order.user, k->r->values, &ev);
-	e = keep_record(l, &ev, &k->by);
+	e = erase_on_record(l);
 	if (e != ERR_OK) {
 		keep_finish(l, e, audit_why(l->audit));
 		return;
@@ -218,6 +259,20 @@ static void erase_series_step(struct ledger *l)
 	}
 }
 
+static void erase_end(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	struct audit_pruned *beside = audit_beside(l->audit);
+	enum err e = ERR_IO;
+
+	if (beside != NULL)
+		e = audit_pending_remove(beside, k->what.study,
+					 k->what.before_ms);
+	keep_finish(l, e,
+		    "it is erased, but audit-pruned.db cannot be written "
+		    "just now");
+}
+
 static void erase_settle_step(struct ledger *l)
 {
 	struct ledger_keeper *k = l->keeper;
@@ -225,7 +280,7 @@ static void erase_settle_step(struct ledger *l)
 	if (ledger_is_away(l))
 		return;
 	if (ledger_erase_settled(l))
-		keep_finish(l, ERR_OK, NULL);
+		erase_end(l);
 	else if (clock_mono_ns() - k->settle_ns > SETTLE_S * 1000000000ULL)
 		keep_finish(l, ERR_BUSY,
 			    "the values are erased, but somebody reads the "
@@ -414,6 +469,7 @@ void keep_begin(struct ledger *l, bool manual)
 	struct ledger_keeper *k = l->keeper;
 
 	k->manual = manual;
+	k->resumed = false;
 	k->total = 0;
 	k->rows = (struct prune_place){.really = false};
 	k->r = manual ? &k->result : &k->own;
@@ -427,7 +483,7 @@ void keep_begin(struct ledger *l, bool manual)
 		prune_begin(l);
 		return;
 	case LEDGER_KEEP_ERASE:
-		erase_begin(l);
+		erase_ordered(l);
 		return;
 	case LEDGER_KEEP_HOLD:
 	case LEDGER_KEEP_UNHOLD:
@@ -441,6 +497,31 @@ void keep_begin(struct ledger *l, bool manual)
 		sign_now(l);
 		return;
 	}
+}
+
+bool keep_resume(struct ledger *l)
+{
+	struct ledger_keeper *k = l->keeper;
+	struct audit_pruned *beside = audit_beside(l->audit);
+	struct audit_pending o;
+	enum err e = ERR_IO;
+
+	if (beside != NULL)
+		e = audit_pending_get(beside, &o);
+	if (e == ERR_NOTFOUND)
+		k->pending_ns = UINT64_MAX;
+	else if (e != ERR_OK)
+		keep_again_later(l);
+	if (e != ERR_OK)
+		return false;
+	log_event(LOG_INFO, "audit-erase-resumed", "row=%lld", (long long)o.by);
+	k->manual = false;
+	k->resumed = true;
+	k->rows = (struct prune_place){.really = false};
+	k->r = &k->own;
+	memset(k->r, 0, sizeof(*k->r));
+	erase_begin(l, &o);
+	return true;
 }
 
 void keep_step(struct ledger *l)

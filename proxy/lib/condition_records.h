@@ -125,7 +125,13 @@
 	  "records that are due are not pruned for now",		       \
 	  "see the detail; it goes on by itself when that is over",	       \
 	  "到期的记录暂不清理",						       \
-	  "查看详情；原因消除后会自动继续")
+	  "查看详情；原因消除后会自动继续")				       \
+	X(AUDIT_ERASE_UNFINISHED, 8112, WARN, "audit-erase-unfinished",	       \
+	  "values that are on record as erased are not all erased yet: the "   \
+	  "daemon stopped in the middle, and it cannot go on now",	       \
+	  "see the detail; it is tried again each hour and at each start",     \
+	  "记录为已擦除的值尚未全部擦除：守护进程中途停止，目前无法继续",      \
+	  "查看详情；每小时及每次启动时会重试")
 /* clang-format on */
 
 #endif

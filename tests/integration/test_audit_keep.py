@@ -4,13 +4,17 @@ import json
 import os
 import pathlib
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
+import time
 
 import pytest
 
 import auditchain as ac
-from culvert import run, until
+import dicom
+from culvert import BINARY, run, until
 
 MAKER = pathlib.Path(os.environ.get('CULVERT_BUILD', 'build/asan'),
                      'unit/test_audit_chain').absolute()
@@ -175,3 +179,137 @@ def test_head_and_key_are_for_keeping_elsewhere(old, tmp_path):
     p = run('audit', 'verify', '--dir', old.records, '--key', pub, '--head',
             out, check=True)
     assert 'result     whole' in p.stdout
+
+
+# ---- orders that take long ---------------------------------------------------
+
+def ledger(daemon, query):
+    c = sqlite3.connect('file:%s?mode=ro' % (daemon.records / 'ledger.db'),
+                        uri=True, timeout=10)
+    rows = c.execute(query).fetchall()
+    c.close()
+    return rows
+
+
+def received(daemon, n):
+    """An image of a study of its own comes and goes; its series' row."""
+    uid = '1.2.3.7.%d' % n
+    image = dicom.data_set(uid, size=3000, study=uid, series=uid + '.1')
+    assert dicom.send(daemon.port(), [(uid, image)], calling='CT') == [0]
+    until('delivered', lambda: ledger(
+        daemon, "SELECT 1 FROM v_deliveries WHERE study = '%s' AND "
+        "state = 'delivered'" % uid))
+    return uid
+
+
+def sealed(daemon):
+    """How many values are left: in the audit, in the ledger."""
+    n = 0
+    for path in ac.months(daemon.records):
+        c = sqlite3.connect('file:%s?mode=ro' % path, uri=True, timeout=10)
+        n += c.execute('SELECT count(*) FROM sealed').fetchone()[0]
+        c.close()
+    (of_series,), = ledger(daemon, 'SELECT count(*) FROM series WHERE '
+                                   'identity IS NOT NULL')
+    return n, of_series
+
+
+def erase(daemon, *args):
+    return subprocess.Popen(
+        [BINARY, 'audit', 'erase', '-c', daemon.path, '--yes', *args],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=dict(os.environ, CULVERT_TEST_WAIT_S='3'))
+
+
+def slowly(daemon, ms):
+    daemon.stop()
+    daemon.env = dict(daemon.env, CULVERT_TEST_KEEP_MS=str(ms))
+    daemon.start()
+
+
+ALL = ('--before', '2099-01-01')
+
+
+def test_a_long_order_is_waited_for_and_goes_on_without_who_gave_it(old):
+    """The command waits 3 s for a line here, not 15."""
+    slowly(old, 450)
+    received(old, 1)
+    assert sealed(old)[0] > 0 and sealed(old)[1] == 1
+    began = time.monotonic()
+    p = erase(old, *ALL)
+    received(old, 2)  # meanwhile
+    assert p.poll() is None
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == 0 and 'erased: ' in out, (out, err)
+    assert time.monotonic() - began > 3
+    # what goes ahead of the answer
+    request = {'op': 'audit-erase', 'study': '1.2.3.7.2', 'before_ms': 0}
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(60)
+    s.connect(str(old.root / 'control.sock'))
+    s.sendall(json.dumps(request).encode() + b'\n')
+    lines = []
+    for line in s.makefile('rb'):
+        lines.append(json.loads(line))
+        if 'ok' in lines[-1]:
+            break
+    s.close()
+    assert lines[-1]['ok'] and len(lines) > 3, lines
+    assert all(set(x['progress']) == {'done', 'total'} for x in lines[:-1])
+    assert sealed(old) == (0, 0)
+    # interrupted, and killed: it is done all the same
+    for n, sign, status in ((3, signal.SIGINT, 130), (4, signal.SIGKILL, -9)):
+        uid = received(old, n)
+        p = erase(old, '--study', uid)
+        until('on record', lambda: p.poll() is not None or [
+            e for e in events(old, 'audit-erased') if e[1] == uid])
+        assert p.poll() is None, p.communicate()
+        assert sealed(old) == (0, 1)
+        p.send_signal(sign)
+        out, err = p.communicate(timeout=60)
+        assert p.returncode == status, (out, err)
+        assert status < 0 or 'carries it on' in err, err
+        until('erased', lambda: sealed(old) == (0, 0))
+        until('the end', lambda: run(
+            'audit', 'hold', '-c', old.path, 'list').returncode == 0)
+    assert verify(old)['whole']
+
+
+def test_erasing_that_a_kill_cut_short_is_ended_by_the_next_start(old):
+    received(old, 1)
+    slowly(old, 400)
+    before = sealed(old)
+    p = erase(old, *ALL)
+    until('some is gone', lambda: sealed(old) < before)
+    old.kill()
+    p.communicate(timeout=60)
+    assert p.returncode == 1
+    assert sealed(old) > (0, 0)
+    on_record = events(old, 'audit-erased')
+    seq, _, user, detail = on_record[-1]
+    assert json.loads(detail)['values'] == sum(before)
+    # what is held since is not erased
+    c = sqlite3.connect(old.records / 'audit-pruned.db')
+    assert c.execute('SELECT by FROM pending').fetchall() == [(seq,)]
+    c.execute("INSERT INTO holds(study, reason, since_ms) VALUES"
+              "(NULL, 'case 12', 0)")
+    c.commit()
+    c.close()
+    del old.env['CULVERT_TEST_KEEP_MS']
+    old.start()
+    line = old.wait_log(' audit-erase-unfinished ')
+    assert 'code=CV8112' in line and 'legal hold' in line, line
+    assert sealed(old) > (0, 0)
+    audit(old, 'hold', 'remove', '1')
+    old.stop()
+    old.start()
+    old.wait_log(' audit-erase-resumed .*row=%d' % seq)
+    until('erased', lambda: sealed(old) == (0, 0))
+    # in the name of the row that said so
+    report = verify(old)
+    assert report['whole'], report
+    assert events(old, 'audit-erased') == on_record
+    until('done with', lambda: not sqlite3.connect(
+        old.records / 'audit-pruned.db').execute(
+            'SELECT 1 FROM pending').fetchall())
+    assert user.startswith('uid ')
