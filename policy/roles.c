@@ -62,6 +62,12 @@ static const struct right rights[] = {
     /* ---- records ------------------------------------------------------ */
     {RIGHT_OP, "audit-head", AUDITOR, false, "culvert audit head",
      "take the signed head of the audit"},
+    {RIGHT_OP, "audit-heads", AUDITOR, false, "culvert audit head --of",
+     "see the heads that came from a device"},
+    {RIGHT_OP, "audit-key", AUDITOR, false, "culvert audit key",
+     "see the public key that heads are signed with"},
+    {RIGHT_OP, "audit-verify", AUDITOR, false, "culvert audit verify",
+     "find out whether the audit is whole"},
     {RIGHT_OP, "audit-prune", AUDITOR, false, "culvert audit prune",
      "remove what is older than its retention"},
     {RIGHT_OP, "audit-hold", AUDITOR, false, "culvert audit hold",

@@ -21,8 +21,11 @@ static const char help[] =
     "  hold            legal hold: keep what would be pruned or erased\n"
     "  erase           erase sealed values; the chain stays whole\n"
     "  confirm-clock   the clock is right, pruning may go on\n\n"
-    "verify, head and key read files; the others ask the daemon, and are on\n"
-    "record before they take effect.\n\n"
+    "verify reads the files where the caller may, and asks the daemon "
+    "otherwise;\n"
+    "head and key ask the daemon, and read files when it does not answer. "
+    "What\n"
+    "changes something is on record before it takes effect.\n\n"
     "culvert audit COMMAND --help says more, with examples.\n";
 
 /* Of the files here, or of an export that was taken elsewhere. */

@@ -9,10 +9,6 @@ int cli_audit(int argc, char **argv);
 
 int cli_audit_verify(int argc, char **argv); /* cli_audit_verify.c */
 int cli_audit_head(int argc, char **argv);   /* cli_audit_head.c */
-/* cli_audit_head_of.c: the heads that came from a device over its link, all of
- * them, on standard output. */
-struct config;
-int cli_audit_head_of(const struct config *cfg, const char *device);
 int cli_audit_key(int argc, char **argv);
 int cli_audit_prune(int argc, char **argv); /* cli_audit_keep.c */
 int cli_audit_hold(int argc, char **argv);

@@ -1,22 +1,26 @@
 /* cli_audit_head.c - what is to be kept elsewhere: a head, and the key. */
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "policy/config.h"
+#include "proxy/auditing.h"
 #include "proxy/cli.h"
 #include "proxy/cli_audit.h"
+#include "proxy/cli_ui.h"
+#include "proxy/control.h"
 #include "proxy/lib/log.h"
 #include "store/audit_head.h"
-#include "store/seal_sign.h"
 
 static const char head_help[] =
     "usage: culvert audit head [-c FILE] [-o FILE | --of DEVICE]\n\n"
-    "Prints the newest signed head of the audit: a statement of some lines "
-    "and\n"
-    "its signature. Keep one away from this machine now and then; culvert "
+    "Prints a signed head of the audit, made now (of the files when the "
+    "daemon\n"
+    "does not answer: the newest there): a statement of some lines and its\n"
+    "signature. Keep one away from this machine now and then; culvert "
     "audit\n"
     "verify --head FILE then finds whatever was changed, taken out or put in\n"
     "before it, even by one who held all rights and the signing key here.\n\n"
@@ -25,7 +29,10 @@ static const char head_help[] =
     "link\n"
     "                and that this audit holds; verify --head takes them as\n"
     "                one file\n\n"
-    "exit status: 0 done, 1 there is none or it cannot be read, 2 usage\n\n"
+    "exit status: 0 done, 1 there is none or it cannot be read, 2 usage, 3 "
+    "the\n"
+    "daemon does not answer and the files may not be read, 4 the caller may "
+    "not\n\n"
     "examples:\n"
     "  culvert audit head | mail -s 'audit head of edge-01' auditor@example\n"
     "  culvert audit head -o /media/usb/head-$(date +%F).txt\n"
@@ -36,7 +43,8 @@ static const char key_help[] =
     "Prints the public key (PEM) that heads and exports are signed with. "
     "Whoever\n"
     "checks must have it from a moment when this machine was trusted.\n\n"
-    "exit status: 0 done, 1 it cannot be read, 2 usage\n\n"
+    "exit status: 0 done, 1 it cannot be read, 2 usage, 3 the daemon does not\n"
+    "answer and the file may not be read, 4 the caller may not\n\n"
     "examples:\n"
     "  culvert audit key > edge-01.pub\n"
     "  culvert audit verify --dir /mnt/copy --key edge-01.pub\n"
@@ -63,26 +71,141 @@ static int write_new(const char *path, const char *text, size_t len)
 	return CLI_FAILED;
 }
 
-static int print_head(const struct config *cfg, const char *out)
+/* ---- asking -----------------------------------------------------------------
+ */
+
+struct ear {
+	reading_row_fn *row; /* NULL: none come */
+};
+
+static bool on_line(void *arg, const json_t *line)
+{
+	const struct ear *ear = arg;
+	const json_t *row = json_object_get(line, "row");
+
+	return row == NULL || ear->row == NULL || ear->row(NULL, row);
+}
+
+/* What the daemon answers, a new reference; NULL: *e says why it does not. */
+static json_t *ask(const struct config *cfg, const char *op, const char *device,
+		   reading_row_fn *row, enum err *e, char why[256])
+{
+	json_t *request = json_pack("{s:s,s:s}", "op", op, "device", device);
+	struct ear ear = {.row = row};
+	json_t *answer = NULL;
+
+	*e = control_ask_long(cfg->control.path, request, on_line, &ear,
+			      &answer, why);
+	json_decref(request);
+	return answer;
+}
+
+/* CLI_OK: done. */
+static int end_with(const char *command, const json_t *answer)
+{
+	const char *error = cli_text(answer, "error");
+
+	if (json_is_true(json_object_get(answer, "ok")))
+		return CLI_OK;
+	fprintf(stderr, "culvert audit %s: %s\n", command,
+		error[0] != '\0' ? error : "the answer cannot be read");
+	return cli_refused_answer(answer);
+}
+
+/* ---- head -------------------------------------------------------------------
+ */
+
+static int put_head(const char *text, const char *out)
+{
+	if (out != NULL)
+		return write_new(out, text, strlen(text));
+	fputs(text, stdout);
+	return CLI_OK;
+}
+
+/* The daemon does not answer. */
+static int head_of_files(const struct config *cfg, const char *out, enum err e,
+			 const char *why)
 {
 	char text[AUDIT_HEAD_FILE_LEN];
 	struct audit_head h;
-	size_t len;
-	enum err e = audit_head_newest(cfg->records.path, &h);
+	enum err found = audit_head_newest(cfg->records.path, &h);
 
-	if (e != ERR_OK) {
-		fprintf(stderr, "culvert audit head: %s: %s\n",
-			cfg->records.path,
-			e == ERR_NOTFOUND ? "there is no head yet: the daemon "
-					    "signs one each minute"
-					  : err_text(e));
-		return CLI_FAILED;
+	if (found == ERR_OK) {
+		(void)audit_head_file(&h, text);
+		return put_head(text, out);
 	}
-	len = audit_head_file(&h, text);
-	if (out != NULL)
-		return write_new(out, text, len);
-	fputs(text, stdout);
-	return CLI_OK;
+	if (access(cfg->records.path, R_OK | X_OK) != 0) {
+		fprintf(stderr, "culvert audit head: %s\n", why);
+		return cli_ask_failed(e);
+	}
+	fprintf(stderr, "culvert audit head: %s: %s\n", cfg->records.path,
+		found == ERR_NOTFOUND ? "there is no head yet: the daemon "
+					"signs one each minute"
+				      : err_text(found));
+	return CLI_FAILED;
+}
+
+static int head(const struct config *cfg, const char *out)
+{
+	char why[256];
+	enum err e;
+	json_t *answer = ask(cfg, "audit-head", "", NULL, &e, why);
+	int rc;
+
+	if (answer == NULL)
+		return head_of_files(cfg, out, e, why);
+	rc = end_with("head", answer);
+	if (rc == CLI_OK)
+		rc = put_head(cli_text(answer, "head"), out);
+	json_decref(answer);
+	return rc;
+}
+
+/* ---- heads of a device ------------------------------------------------------
+ */
+
+static unsigned long heads_printed;
+
+static bool on_head(void *arg, const json_t *row)
+{
+	const char *text = cli_text(row, "head");
+
+	(void)arg;
+	if (text[0] == '\0') {
+		fprintf(stderr, "culvert audit head: row %lld holds no head\n",
+			cli_integer(row, "seq"));
+		return true;
+	}
+	heads_printed++;
+	return fputs(text, stdout) >= 0;
+}
+
+static int heads_of(const struct config *cfg, const char *device)
+{
+	char why[256];
+	enum err e;
+	json_t *answer = ask(cfg, "audit-heads", device, on_head, &e, why);
+	int rc;
+
+	if (answer == NULL && heads_printed == 0 &&
+	    access(cfg->records.path, R_OK | X_OK) == 0) {
+		answer =
+		    auditing_heads(cfg->records.path, device, on_head, NULL);
+	} else if (answer == NULL) {
+		fprintf(stderr, "culvert audit head: %s\n", why);
+		return cli_ask_failed(e);
+	}
+	rc = end_with("head", answer);
+	json_decref(answer);
+	if (rc != CLI_OK)
+		return rc;
+	if (heads_printed > 0 && fflush(stdout) == 0)
+		return CLI_OK;
+	fprintf(stderr, "culvert audit head: %s: %s\n", device,
+		heads_printed > 0 ? "cannot write to standard output"
+				  : "no head has come from it over a link");
+	return CLI_FAILED;
 }
 
 int cli_audit_head(int argc, char **argv)
@@ -108,19 +231,26 @@ int cli_audit_head(int argc, char **argv)
 	cfg = cli_config(path);
 	if (cfg == NULL)
 		return CLI_FAILED;
-	rc = device != NULL ? cli_audit_head_of(cfg, device)
-			    : print_head(cfg, out);
+	rc = device != NULL ? heads_of(cfg, device) : head(cfg, out);
 	config_free(cfg);
 	return rc;
 }
 
-static int print_key(const struct config *cfg)
+/* ---- key --------------------------------------------------------------------
+ */
+
+/* The daemon does not answer. */
+static int key_of_file(const struct config *cfg, enum err e, const char *why)
 {
 	char path[CONFIG_PATH_LEN + 8], line[256];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s.pub", cfg->records.signing_key);
 	f = fopen(path, "re");
+	if (f == NULL && errno == EACCES) {
+		fprintf(stderr, "culvert audit key: %s\n", why);
+		return cli_ask_failed(e);
+	}
 	if (f == NULL) {
 		fprintf(stderr,
 			"culvert audit key: %s: %s; the daemon writes it at "
@@ -132,6 +262,22 @@ static int print_key(const struct config *cfg)
 		fputs(line, stdout);
 	(void)fclose(f);
 	return CLI_OK;
+}
+
+static int key(const struct config *cfg)
+{
+	char why[256];
+	enum err e;
+	json_t *answer = ask(cfg, "audit-key", "", NULL, &e, why);
+	int rc;
+
+	if (answer == NULL)
+		return key_of_file(cfg, e, why);
+	rc = end_with("key", answer);
+	if (rc == CLI_OK)
+		fputs(cli_text(answer, "pem"), stdout);
+	json_decref(answer);
+	return rc;
 }
 
 int cli_audit_key(int argc, char **argv)
@@ -152,7 +298,7 @@ int cli_audit_key(int argc, char **argv)
 	cfg = cli_config(path);
 	if (cfg == NULL)
 		return CLI_FAILED;
-	rc = print_key(cfg);
+	rc = key(cfg);
 	config_free(cfg);
 	return rc;
 }

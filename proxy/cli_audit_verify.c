@@ -1,16 +1,19 @@
 #include <errno.h>
+#include <glob.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "policy/config.h"
+#include "proxy/auditing.h"
 #include "proxy/cli.h"
 #include "proxy/cli_audit.h"
 #include "proxy/cli_progress.h"
+#include "proxy/cli_ui.h"
+#include "proxy/control.h"
 #include "proxy/lib/clock.h"
 #include "proxy/lib/log.h"
-#include "proxy/lib/mem.h"
-#include "store/audit_verify.h"
 
 static const char help[] =
     "usage: culvert audit verify [-c FILE] [OPTIONS]\n\n"
@@ -18,7 +21,9 @@ static const char help[] =
     "the\n"
     "daemon runs or without it, and names what was changed, taken out, put in "
     "or\n"
-    "moved. The public key is enough.\n\n"
+    "moved. The public key is enough. Who may read the files checks them "
+    "here; for\n"
+    "an auditor who may not, the daemon does it beside its work.\n\n"
     "  --head FILE    heads kept elsewhere (culvert audit head), one or many "
     "in\n"
     "                 a file; may be given several times. Finds what was "
@@ -30,23 +35,26 @@ static const char help[] =
     "                 it and --key no configuration is read\n"
     "  --all          name every fault; default: the first 20\n"
     "  --json         one JSON object on standard output\n\n"
-    "exit status: 0 whole, 1 it could not be checked, 2 usage, 3 faulty\n\n"
+    "exit status: 0 whole, 1 it could not be checked, 2 usage, 3 faulty, 4 "
+    "the\n"
+    "caller may not\n\n"
     "examples:\n"
     "  culvert audit verify\n"
     "  culvert audit verify --head /media/usb/head-2026-05-04.txt\n"
     "  culvert audit verify --dir /mnt/copy --key edge-01.pub --json\n";
 
-enum { KEYS_MAX = 16, PATHS_MAX = 64, HEADS_MAX = 100000, SHOWN = 20 };
+enum { PATHS_MAX = 64 };
+
+static const char me[] = "culvert audit verify";
 
 struct work {
-	const char *dir;
-	const char *key_paths[KEYS_MAX], *head_paths[PATHS_MAX];
-	size_t n_keys, n_paths, n_heads, room;
-	struct seal_verifier *keys[KEYS_MAX];
-	struct audit_head *heads; /* n_heads, with room for room */
-	bool all, as_json;
-	uint64_t shown;
-	json_t *findings;
+	struct auditing a;
+	bool has_dir;
+	const char *key_paths[AUDITING_KEYS_MAX], *head_paths[PATHS_MAX];
+	size_t n_key_paths, n_paths;
+	bool as_json;
+	long long shown;
+	json_t *faults;
 	struct cli_progress progress;
 	bool progressing;
 };
@@ -54,28 +62,22 @@ struct work {
 /* ---- what it is told -------------------------------------------------------
  */
 
-static void on_finding(void *arg, const struct audit_finding *f)
+static bool on_fault(void *arg, const json_t *row)
 {
 	struct work *w = arg;
+	const char *file = cli_text(row, "file");
 
-	if (!w->all && w->shown >= SHOWN)
-		return;
 	w->shown++;
-	if (w->as_json) {
-		json_array_append_new(
-		    w->findings, json_pack("{s:s,s:I,s:s,s:s}", "fault",
-					   audit_fault_text(f->fault), "seq",
-					   (json_int_t)f->seq, "file", f->file,
-					   "text", f->text));
-		return;
-	}
+	if (w->as_json)
+		return json_array_append(w->faults, (json_t *)row) == 0;
 	cli_progress_end(&w->progress);
 	w->progressing = false;
-	printf("fault      %-16s %s: %s\n", audit_fault_text(f->fault),
-	       f->file[0] != '\0' ? f->file : "audit", f->text);
+	printf("fault      %-16s %s: %s\n", cli_text(row, "fault"),
+	       file[0] != '\0' ? file : "audit", cli_text(row, "text"));
+	return true;
 }
 
-static void on_progress(void *arg, uint64_t done, uint64_t total)
+static bool on_progress(void *arg, uint64_t done, uint64_t total)
 {
 	struct work *w = arg;
 
@@ -83,131 +85,94 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
 		cli_progress_begin(&w->progress, "checking the audit", total,
 				   CLI_PROGRESS_COUNT);
 	w->progressing = true;
+	w->progress.total = total;
 	cli_progress_to(&w->progress, done);
+	return true;
+}
+
+static bool on_line(void *arg, const json_t *line)
+{
+	const json_t *row = json_object_get(line, "row"),
+		     *progress = json_object_get(line, "progress");
+
+	if (row != NULL)
+		return on_fault(arg, row);
+	return on_progress(arg, (uint64_t)cli_integer(progress, "done"),
+			   (uint64_t)cli_integer(progress, "total"));
 }
 
 /* ---- the end ---------------------------------------------------------------
  */
 
-#define ULL(v) ((unsigned long long)(v))
-
-static void print_text(const struct work *w,
-		       const struct audit_verify_report *r)
+static void print_text(const struct work *w, const json_t *r)
 {
-	char when[CLOCK_TEXT_LEN], chain[2 * AUDIT_CHAIN_LEN + 1];
+	long long faults = cli_integer(r, "n_faults");
+	char when[CLOCK_TEXT_LEN];
 
-	if (r->findings > w->shown)
-		printf("fault      and %llu more; --all names them\n",
-		       ULL(r->findings - w->shown));
-	printf("rows       %llu, the last is %lld\n", ULL(r->rows),
-	       (long long)r->last);
-	if (r->chain_first != 0)
+	if (faults > w->shown)
+		printf("fault      and %lld more; --all names them\n",
+		       faults - w->shown);
+	printf("rows       %lld, the last is %lld\n", cli_integer(r, "rows"),
+	       cli_integer(r, "last"));
+	if (cli_integer(r, "chain_first") != 0)
 		printf("chain      begins at row %lld, is now %s\n",
-		       (long long)r->chain_first,
-		       seal_hex(r->chain, AUDIT_CHAIN_LEN, chain));
-	if (r->unchained > 0)
-		printf("unchained  %llu rows from before there was a chain: "
+		       cli_integer(r, "chain_first"), cli_text(r, "chain"));
+	if (cli_integer(r, "unchained") > 0)
+		printf("unchained  %lld rows from before there was a chain: "
 		       "nothing can be said of them\n",
-		       ULL(r->unchained));
-	if (r->pruned > 0)
-		printf("pruned     %llu rows, signed hashes stand for them\n",
-		       ULL(r->pruned));
-	if (r->erased > 0)
-		printf("erased     %llu sealed values, on record\n",
-		       ULL(r->erased));
-	printf("heads      %llu", ULL(r->heads));
-	if (r->head_last != 0)
+		       cli_integer(r, "unchained"));
+	if (cli_integer(r, "pruned") > 0)
+		printf("pruned     %lld rows, signed hashes stand for them\n",
+		       cli_integer(r, "pruned"));
+	if (cli_integer(r, "erased") > 0)
+		printf("erased     %lld sealed values, on record\n",
+		       cli_integer(r, "erased"));
+	printf("heads      %lld", cli_integer(r, "heads"));
+	if (cli_integer(r, "head_last") != 0)
 		printf(", the last good one covers row %lld (%s)",
-		       (long long)r->head_last,
-		       clock_text(r->head_last_ms, when));
+		       cli_integer(r, "head_last"),
+		       clock_text(cli_integer(r, "head_last_ms"), when));
 	printf("\n");
-	if (r->uncovered > 0)
-		printf("uncovered  %llu rows after it: no signature stands for "
+	if (cli_integer(r, "uncovered") > 0)
+		printf("uncovered  %lld rows after it: no signature stands for "
 		       "them yet\n",
-		       ULL(r->uncovered));
-	printf("outside    %zu heads given\n", w->n_heads);
-	if (r->findings == 0)
+		       cli_integer(r, "uncovered"));
+	printf("outside    %zu heads given\n", w->a.n_heads);
+	if (faults == 0)
 		printf("result     whole\n");
 	else
-		printf("result     FAULTY, %llu faults; the first: %s\n",
-		       ULL(r->findings), r->first.text);
+		printf("result     FAULTY, %lld faults; the first: %s\n",
+		       faults, cli_text(json_object_get(r, "first"), "text"));
 }
 
-static void print_json(const struct work *w,
-		       const struct audit_verify_report *r)
+/* Takes answer; NULL: it failed, and why is said here. */
+static int show(struct work *w, json_t *answer)
 {
-	char chain[2 * AUDIT_CHAIN_LEN + 1];
-	json_t *j = json_pack(
-	    "{s:b,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "whole",
-	    r->findings == 0, "rows", (json_int_t)r->rows, "unchained",
-	    (json_int_t)r->unchained, "chain_first", (json_int_t)r->chain_first,
-	    "last", (json_int_t)r->last, "chain",
-	    seal_hex(r->chain, AUDIT_CHAIN_LEN, chain), "heads",
-	    (json_int_t)r->heads, "head_last", (json_int_t)r->head_last,
-	    "uncovered", (json_int_t)r->uncovered, "pruned",
-	    (json_int_t)r->pruned, "erased", (json_int_t)r->erased, "n_faults",
-	    (json_int_t)r->findings, "faults", w->findings);
-
-	if (j != NULL && r->findings > 0)
-		json_object_set_new(j, "first",
-				    json_pack("{s:s,s:I,s:s,s:s}", "fault",
-					      audit_fault_text(r->first.fault),
-					      "seq", (json_int_t)r->first.seq,
-					      "file", r->first.file, "text",
-					      r->first.text));
-	if (j != NULL)
-		json_dumpf(j, stdout, JSON_INDENT(2));
-	printf("\n");
-	json_decref(j);
-}
-
-static int check(struct work *w)
-{
-	struct audit_verify_options o = {.dir = w->dir,
-					 .keys = w->keys,
-					 .n_keys = w->n_keys,
-					 .known = w->heads,
-					 .n_known = w->n_heads,
-					 .finding = on_finding,
-					 .progress = on_progress,
-					 .arg = w};
-	struct audit_verify_report r;
-	char why[AUDIT_WHY_LEN] = "";
-	enum err e = audit_verify(&o, &r, why);
+	json_t *report = json_object_get(answer, "report");
+	bool whole = json_is_true(json_object_get(report, "whole"));
+	int rc = CLI_FAILED;
 
 	cli_progress_end(&w->progress);
-	if (e != ERR_OK && e != ERR_CORRUPT) {
-		fprintf(stderr, "culvert audit verify: %s\n",
-			why[0] != '\0' ? why : err_text(e));
-		return CLI_FAILED;
+	if (report == NULL) {
+		const char *error = cli_text(answer, "error");
+
+		fprintf(stderr, "%s: %s\n", me,
+			error[0] != '\0' ? error : "out of memory");
+		rc = cli_refused_answer(answer);
+	} else if (w->as_json) {
+		json_object_set(report, "faults", w->faults);
+		if (cli_json(json_incref(report)) == CLI_OK)
+			rc = whole ? CLI_OK : CLI_FAULTY;
+	} else {
+		print_text(w, report);
+		rc = whole ? CLI_OK : CLI_FAULTY;
 	}
-	if (w->as_json)
-		print_json(w, &r);
-	else
-		print_text(w, &r);
-	return e == ERR_OK ? CLI_OK : CLI_FAULTY;
+	json_decref(answer);
+	return rc;
 }
 
 /* ---- what it is given ------------------------------------------------------
  */
-
-static bool add_head(struct work *w, const struct audit_head *h)
-{
-	size_t room = w->room == 0 ? 16 : 2 * w->room;
-	struct audit_head *more;
-
-	if (w->n_heads == HEADS_MAX)
-		return false;
-	if (w->n_heads == w->room) {
-		more = mem_realloc(w->heads, room * sizeof(*more));
-		if (more == NULL)
-			return false;
-		w->heads = more;
-		w->room = room;
-	}
-	w->heads[w->n_heads++] = *h;
-	return true;
-}
 
 /* The lines up to the next signature. 0: the end; more than cap: no head. */
 static size_t next_head(FILE *f, char *text, size_t cap)
@@ -232,16 +197,19 @@ static size_t next_head(FILE *f, char *text, size_t cap)
 static const char *take_heads(struct work *w, FILE *f)
 {
 	char text[AUDIT_HEAD_FILE_LEN];
-	struct audit_head h;
-	size_t before = w->n_heads, n;
+	size_t before = w->a.n_heads, n;
 
 	while ((n = next_head(f, text, sizeof(text))) > 0) {
-		if (n > sizeof(text) || audit_head_parse(text, n, &h) != ERR_OK)
+		enum err e = auditing_add_head(&w->a, text, n);
+
+		if (e == ERR_INVAL)
 			return "no head as culvert audit head prints it";
-		if (!add_head(w, &h))
+		if (e == ERR_LIMIT)
 			return "more heads than are taken at once (100,000)";
+		if (e != ERR_OK)
+			return err_text(e);
 	}
-	return w->n_heads > before ? NULL : "no head in it";
+	return w->a.n_heads > before ? NULL : "no head in it";
 }
 
 static bool read_heads(struct work *w, const char *path)
@@ -250,28 +218,33 @@ static bool read_heads(struct work *w, const char *path)
 	const char *wrong;
 
 	if (f == NULL) {
-		fprintf(stderr, "culvert audit verify: %s: %s\n", path,
-			strerror(errno));
+		fprintf(stderr, "%s: %s: %s\n", me, path, strerror(errno));
 		return false;
 	}
 	wrong = take_heads(w, f);
 	(void)fclose(f);
 	if (wrong != NULL)
-		fprintf(stderr, "culvert audit verify: %s: %s\n", path, wrong);
+		fprintf(stderr, "%s: %s: %s\n", me, path, wrong);
 	return wrong == NULL;
 }
 
-static bool read_all(struct work *w)
+static bool read_keys(struct work *w)
 {
 	char why[SEAL_WHY_LEN];
 
-	for (size_t i = 0; i < w->n_keys; i++) {
-		if (seal_verifier_open(w->key_paths[i], &w->keys[i], why) ==
-		    ERR_OK)
-			continue;
-		fprintf(stderr, "culvert audit verify: %s\n", why);
-		return false;
+	for (size_t i = 0; i < w->n_key_paths; i++) {
+		if (seal_verifier_open(w->key_paths[i], &w->a.keys[w->a.n_keys],
+				       why) != ERR_OK) {
+			fprintf(stderr, "%s: %s\n", me, why);
+			return false;
+		}
+		w->a.n_keys++;
 	}
+	return true;
+}
+
+static bool read_all_heads(struct work *w)
+{
 	for (size_t i = 0; i < w->n_paths; i++)
 		if (!read_heads(w, w->head_paths[i]))
 			return false;
@@ -284,7 +257,7 @@ static bool take(struct work *w, int argc, char **argv)
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 
 		if (strcmp(argv[i], "--all") == 0) {
-			w->all = true;
+			w->a.all = true;
 			continue;
 		}
 		if (strcmp(argv[i], "--json") == 0) {
@@ -294,9 +267,10 @@ static bool take(struct work *w, int argc, char **argv)
 		if (value == NULL)
 			return false;
 		if (strcmp(argv[i], "--dir") == 0)
-			w->dir = value;
-		else if (strcmp(argv[i], "--key") == 0 && w->n_keys < KEYS_MAX)
-			w->key_paths[w->n_keys++] = value;
+			w->a.dir = value;
+		else if (strcmp(argv[i], "--key") == 0 &&
+			 w->n_key_paths < AUDITING_KEYS_MAX)
+			w->key_paths[w->n_key_paths++] = value;
 		else if (strcmp(argv[i], "--head") == 0 &&
 			 w->n_paths < PATHS_MAX)
 			w->head_paths[w->n_paths++] = value;
@@ -307,27 +281,109 @@ static bool take(struct work *w, int argc, char **argv)
 	return true;
 }
 
-static int run(struct work *w)
-{
-	int rc = CLI_FAILED;
+/* ---- here, or by the daemon -------------------------------------------------
+ */
 
-	w->findings = json_array();
-	if (read_all(w))
-		rc = check(w);
-	for (size_t i = 0; i < w->n_keys; i++)
-		seal_verifier_free(w->keys[i]);
-	mem_free(w->heads);
-	json_decref(w->findings);
+static int check_here(struct work *w)
+{
+	w->a.row = on_fault;
+	w->a.progress = on_progress;
+	w->a.arg = w;
+	return read_keys(w) ? show(w, auditing_check(&w->a)) : CLI_FAILED;
+}
+
+static json_t *request_of(const struct work *w)
+{
+	json_t *heads = json_array(), *keys = json_array();
+	char text[AUDIT_HEAD_FILE_LEN], pem[4096];
+
+	for (size_t i = 0; i < w->a.n_heads; i++) {
+		(void)audit_head_file(&w->a.heads[i], text);
+		json_array_append_new(heads, json_string(text));
+	}
+	for (size_t i = 0; i < w->n_key_paths; i++) {
+		FILE *f = fopen(w->key_paths[i], "re");
+		size_t n = f != NULL ? fread(pem, 1, sizeof(pem) - 1, f) : 0;
+
+		pem[n] = '\0';
+		if (f != NULL)
+			(void)fclose(f);
+		json_array_append_new(keys, json_string(pem));
+	}
+	return json_pack("{s:s,s:b,s:o,s:o}", "op", "audit-verify", "all",
+			 w->a.all, "heads", heads, "keys", keys);
+}
+
+/* By one who may not read the files. */
+static int check_there(struct work *w, const char *socket)
+{
+	json_t *request, *answer = NULL;
+	char why[256];
+	enum err e;
+
+	if (w->a.n_heads > AUDITING_HEADS_ASKED) {
+		fprintf(stderr,
+			"%s: more heads than the daemon takes at once (%d); "
+			"give the newest\n",
+			me, AUDITING_HEADS_ASKED);
+		return CLI_FAILED;
+	}
+	request = request_of(w);
+	e = control_ask_long(socket, request, on_line, w, &answer, why);
+	json_decref(request);
+	if (e == ERR_OK)
+		return show(w, answer);
+	cli_progress_end(&w->progress);
+	fprintf(stderr, "%s: the files may not be read here, and %s\n", me,
+		why);
+	return e == ERR_DENIED ? CLI_DENIED : CLI_FAILED;
+}
+
+/* Whether the caller may read all that is checked: he then need not believe the
+ * process that wrote it. */
+static bool may_be_read(const struct work *w)
+{
+	char pattern[CONFIG_PATH_LEN + 16];
+	bool good = access(w->a.dir, R_OK | X_OK) == 0;
+	glob_t g;
+
+	for (size_t i = 0; i < w->n_key_paths; i++)
+		good = good && access(w->key_paths[i], R_OK) == 0;
+	snprintf(pattern, sizeof(pattern), "%s/audit-*.db", w->a.dir);
+	if (!good || glob(pattern, GLOB_NOSORT, NULL, &g) != 0)
+		return false;
+	for (size_t i = 0; i < g.gl_pathc; i++)
+		good = good && access(g.gl_pathv[i], R_OK) == 0;
+	globfree(&g);
+	return good;
+}
+
+/* cfg is NULL when a directory and a key are given. */
+static int run(struct work *w, const struct config *cfg)
+{
+	bool default_key = w->n_key_paths == 0;
+	char key[CONFIG_PATH_LEN + 8];
+	int rc;
+
+	if (default_key) {
+		snprintf(key, sizeof(key), "%s.pub", cfg->records.signing_key);
+		w->key_paths[w->n_key_paths++] = key;
+	}
+	if (w->has_dir || may_be_read(w)) {
+		rc = check_here(w);
+	} else {
+		w->n_key_paths -= default_key ? 1 : 0;
+		rc = check_there(w, cfg->control.path);
+	}
 	return rc;
 }
 
 int cli_audit_verify(int argc, char **argv)
 {
-	char key[CONFIG_PATH_LEN + 8];
 	struct work w = {0};
 	struct config *cfg = NULL;
 	const char *path;
-	int rc;
+	int rc = CLI_FAILED;
 
 	if (cli_wants_help(argc, argv)) {
 		fputs(help, stdout);
@@ -339,17 +395,19 @@ int cli_audit_verify(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	log_set_level(LOG_WARN);
-	if (w.dir == NULL || w.n_keys == 0) {
+	w.has_dir = w.a.dir != NULL;
+	if (!w.has_dir || w.n_key_paths == 0) {
 		cfg = cli_config(path);
 		if (cfg == NULL)
 			return CLI_FAILED;
-		snprintf(key, sizeof(key), "%s.pub", cfg->records.signing_key);
-		if (w.dir == NULL)
-			w.dir = cfg->records.path;
-		if (w.n_keys == 0)
-			w.key_paths[w.n_keys++] = key;
+		if (!w.has_dir)
+			w.a.dir = cfg->records.path;
 	}
-	rc = run(&w);
+	w.faults = json_array();
+	if (read_all_heads(&w))
+		rc = run(&w, cfg);
+	auditing_free(&w.a);
+	json_decref(w.faults);
 	config_free(cfg);
 	return rc;
 }

@@ -26,7 +26,8 @@ struct control {
 	int listening;
 	int stop; /* eventfd */
 	atomic_bool stopping;
-	atomic_uint owners; /* itself, and each call still under way */
+	atomic_bool verifying; /* one check of the audit at a time */
+	atomic_uint owners;    /* itself, and each call still under way */
 	int64_t started_ms;
 	struct refusals *refusals; /* policy/limits.h: repeats are counted */
 };

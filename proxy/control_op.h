@@ -122,6 +122,9 @@ control_run_fn control_run_audit_hold;
 control_run_fn control_run_audit_erase;
 control_run_fn control_run_audit_clock;
 control_run_fn control_run_audit_head;
+control_run_fn control_run_audit_key; /* control_verify.c */
+control_run_fn control_run_audit_heads;
+control_run_fn control_run_audit_verify;
 control_run_fn control_run_report; /* control_report.c */
 
 #endif

@@ -2,9 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "policy/config.h"
 #include "proxy/lib/clock.h"
@@ -12,18 +10,8 @@
 #include "proxy/lib/mem.h"
 #include "proxy/lib/wr.h"
 #include "store/ledger.h"
-#include "store/spool.h"
 
-enum {
-	NICER = 10,
-	PROGRESS_NS = 200 * 1000000,
-	LOOK_NS = 100 * 1000000,
-	BUSY_PER_S = 20, /* instances a second: somebody sends a study */
-	REST = 4,        /* while busy: rest so many times the work */
-	REST_MAX_NS = 250 * 1000000,
-	LAG_MAX = 5000, /* records that the ledger is behind */
-	LAG_WAITS = 20  /* of REST_MAX_NS each */
-};
+enum { PROGRESS_NS = 200 * 1000000 };
 
 void control_stream_name(const struct control_connection *k, const char *what,
 			 const char *suffix, char out[EXPORT_NAME_LEN])
@@ -66,16 +54,6 @@ enum err control_stream_put(void *arg, const void *p, size_t n)
 	return put_frames(s, p, n);
 }
 
-/* Whoever sends goes first. Linux keeps a thread's own value, and this one ends
- * with the export. */
-static void step_back(void)
-{
-	id_t self = (id_t)gettid();
-
-	(void)setpriority(PRIO_PROCESS, self,
-			  getpriority(PRIO_PROCESS, self) + NICER);
-}
-
 enum err control_stream_begin(struct control_stream *s,
 			      struct control_connection *k, const char *name,
 			      const char *media, bool zipped)
@@ -87,8 +65,7 @@ enum err control_stream_begin(struct control_stream *s,
 	*s = (struct control_stream){.k = k, .zipped = zipped};
 	snprintf(s->name, sizeof(s->name), "%s", name);
 	snprintf(zip, sizeof(zip), "%s.zip", name);
-	step_back();
-	s->page_ns = clock_mono_ns();
+	control_pace_begin(&s->pace);
 	answer =
 	    json_pack("{s:b,s:s,s:s}", "ok", 1, "name", zipped ? zip : s->name,
 		      "media", zipped ? "application/zip" : media);
@@ -177,45 +154,8 @@ void control_stream_sign_off(struct control_stream *s, enum err e,
 	mem_free(text);
 }
 
-/* ---- giving way
+/* ---- progress
  * ------------------------------------------------------------------ */
-
-static void rest(uint64_t ns)
-{
-	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000u),
-			     .tv_nsec = (long)(ns % 1000000000u)};
-
-	(void)nanosleep(&t, NULL);
-}
-
-static bool ledger_is_behind(const struct control_options *opt,
-			     const struct spool_stats *spool)
-{
-	struct ledger_stats ledger;
-
-	ledger_stats(opt->ledger, &ledger);
-	return spool->sequence > ledger.applied &&
-	       spool->sequence - ledger.applied > LAG_MAX;
-}
-
-static void look(struct control_stream *s, uint64_t now)
-{
-	const struct control_options *opt = s->k->opt;
-	struct spool_stats spool;
-	uint64_t since = now - s->looked_ns;
-
-	spool_stats(opt->spool, &spool);
-	s->busy = s->looked_ns != 0 &&
-		  (spool.stored - s->stored) * 1000000000u / since > BUSY_PER_S;
-	for (int i = 0; i < LAG_WAITS && ledger_is_behind(opt, &spool) &&
-			!control_stopping(s->k);
-	     i++) {
-		rest(REST_MAX_NS);
-		spool_stats(opt->spool, &spool);
-	}
-	s->stored = spool.stored;
-	s->looked_ns = clock_mono_ns();
-}
 
 static bool tell(struct control_stream *s, uint64_t done, uint64_t total)
 {
@@ -230,7 +170,7 @@ static bool tell(struct control_stream *s, uint64_t done, uint64_t total)
 bool control_stream_go_on(void *arg, uint64_t done, uint64_t total)
 {
 	struct control_stream *s = arg;
-	uint64_t now = clock_mono_ns(), worked = now - s->page_ns;
+	uint64_t now = clock_mono_ns();
 
 	if (control_stopping(s->k))
 		return false;
@@ -239,10 +179,6 @@ bool control_stream_go_on(void *arg, uint64_t done, uint64_t total)
 		if (!tell(s, done, total))
 			return false;
 	}
-	if (now - s->looked_ns >= LOOK_NS)
-		look(s, now);
-	if (s->busy)
-		rest(worked * REST < REST_MAX_NS ? worked * REST : REST_MAX_NS);
-	s->page_ns = clock_mono_ns();
+	control_pace_keep(&s->pace, s->k);
 	return true;
 }

@@ -4,6 +4,7 @@
 #define PROXY_CONTROL_STREAM_H
 
 #include "proxy/control_op.h"
+#include "proxy/control_pace.h"
 #include "proxy/export_frames.h"
 #include "proxy/export_zip.h"
 #include "store/export_manifest.h"
@@ -13,11 +14,8 @@ struct control_stream {
 	bool zipped;
 	struct export_zip zip;
 	char name[EXPORT_NAME_LEN];
-	uint64_t told_ns;   /* progress */
-	uint64_t page_ns;   /* the page began */
-	uint64_t looked_ns; /* at the spool */
-	uint64_t stored;
-	bool busy; /* images come in */
+	uint64_t told_ns; /* progress */
+	struct control_pace pace;
 };
 
 /* Answer with the name and the kind of the file, begin the frames. From here on

@@ -7,7 +7,16 @@
 #include "proxy/lib/mem.h"
 #include "store/audit_verify_int.h"
 
-enum { PROGRESS_EVERY = 4096 };
+enum { PROGRESS_EVERY = 1024 };
+
+bool audit_check_goes_on(struct audit_check *c)
+{
+	const struct audit_verify_options *o = c->o;
+
+	if (!c->stopped && o->progress != NULL)
+		c->stopped = !o->progress(o->arg, c->r->rows, c->total);
+	return !c->stopped;
+}
 
 const char *audit_fault_text(enum audit_fault f)
 {
@@ -191,22 +200,15 @@ static void look_row(struct audit_check *c, const struct audit_row *r,
 /* ---- all rows --------------------------------------------------------------
  */
 
-static void tell(struct audit_check *c, struct audit_reader *reader)
-{
-	int64_t first, last;
-
-	audit_read_span(reader, &first, &last);
-	if (c->o->progress != NULL)
-		c->o->progress(c->o->arg, c->r->rows,
-			       (uint64_t)(last - first + 1));
-}
-
 static enum err walk(struct audit_check *c, struct audit_reader *reader)
 {
 	const struct audit_row *row = NULL;
+	int64_t first, last;
 	enum err e;
 
 	do {
+		audit_read_span(reader, &first, &last);
+		c->total = (uint64_t)(last - first + 1);
 		e = audit_read_next(reader, &row);
 		if (e == ERR_CORRUPT)
 			audit_check_say(c, AUDIT_FAULT_FILE_DAMAGED, 0,
@@ -215,12 +217,11 @@ static enum err walk(struct audit_check *c, struct audit_reader *reader)
 					audit_read_why(reader));
 		else if (e == ERR_OK && row != NULL)
 			look_row(c, row, audit_read_file(reader));
-		if (c->r->rows % PROGRESS_EVERY == 0)
-			tell(c, reader);
+		if (c->r->rows % PROGRESS_EVERY == 0 && !audit_check_goes_on(c))
+			return ERR_CANCELED;
 	} while (e == ERR_CORRUPT || (e == ERR_OK && row != NULL));
 	if (e != ERR_OK)
 		snprintf(c->why, sizeof(c->why), "%s", audit_read_why(reader));
-	tell(c, reader);
 	return e;
 }
 

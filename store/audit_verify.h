@@ -60,9 +60,11 @@ struct audit_verify_options {
 	size_t n_keys;
 	const struct audit_head *known; /* kept outside; in any order */
 	size_t n_known;
-	/* Both may be NULL. finding: in order of seq, as far as that goes. */
+	/* Both may be NULL. finding: in order of seq, as far as that goes.
+	 * progress: many times a second, total 0 as long as it is not known;
+	 * it may wait. False: no further. */
 	void (*finding)(void *arg, const struct audit_finding *f);
-	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	bool (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
 };
 
@@ -83,7 +85,8 @@ struct audit_verify_report {
 };
 
 /* ERR_OK: nothing found; ERR_CORRUPT: report->findings > 0; ERR_NOTFOUND: no
- * audit there; ERR_IO, ERR_NOMEM: it could not be walked, why says so. */
+ * audit there; ERR_CANCELED: progress said so; ERR_IO, ERR_NOMEM: it could not
+ * be walked, why says so. */
 enum err audit_verify(const struct audit_verify_options *o,
 		      struct audit_verify_report *report,
 		      char why[AUDIT_WHY_LEN]) MUST_CHECK;

@@ -6,6 +6,8 @@
 #include "store/audit_verify_int.h"
 #include "store/migrations.h"
 
+enum { STEPS = 100000 /* of SQLite's machine, between two looks */ };
+
 /* What a file must have, by its version. */
 static const struct {
 	int version;
@@ -87,6 +89,11 @@ static void look_blobs(struct audit_check *c, sqlite3 *db, const char *name)
 				(long long)seq);
 }
 
+static int on_steps(void *arg)
+{
+	return audit_check_goes_on(arg) ? 0 : 1;
+}
+
 static enum err look(void *arg, const char *name, const char *path)
 {
 	struct audit_check *c = arg;
@@ -99,11 +106,12 @@ static enum err look(void *arg, const char *name, const char *path)
 	/* what cannot be read, the rows' reader says */
 	if (audit_db_open(&o, &db, NULL) != ERR_OK)
 		return ERR_OK;
+	sqlite3_progress_handler(db, STEPS, on_steps, c);
 	look_log(c, db, name);
 	look_triggers(c, db, name);
 	look_blobs(c, db, name);
 	db_close(db);
-	return ERR_OK;
+	return audit_check_goes_on(c) ? ERR_OK : ERR_CANCELED;
 }
 
 enum err audit_check_files(struct audit_check *c)

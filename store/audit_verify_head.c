@@ -11,7 +11,10 @@
 
 #define PRUNED "audit-pruned.db"
 
-enum { COVER_MS = 5 * 60 * 1000 }; /* rows without a head, at most */
+enum {
+	COVER_MS = 5 * 60 * 1000, /* rows without a head, at most */
+	PROGRESS_EVERY = 128
+};
 
 struct stretch {
 	struct audit_check *c;
@@ -226,6 +229,9 @@ static enum err walk(struct stretch *s)
 	enum err e = change_file(s, &more);
 
 	while (e == ERR_OK && more) {
+		if (s->c->r->heads % PROGRESS_EVERY == 0 &&
+		    !audit_check_goes_on(s->c))
+			return ERR_CANCELED;
 		/* at the end of a stretch, another file may have the next */
 		if (!stretch_next(s, &h, &good) || h.number != s->number) {
 			e = change_file(s, &more);
@@ -360,6 +366,8 @@ enum err audit_check_heads(struct audit_check *c)
 	if (e == ERR_OK)
 		e = look_copy(c);
 	for (size_t i = 0; e == ERR_OK && i < c->o->n_known; i++)
-		e = look_known(c, &c->o->known[i], "head from outside");
+		e = !audit_check_goes_on(c)
+			? ERR_CANCELED
+			: look_known(c, &c->o->known[i], "head from outside");
 	return e == ERR_OK ? look_rest(c) : e;
 }

@@ -37,8 +37,14 @@ struct audit_check {
 	bool erasure_good;
 	char erasure_study[65];
 	int64_t erasure_before_ms;
+
+	uint64_t total; /* rows there are; 0: not known yet */
+	bool stopped;
 	char why[AUDIT_WHY_LEN];
 };
+
+/* Tells how far it is. False: no further. */
+bool audit_check_goes_on(struct audit_check *c);
 
 void audit_check_say(struct audit_check *c, enum audit_fault fault, int64_t seq,
 		     const char *file, const char *fmt, ...)

@@ -187,7 +187,8 @@ def test_the_reading_commands_need_no_right_to_the_files(daemon):
     assert set(commands.values()) == {
         r['name'] for r in json.loads(
             culvert.run('rights', '--json', check=True).stdout)
-        if r['for'].startswith(('see ', 'find ')) and r['name'] != 'status'}
+        if r['for'].startswith(('see ', 'find ')) and r['name'] != 'status'
+        and not r['name'].startswith('audit-')}
     for words, op in commands.items():
         for role in GROUPS:
             p = command_as(daemon, [role], *words)
@@ -221,6 +222,112 @@ def test_the_reading_commands_need_no_right_to_the_files(daemon):
         p = command_as(daemon, GROUPS, *words)
         assert p.returncode == 3 and 'no daemon answers' in p.stderr, p
         assert daemon.cli(*words).returncode == 0, words
+
+
+def forge(daemon):
+    """A row is changed by one who holds all rights. Its number."""
+    daemon.stop()
+    month, = (daemon.root / 'records').glob('audit-[0-9]*.db')
+    db = sqlite3.connect(month)
+    for name, in db.execute("SELECT name FROM sqlite_master WHERE "
+                            "type='trigger'").fetchall():
+        db.execute('DROP TRIGGER ' + name)
+    seq, = db.execute('SELECT min(seq) FROM audit').fetchone()
+    db.execute("UPDATE audit SET detail='{}' WHERE seq=?", (seq,))
+    db.commit()
+    db.close()
+    daemon.start()
+    return seq
+
+
+def test_an_auditor_checks_the_audit_without_the_files(daemon):
+    commands = {('head',): 'audit-head', ('head', '--of', 'x'): 'audit-heads',
+                ('key',): 'audit-key', ('verify',): 'audit-verify'}
+    for words, op in commands.items():
+        for roles in (['operator'], ['security'], []):
+            p = command_as(daemon, roles, 'audit', *words)
+            assert p.returncode == 4 and not p.stdout, (words, roles, p)
+            assert 'may not ' + op in p.stderr or not roles, p
+    key = command_as(daemon, ['auditor'], 'audit', 'key')
+    assert key.stdout == daemon.cli('audit', 'key', check=True).stdout
+    assert key.stdout.startswith('-----BEGIN PUBLIC KEY-----'), key
+    head = command_as(daemon, ['auditor'], 'audit', 'head')
+    assert head.returncode == 0 and '\nsignature: ' in head.stdout, head
+    assert [r for r in audit(daemon, 'manual-action')
+            if r[2] == {'order': 'audit-head', 'role': 'auditor'}]
+    p = command_as(daemon, ['auditor'], 'audit', 'head', '--of', 'x')
+    assert p.returncode == 1 and 'no head has come' in p.stderr, p
+    p = command_as(daemon, ['auditor'], 'audit', 'verify')
+    assert p.returncode == 0 and 'result     whole' in p.stdout, p
+    # with what was kept elsewhere
+    kept = daemon.open_config.parent
+    (kept / 'head').write_text(head.stdout)
+    (kept / 'pub').write_text(key.stdout)
+    args = ['verify', '--json', '--head', str(kept / 'head'),
+            '--key', str(kept / 'pub')]
+    p = command_as(daemon, ['auditor'], 'audit', *args)
+    report = json.loads(p.stdout)
+    assert report['whole'] and report['faults'] == [], report
+    assert set(report) == set(json.loads(
+        daemon.cli('audit', *args, check=True).stdout))
+    subprocess.run('openssl ecparam -name prime256v1 -genkey -noout | '
+                   'openssl ec -pubout -out %s/other' % kept, shell=True,
+                   check=True, capture_output=True)
+    p = command_as(daemon, ['auditor'], 'audit', 'verify', '--key',
+                   str(kept / 'other'))
+    assert p.returncode == 3 and 'head-key' in p.stdout, p
+    seq = forge(daemon)
+    p = command_as(daemon, ['auditor'], 'audit', 'verify', '--all')
+    root = daemon.cli('audit', 'verify', '--all')
+    assert p.returncode == root.returncode == 3
+    assert [x for x in p.stdout.splitlines() if x.startswith('fault')] == [
+        x for x in root.stdout.splitlines() if x.startswith('fault')]
+    assert 'row %d was changed' % seq in p.stdout, p.stdout
+    # a daemon that is away: files, for who may read them
+    daemon.stop()
+    for words in commands:
+        p = command_as(daemon, ['auditor'], 'audit', *words)
+        assert p.returncode == (1 if words == ('verify',) else 3), (words, p)
+        assert 'no daemon answers' in p.stderr, p
+    for words, rc in ((('head',), 0), (('key',), 0), (('verify',), 3)):
+        assert daemon.cli('audit', *words).returncode == rc, words
+
+
+def begin_check(daemon):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(60)
+    s.connect(daemon.config['control']['path'])
+    s.sendall(b'{"op":"audit-verify"}\n')
+    answers = s.makefile('rb')
+    return s, answers, json.loads(answers.readline())
+
+
+def test_a_check_takes_its_time_and_holds_up_nothing(daemon):
+    daemon.stop()
+    daemon.env = dict(daemon.env, CULVERT_TEST_VERIFY_MS='1500')
+    daemon.start()
+    s, answers, line = begin_check(daemon)
+    lines = [line]
+    assert 'progress' in line
+    # one at a time; all else goes on
+    p = command_as(daemon, ['auditor'], 'audit', 'verify')
+    assert p.returncode == 1 and 'another check' in p.stderr, p
+    image = dicom.data_set('1.2.3.201.1', size=3000)
+    assert dicom.send(daemon.port(), [('1.2.3.201.1', image)]) == [0]
+    until('in the ledger', lambda: daemon.sql('SELECT 1 FROM v_deliveries'))
+    while 'ok' not in lines[-1]:
+        lines.append(json.loads(answers.readline()))
+    assert lines[-1]['report']['whole'] and len(lines) > 2, lines
+    s.close()
+    # one who goes away has it end, and a stop does
+    s, answers, _ = begin_check(daemon)
+    answers.close()
+    s.close()
+    s, answers, line = until('free again', lambda: [
+        c for c in [begin_check(daemon)] if 'progress' in c[2]])[0]
+    daemon.stop()
+    answers.close()
+    s.close()
 
 
 def test_a_role_is_found_in_the_main_group_too(daemon):
