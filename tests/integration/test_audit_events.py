@@ -1,34 +1,40 @@
 """Every kind of audit event, provoked once, with the fields it promises."""
 import json
+import os
 import pathlib
 import re
 import signal
 import sqlite3
+import subprocess
 
 import pytest
 
 import dicom
 import relayed
-from culvert import free_port, until
+import test_commitment_kill as commits
+from culvert import free_port, run, until
 from dicom import IVLE, MPPS, STUDY_FIND, STUDY_GET
 from responder import Responder
+from test_commitment import Device
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 # Provoked by tests of their own.
 ELSEWHERE = {
-    'spool-alert': 'test_disk.py',
-    'commitment-requested': 'test_commitment.py',
-    'commitment-reported': 'test_commitment.py',
+    'spool-alert': ('test_disk.py', "'spool-alert'"),
+    'head-received': ('test_link_heads.py', "'--of'"),
+    'login': ('test_web_server.py', "'login'"),
+    'login-failed': ('test_web_server.py', "'login-failed'"),
+    'logout': ('test_web_server.py', "'logout'"),
 }
+MAKER = pathlib.Path(os.environ.get('CULVERT_BUILD', 'build/asan'),
+                     'unit/test_audit_chain').absolute()
 
 
 def kinds():
-    """All but those of the audit's own keeping, which begin at 60."""
     text = (ROOT / 'store' / 'audit.h').read_text()
-    return {word for number, word in re.findall(
-        r'^\tX\((\d+), \w+, "([a-z-]+)"\)', text, re.M) if int(number) < 60}
+    return set(re.findall(r'^\tX\(\d+, \w+, "([a-z-]+)"\)', text, re.M))
 
 
 def rows(daemon, event, **want):
@@ -275,10 +281,104 @@ def test_clock_gap_and_a_lost_ledger(daemons, edge_config, tmp_path):
     row(edge, 'ledger-rebuilt')
 
 
+def delivered(records):
+    db = sqlite3.connect('file:%s/ledger.db?mode=ro' % records, uri=True)
+    n, = db.execute("SELECT count(*) FROM v_deliveries WHERE "
+                    "state = 'delivered'").fetchone()
+    db.close()
+    return n
+
+
+class Steady:
+    """In place of chance: each report once, at once."""
+
+    def uniform(self, low, high):
+        return 0
+
+    def choice(self, these):
+        return 1
+
+
+def test_a_commitment_requested_and_reported(daemons):
+    archive_port, device_port = free_port(), free_port()
+    edge = daemons(commits.config(archive_port, device_port))
+    archive = commits.Archive(archive_port, edge.port('back'), Steady(), set())
+    device = Device(device_port)
+    modality = commits.Modality(edge.port('in'), Steady())
+    uid = commits.UID % 1
+    try:
+        a = dicom.Association(edge.port('in'), [(1, dicom.CT, [dicom.EVLE])],
+                              calling='CT', called='PACS')
+        assert a.store(1, uid, dicom.data_set(uid)) == 0
+        a.release()
+        modality.ask('1.2.3.9', [uid])
+        assert device.wait('1.2.3.9').safe == {uid}
+        for event in ('commitment-requested', 'commitment-reported'):
+            r = row(edge, event)
+            assert r['device'] == 'ct' and r['outcome'] == 0, r
+            assert r['detail']['transaction'] == '1.2.3.9', r
+            assert r['detail']['instances'] == 1, r
+    finally:
+        archive.stop()
+        device.stop()
+
+
+def test_what_the_audit_says_of_its_own_keeping(daemons, tmp_path):
+    """A key made, months and transfers pruned, values erased."""
+    records = tmp_path / 'old'
+    records.mkdir()
+    subprocess.run([MAKER, '--sample', records], check=True,
+                   capture_output=True)
+    (records / 'signing.key').unlink()
+    edge = daemons({
+        'listeners': {'in': {}},
+        'devices': {'ct': {'ae_title': 'CT', 'address': '127.0.0.1'}},
+        'destinations': {'there': {'protocol': 'directory', 'path': 'there'}},
+        'routes': [{'service': 'storage', 'forward': ['there']}],
+        'records': {'path': str(records),
+                    'signing_key': str(records / 'signing.key'),
+                    'retention': {'audit': '31d', 'transfers': '31d'}},
+    }, env={'CULVERT_TEST_CLOCK': '1'})
+
+    def of(event):
+        found = []
+        for p in sorted(records.glob('audit-[0-9]*.db')):
+            db = sqlite3.connect('file:%s?mode=ro' % p, uri=True, timeout=10)
+            found += db.execute('SELECT study, user, detail FROM v_audit WHERE '
+                                'event = ?', (event,)).fetchall()
+            db.close()
+        return [(s, u, json.loads(d)) for s, u, d in found]
+
+    (_, _, made), = until('a key', lambda: of('signing-key-made'))
+    assert re.fullmatch('[0-9a-f]{16}', made['key']), made
+    run('audit', 'erase', '-c', edge.path, '--study', '1.2', '--yes',
+        check=True)
+    study, user, erased = of('audit-erased')[-1]
+    assert study == '1.2' and user.startswith('uid ') and erased['values'] > 0
+    # two images of long ago: the newest stays
+    for n in (1, 2):
+        uid = '1.2.3.%d' % n
+        assert dicom.send(edge.port(), [(uid, dicom.data_set(uid))],
+                          calling='CT') == [0]
+    until('delivered', lambda: delivered(records) == 2)
+    edge.stop()
+    db = sqlite3.connect(records / 'ledger.db')
+    db.execute('UPDATE instances SET received_ms = 1000')
+    db.execute('UPDATE deliveries SET changed_ms = 1000')
+    db.commit()
+    db.close()
+    edge.start()
+    run('audit', 'prune', '-c', edge.path, check=True)
+    (_, user, pruned), = of('transfers-pruned')
+    assert user.startswith('uid ') and pruned['before'].startswith('20')
+    assert {d['month'] for _, _, d in of('audit-pruned')} == {
+        '2024-05', '2024-06'}
+    assert all(u.startswith('uid ') and d['rows'] > 0
+               for _, u, d in of('audit-pruned'))
+
+
 def test_no_kind_is_left_out():
-    source = pathlib.Path(__file__).read_text()
+    source = pathlib.Path(__file__).read_text().split('}', 1)[1]
     for kind in kinds():
-        if kind in ELSEWHERE:
-            assert (HERE / ELSEWHERE[kind]).exists(), kind
-        else:
-            assert source.count("'%s'" % kind) >= 1, kind
+        name, word = ELSEWHERE.get(kind, (None, "'%s'" % kind))
+        assert word in ((HERE / name).read_text() if name else source), kind
