@@ -57,6 +57,7 @@ struct work {
 	json_t *faults;
 	struct cli_progress progress;
 	bool progressing;
+	char default_key[CONFIG_PATH_LEN + 8];
 };
 
 /* ---- what it is told -------------------------------------------------------
@@ -362,12 +363,12 @@ static bool may_be_read(const struct work *w)
 static int run(struct work *w, const struct config *cfg)
 {
 	bool default_key = w->n_key_paths == 0;
-	char key[CONFIG_PATH_LEN + 8];
 	int rc;
 
 	if (default_key) {
-		snprintf(key, sizeof(key), "%s.pub", cfg->records.signing_key);
-		w->key_paths[w->n_key_paths++] = key;
+		snprintf(w->default_key, sizeof(w->default_key), "%s.pub",
+			 cfg->records.signing_key);
+		w->key_paths[w->n_key_paths++] = w->default_key;
 	}
 	if (w->has_dir || may_be_read(w)) {
 		rc = check_here(w);

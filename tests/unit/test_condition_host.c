@@ -78,7 +78,8 @@ static void give_up_what_is_not_needed(void)
 {
 	static struct config config;
 
-	sandbox_enter(&config);
+	if (sandbox_drop() == ERR_OK)
+		sandbox_enter(&config);
 }
 
 static void a_page_that_cannot_be_confined_is_told(void **state)
