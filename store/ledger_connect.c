@@ -112,9 +112,10 @@ static enum err open_database(struct ledger *l)
 		return e;
 	(void)db_identity(l->path, &l->identity);
 	e = migrations_run(l->db, &migrations_ledger, l->why);
-	/* what is deleted leaves no copy where another row moved up */
+	/* what is deleted leaves no copy in its page, nor in one that is free:
+	 * a series has sealed values */
 	if (e == ERR_OK)
-		e = db_exec(l->db, "PRAGMA secure_delete=FAST");
+		e = db_exec(l->db, "PRAGMA secure_delete=ON");
 	if (e == ERR_OK)
 		e = prepare_all(l);
 	if (e == ERR_OK) {

@@ -5,7 +5,10 @@
 #include "proxy/lib/mem.h"
 #include "store/ledger_keep_in.h"
 
-enum { BATCH = 1000 };
+enum {
+	BATCH = 1000,
+	AROUND = 300, /* rows: more than the neighbours of a page hold */
+};
 
 /* ?1 the study or the moment, from ?2 on; of the second kind ?3 series are
  * looked at, which are numbered without holes. */
@@ -47,21 +50,66 @@ void ledger_series_forget(struct ledger *l, int64_t id)
 			mem_wipe(&l->m.series[i], sizeof(l->m.series[i]));
 }
 
-static enum err erase(struct ledger *l, const int64_t *ids, size_t n)
+/* SQL with the first and the last of the rows as ?1 and ?2. */
+static enum err of_rows(struct ledger *l, const char *sql, int64_t from,
+			int64_t to)
 {
 	sqlite3_stmt *st;
-	enum err e = ledger_begin(l);
+	enum err e = db_prepare(l->db, sql, &st);
 
-	/* what is counted in memory is in the rows before it is forgotten */
-	if (e == ERR_OK)
-		e = mirror_flush(l);
-	if (e == ERR_OK)
-		e = db_exec(l->db, "PRAGMA secure_delete=ON");
-	if (e == ERR_OK)
-		e = db_prepare(l->db,
-			       "UPDATE series SET identity=NULL,accession=NULL,"
-			       "patient=NULL WHERE id=?1",
-			       &st);
+	if (e != ERR_OK)
+		return e;
+	db_bind_int(st, 1, from);
+	db_bind_int(st, 2, to);
+	e = db_run(st);
+	(void)sqlite3_finalize(st);
+	return e;
+}
+
+/* When a row grows, SQLite lays out its page and the neighbours anew, and what
+ * stood there before may stay in the part of a page that nobody uses: clearing
+ * the row does not reach it. So the pages around are emptied, which clears them
+ * (secure_delete), and filled again. */
+static enum err fill_anew(struct ledger *l, int64_t from, int64_t to)
+{
+	static const char *const steps[] = {
+	    "INSERT INTO temp.anew SELECT * FROM main.series "
+	    "WHERE id BETWEEN ?1 AND ?2",
+	    "DELETE FROM main.series WHERE id BETWEEN ?1 AND ?2",
+	    "INSERT INTO main.series SELECT * FROM temp.anew "
+	    "WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+	    "DELETE FROM temp.anew WHERE id BETWEEN ?1 AND ?2",
+	};
+	enum err e = db_exec(l->db, "CREATE TEMP TABLE IF NOT EXISTS anew AS "
+				    "SELECT * FROM main.series WHERE 0");
+
+	for (size_t i = 0; e == ERR_OK && i < ARRAY_LEN(steps); i++)
+		e = of_rows(l, steps[i], from, to);
+	return e;
+}
+
+/* Each run of rows that are near each other at once. */
+static enum err leave_no_copy(struct ledger *l, const int64_t *ids, size_t n)
+{
+	enum err e = ERR_OK;
+
+	for (size_t i = 0, k; e == ERR_OK && i < n; i = k + 1) {
+		k = i;
+		while (k + 1 < n && ids[k + 1] - ids[k] <= 2 * AROUND)
+			k++;
+		e = fill_anew(l, ids[i] - AROUND, ids[k] + AROUND);
+	}
+	return e;
+}
+
+static enum err clear(struct ledger *l, const int64_t *ids, size_t n)
+{
+	sqlite3_stmt *st;
+	enum err e = db_prepare(l->db,
+				"UPDATE series SET identity=NULL,"
+				"accession=NULL,patient=NULL WHERE id=?1",
+				&st);
+
 	if (e != ERR_OK)
 		return e;
 	for (size_t i = 0; e == ERR_OK && i < n; i++) {
@@ -70,7 +118,21 @@ static enum err erase(struct ledger *l, const int64_t *ids, size_t n)
 		ledger_series_forget(l, ids[i]);
 	}
 	(void)sqlite3_finalize(st);
-	return e == ERR_OK ? db_exec(l->db, "PRAGMA secure_delete=FAST") : e;
+	return e;
+}
+
+static enum err erase(struct ledger *l, const int64_t *ids, size_t n)
+{
+	enum err e = ledger_begin(l);
+
+	/* what is counted in memory is in the rows before it is forgotten */
+	if (e == ERR_OK)
+		e = mirror_flush(l);
+	if (e == ERR_OK)
+		e = clear(l, ids, n);
+	if (e == ERR_OK)
+		e = leave_no_copy(l, ids, n);
+	return e;
 }
 
 enum err ledger_erase_some(struct ledger *l, const struct audit_erase *what,

@@ -222,14 +222,11 @@ static enum err drop(struct ledger *l, struct batch *b)
 	/* what is counted in memory is in the rows first */
 	enum err e = mirror_flush(l);
 
-	/* freed pages too: a series has sealed values */
-	if (e == ERR_OK)
-		e = db_exec(l->db, "PRAGMA secure_delete=ON");
 	for (size_t i = 0; e == ERR_OK && i < b->n; i++)
 		e = drop_one(l, &b->old[i]);
 	if (e == ERR_OK)
 		e = settle(l, b);
-	return e == ERR_OK ? db_exec(l->db, "PRAGMA secure_delete=FAST") : e;
+	return e;
 }
 
 static enum err instances(struct ledger *l, struct prune_place *at)
