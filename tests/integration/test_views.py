@@ -74,10 +74,11 @@ def test_a_made_up_audit_is_like_a_real_one(daemons, edge_config, tmp_path):
 
 def points(edge):
     """The newest value of each metric and name, summed over all steps."""
-    names = {i: (m, n) for i, m, n in
+    rows = edge.sql('SELECT data FROM rollups WHERE slot < 1 << 40')
+    names = {i: (m, n) for i, m, n in  # later than what they name
              edge.sql('SELECT id, metric, name FROM rollup_names')}
     sums = {}
-    for data, in edge.sql('SELECT data FROM rollups WHERE slot < 1 << 40'):
+    for data, in rows:
         numbers, value, shift = [], 0, 0
         for b in data:
             value |= (b & 127) << shift
