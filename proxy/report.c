@@ -159,8 +159,8 @@ static const char *cell_text(enum export_type type, const struct export_cell *c,
 	switch (type) {
 	case EXPORT_TEXT:
 	case EXPORT_JSON:
-		*n = c->len;
-		return c->p;
+		*n = c->p != NULL ? c->len : 0;
+		return c->p != NULL ? c->p : room;
 	case EXPORT_NUMBER:
 		snprintf(room, 160, "%" PRId64, c->number);
 		break;
@@ -236,7 +236,7 @@ static enum err formatted_row(struct report_run *r,
 	enum err e = page ? put(r, "<tr>") : ERR_OK;
 
 	for (size_t i = 0; e == ERR_OK && i < t->n; i++) {
-		char room[160];
+		char room[160] = "";
 		size_t n;
 		const char *p =
 		    cell_text(t->columns[i].type, &cells[i], room, &n);

@@ -161,14 +161,28 @@ static void date_of(int64_t days, int64_t *y, int64_t *m, int64_t *d)
 #define MS_FIRST (-62167219200000LL) /* 0000-01-01 */
 #define MS_END   253402300800000LL   /* 10000-01-01 */
 
+static char *put_bytes(char *at, const void *p, size_t n)
+{
+	if (n > 0)
+		memcpy(at, p, n);
+	return at + n;
+}
+
+/* The bytes of a cell, which has none of them without a pointer. */
+static const uint8_t *bytes_of(const struct export_cell *c, size_t *n)
+{
+	static const uint8_t none[1];
+
+	*n = c->p != NULL ? c->len : 0;
+	return c->p != NULL ? c->p : none;
+}
+
 static char *put_time(char *at, int64_t ms)
 {
 	int64_t days, left, y, m, d;
 
-	if (ms < MS_FIRST || ms >= MS_END) {
-		memcpy(at, "ms:", 3);
-		return put_signed(at + 3, ms);
-	}
+	if (ms < MS_FIRST || ms >= MS_END)
+		return put_signed(put_bytes(at, "ms:", 3), ms);
 	days = ms >= 0 ? ms / MS_DAY : -((-ms + MS_DAY - 1) / MS_DAY);
 	left = ms - days * MS_DAY;
 	date_of(days, &y, &m, &d);
@@ -270,12 +284,7 @@ static char *put_csv_text(char *at, const uint8_t *p, size_t n)
 		*at++ = '"';
 	if (export_is_formula(p, n))
 		*at++ = '\'';
-	if (looks.plain) {
-		memcpy(at, p, n);
-		at += n;
-	} else {
-		at = put_csv_bytes(at, p, n);
-	}
+	at = looks.plain ? put_bytes(at, p, n) : put_csv_bytes(at, p, n);
 	if (looks.quotes)
 		*at++ = '"';
 	return at;
@@ -284,12 +293,15 @@ static char *put_csv_text(char *at, const uint8_t *p, size_t n)
 static char *put_csv(char *at, enum export_type type,
 		     const struct export_cell *c)
 {
+	size_t n;
+	const uint8_t *p = bytes_of(c, &n);
+
 	if (c->none)
 		return at;
 	switch (type) {
 	case EXPORT_TEXT:
 	case EXPORT_JSON:
-		return put_csv_text(at, c->p, c->len);
+		return put_csv_text(at, p, n);
 	case EXPORT_NUMBER:
 		return put_signed(at, c->number);
 	case EXPORT_UNSIGNED:
@@ -297,7 +309,7 @@ static char *put_csv(char *at, enum export_type type,
 	case EXPORT_TIME:
 		return put_time(at, c->number);
 	case EXPORT_HEX:
-		return put_hex(at, c->p, c->len);
+		return put_hex(at, p, n);
 	}
 	return at;
 }
@@ -324,10 +336,10 @@ static char *put_escaped(char *at, uint8_t b)
 		*at++ = 't';
 		return at;
 	}
-	memcpy(at, "u00", 3);
-	at[3] = digits[b >> 4];
-	at[4] = digits[b & 15];
-	return at + 5;
+	at = put_bytes(at, "u00", 3);
+	*at++ = digits[b >> 4];
+	*at++ = digits[b & 15];
+	return at;
 }
 
 /* How many bytes from p on JSON takes as they are. */
@@ -346,8 +358,7 @@ static char *put_json_text(char *at, const uint8_t *p, size_t n)
 	for (size_t i = 0; i < n;) {
 		size_t run = plain_bytes(p + i, n - i);
 
-		memcpy(at, p + i, run);
-		at += run;
+		at = put_bytes(at, p + i, run);
 		i += run;
 		if (i < n && class_of(p[i]) == HIGH)
 			i += put_high(p + i, n - i, &at);
@@ -361,18 +372,18 @@ static char *put_json_text(char *at, const uint8_t *p, size_t n)
 static char *put_json(char *at, enum export_type type,
 		      const struct export_cell *c)
 {
-	if (c->none) {
-		memcpy(at, "null", 4);
-		return at + 4;
-	}
+	size_t n;
+	const uint8_t *p = bytes_of(c, &n);
+
+	if (c->none)
+		return put_bytes(at, "null", 4);
 	switch (type) {
 	case EXPORT_JSON:
-		if (!export_json_object(c->p, c->len))
-			return put_json_text(at, c->p, c->len);
-		memcpy(at, c->p, c->len);
-		return at + c->len;
+		return export_json_object((const char *)p, n)
+			   ? put_bytes(at, p, n)
+			   : put_json_text(at, p, n);
 	case EXPORT_TEXT:
-		return put_json_text(at, c->p, c->len);
+		return put_json_text(at, p, n);
 	case EXPORT_NUMBER:
 		return put_signed(at, c->number);
 	case EXPORT_UNSIGNED:
@@ -384,7 +395,7 @@ static char *put_json(char *at, enum export_type type,
 		return at;
 	case EXPORT_HEX:
 		*at++ = '"';
-		at = put_hex(at, c->p, c->len);
+		at = put_hex(at, p, n);
 		*at++ = '"';
 		return at;
 	}
@@ -424,12 +435,10 @@ static char *put_json_row(char *at, const struct export_table *t, size_t n,
 {
 	for (size_t i = 0; i < n; i++) {
 		const char *name = t->columns[i].name;
-		size_t len = strlen(name);
 
 		*at++ = i == 0 ? '{' : ',';
 		*at++ = '"';
-		memcpy(at, name, len);
-		at += len;
+		at = put_bytes(at, name, strlen(name));
 		*at++ = '"';
 		*at++ = ':';
 		at = put_json(at, t->columns[i].type, &cells[i]);
@@ -474,20 +483,19 @@ size_t export_head_text(const struct export_table *t, enum export_format f,
 	switch (f) {
 	case EXPORT_CSV:
 		for (size_t i = 0; i < n; i++) {
-			size_t name = strlen(t->columns[i].name);
+			const char *name = t->columns[i].name;
 
 			if (i > 0)
 				out[len++] = ',';
-			memcpy(out + len, t->columns[i].name, name);
-			len += name;
+			len =
+			    (size_t)(put_bytes(out + len, name, strlen(name)) -
+				     out);
 		}
-		memcpy(out + len, "\r\n", 2);
-		return len + 2;
+		return (size_t)(put_bytes(out + len, "\r\n", 2) - out);
 	case EXPORT_JSONL:
 		return 0;
 	case EXPORT_DICOM:
-		memcpy(out, open, sizeof(open) - 1);
-		return sizeof(open) - 1;
+		return (size_t)(put_bytes(out, open, sizeof(open) - 1) - out);
 	}
 	return 0;
 }

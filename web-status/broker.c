@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "policy/config.h"
+#include "proxy/lib/log.h"
 #include "proxy/lib/mem.h"
 #include "proxy/lib/opener.h"
 
@@ -214,9 +215,13 @@ static int take(int sock)
 			   .msg_control = u.room,
 			   .msg_controllen = sizeof(u.room)};
 	struct cmsghdr *h;
+	ssize_t n;
 
-	if (recvmsg(sock, &m, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(error)) {
-		errno = EIO;
+	do
+		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(error)) {
+		errno = EPIPE;
 		return -1;
 	}
 	h = CMSG_FIRSTHDR(&m);
@@ -225,6 +230,14 @@ static int take(int sock)
 	if (fd < 0)
 		errno = error != 0 ? error : EIO;
 	return fd;
+}
+
+/* Without it no page can be made: this process ends, and the daemon starts both
+ * again. */
+static void is_gone(void)
+{
+	log_event(LOG_INFO, "web-broker-gone", "pid=%d", (int)broker.pid);
+	(void)kill(getpid(), SIGTERM);
 }
 
 static int ask(const char *path, int flags, int mode)
@@ -239,10 +252,13 @@ static int ask(const char *path, int flags, int mode)
 	}
 	memcpy(q.path, path, strlen(path));
 	pthread_mutex_lock(&broker.lock);
+	errno = 0;
 	if (send(broker.fd, &q, sizeof(q), MSG_NOSIGNAL) == (ssize_t)sizeof(q))
 		fd = take(broker.fd);
-	else
+	if (fd < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+		is_gone();
 		errno = EIO;
+	}
 	pthread_mutex_unlock(&broker.lock);
 	return fd;
 }

@@ -122,7 +122,7 @@ static void show_chart(const struct page *p, enum chart c, size_t range,
 		   "<span class=\"at\" aria-hidden=\"true\"></span>"
 		   "<span class=\"keys\">",
 		   word_of(p, charts[c].title));
-	for (size_t i = 0; i < charts[c].n; i++)
+	for (size_t i = 0; i < charts[c].n && i < ARRAY_LEN(keys); i++)
 		out_printf(p->o, "<span class=\"key %s\">%s</span>", keys[i],
 			   word_of(p, charts[c].series[i]));
 	out_printf(p->o,

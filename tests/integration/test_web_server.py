@@ -368,6 +368,19 @@ def test_a_page_that_dies_is_started_again(plain):
     assert d.alive()
 
 
+def test_a_page_whose_broker_dies_is_started_again(plain):
+    d, v = plain
+    pid = web_pid(d)
+    children = '/proc/%d/task/%d/children' % (pid, pid)
+    mark = len(d.lines)
+    broker, = open(children).read().split()
+    os.kill(int(broker), signal.SIGKILL)
+    v.get('/transfers')  # which wants a file
+    d.wait_log('web-broker-gone', since=mark)
+    await_page(d, since=mark)
+    assert v.get('/transfers').status == 200
+
+
 def test_a_page_ends_with_its_daemon(plain):
     d, _ = plain
     pid = web_pid(d)
