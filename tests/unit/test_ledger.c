@@ -488,6 +488,28 @@ static void a_segment_that_is_gone_quarantines_what_it_held(void **state)
 		      2);
 }
 
+/* As after an old copy of the spool was restored. */
+static void a_ledger_that_knows_more_than_its_spool_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	sqlite3 *db;
+
+	fixture_open(f);
+	fixture_put_many(f, 1, 2);
+	fixture_barrier(f);
+	fixture_close(f);
+	assert_int_equal(sqlite3_open(f->ledger, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db,
+				      "UPDATE spool_state SET applied=1<<40,"
+				      "resume=1<<40",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	fixture_open(f); /* says ledger-ahead-of-spool */
+	fixture_put_many(f, 3, 1);
+	fixture_await(f, "SELECT count(*) FROM v_queue", 3);
+}
+
 static void an_instance_that_lost_a_chunk_is_quarantined(void **state)
 {
 	struct fixture *f = *state;
@@ -578,6 +600,7 @@ int main(int argc, char **argv)
 	    T(an_aborted_transfer_leaves_nothing),
 	    T(no_bit_flipped_in_the_spool_loses_an_instance),
 	    T(a_segment_that_is_gone_quarantines_what_it_held),
+	    T(a_ledger_that_knows_more_than_its_spool_goes_on),
 	    T(an_instance_that_lost_a_chunk_is_quarantined),
 	    T(while_the_database_is_locked_instances_are_still_taken),
 	    T(identity_is_in_no_file_in_clear),
