@@ -75,6 +75,7 @@ class Filled(peers.Culvert):
         if (self.dir / 'filled').exists():
             return
         self.start()
+        time.sleep(2)  # the first segment, which carries the spool's identity
         self.stop()
         for path in (self.dir / 'records').glob('audit-*'):
             path.unlink()  # of the start just now: the made-up rows are older
